@@ -1,0 +1,361 @@
+"""Draws a hand that spells a letter: a posed skeleton in, a photograph out.
+
+Every bone is a ball swept along a line while its radius changes. Seen from the camera each such solid has a closed-form
+depth, so a picture is one depth buffer: no mesh, no ray marching. Everything is float64, so that another processor's last
+bit does not survive the rounding to 8 bits, and the same seed gives the same pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from handshapes import FINGERS, GIRTHS, LETTERS, THUMB_GIRTHS, Handshape, skeleton
+from PIL import Image, ImageFilter
+
+OVERSAMPLE = 2
+FAR = -1e6
+FOREARM, PALM, THUMB, SLEEVE = 6, 5, 0, 7  # part numbers; fingers are 1–4
+
+
+@dataclass(frozen=True)
+class Signer:
+    """One person in front of one camera in one room; colours are sRGB in 0–1, angles degrees, lengths hand units."""
+
+    skin: tuple[float, float, float]
+    sleeve: tuple[float, float, float]
+    sleeve_start: float
+    proportions: tuple[float, float, float]
+    thickness: float
+    left_handed: bool
+    accent_seed: int
+    view: tuple[float, float, float]  # yaw, pitch, roll of the camera
+    distance: float  # of the camera, in hand units: small means strong perspective
+    fill: float  # share of the picture's side that the hand takes
+    light: tuple[float, float, float]
+    light_colour: tuple[float, float, float]
+    ambient: float
+    backdrop: str
+    wall: tuple[float, float, float]
+    accent_wall: tuple[float, float, float]
+    room_seed: int
+    blur: float
+    noise: float
+    quality: int
+
+
+@dataclass(frozen=True)
+class Solid:
+    """A ball swept from `a` to `b` (radii `ra`, `rb`), melting into what it meets over the depth `melt`."""
+
+    a: np.ndarray
+    b: np.ndarray
+    ra: float
+    rb: float
+    part: int
+    bone: int
+    back: np.ndarray
+    melt: float
+
+
+BACKDROPS = ("panel", "stripes", "bricks", "shelf", "window", "leaves")
+
+
+def random_signer(
+    rng: np.random.Generator,
+    *,
+    skin: tuple[float, float, float],
+    backdrop: str | None = None,
+    left_handed: bool = False,
+) -> Signer:
+    """A signer whose hand, habits, camera, light and room are drawn from `rng`; the skin's sRGB colour is given."""
+    side = rng.choice([-1.0, 1.0])
+    warmth = rng.uniform(-0.1, 0.1)
+    wall = rng.uniform(0.42, 0.88) * (1 + rng.uniform(-0.09, 0.09, 3))
+    return Signer(
+        skin=skin,
+        sleeve=tuple(rng.uniform(0.08, 0.8, 3)),
+        sleeve_start=rng.uniform(0.35, 1.1),
+        proportions=tuple(rng.uniform((0.92, 0.9, 0.93), (1.1, 1.1, 1.05))),
+        thickness=rng.uniform(0.9, 1.12),
+        left_handed=left_handed,
+        accent_seed=int(rng.integers(1 << 30)),
+        view=tuple(rng.uniform((-15, -12, -9), (15, 12, 9))),
+        distance=rng.uniform(5.0, 12.0),
+        fill=rng.uniform(0.6, 0.78),
+        light=(side * rng.uniform(0.15, 0.75), rng.uniform(0.25, 0.8), rng.uniform(0.55, 0.95)),
+        light_colour=(1 + warmth, 1.0, 1 - warmth),
+        ambient=rng.uniform(0.3, 0.48),
+        backdrop=backdrop or str(rng.choice(BACKDROPS)),
+        wall=tuple(wall),
+        accent_wall=tuple(rng.uniform(0.15, 0.85, 3)),
+        room_seed=int(rng.integers(1 << 30)),
+        blur=rng.uniform(0.25, 0.6),
+        noise=rng.uniform(0.8, 3.0),
+        quality=int(rng.integers(78, 91)),
+    )
+
+
+def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
+    """The rotation (3, 3) that turns about y, then x, then z; degrees."""
+    (cy, cp, cr), (sy, sp, sr) = (f(np.radians([yaw, pitch, roll])) for f in (np.cos, np.sin))
+    about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
+    about_x = np.array([[1, 0, 0], [0, cp, -sp], [0, sp, cp]])
+    about_z = np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
+    return about_z @ about_x @ about_y
+
+
+def _solids(shape: Handshape, signer: Signer, accent: np.ndarray, turn: np.ndarray) -> list[Solid]:
+    """The hand, forearm and sleeve as solids in camera coordinates (x right, y up, z to the viewer)."""
+    joints, backs = skeleton(shape, proportions=np.array(signer.proportions), accent=accent)
+    width, thick = signer.proportions[0], signer.thickness
+    out: list[tuple] = []
+    dorsal = np.array([0.0, 0.0, -1.0])
+
+    def add(a, b, ra, rb, part, bone=0, back=dorsal, melt=0.12):
+        out.append((np.asarray(a, float), np.asarray(b, float), ra * thick, rb * thick, part, bone, back, melt))
+
+    knuckles = joints[1:, 0]
+    for i, root in enumerate((0.17, 0.06, -0.06, -0.16)):
+        add((root * width, 0.06, 0.0), knuckles[i] - [0, 0.03, 0], 0.17, 0.135, PALM)
+    for i in range(3):
+        add(knuckles[i] - [0, 0.06, 0], knuckles[i + 1] - [0, 0.06, 0], 0.13, 0.125, PALM)
+    add((-0.19 * width, 0.2, 0.06), (-0.29 * width, 0.6, 0.05), 0.17, 0.14, PALM)
+    add(joints[0, 0], joints[0, 1], THUMB_GIRTHS[0] * 1.12, THUMB_GIRTHS[1] * 1.02, PALM, back=backs[0, 0])
+    web = joints[0, 0] * 0.35 + joints[0, 1] * 0.65
+    add(web, (0.26 * width, 0.62, 0.03), 0.11, 0.12, PALM)
+    for bone in (1, 2):
+        add(joints[0, bone], joints[0, bone + 1], *THUMB_GIRTHS[bone : bone + 2], THUMB, bone, backs[0, bone],
+            0.07 if bone == 1 else 0.03)  # fmt: skip
+    for finger in range(1, 5):
+        for bone in range(3):
+            add(joints[finger, bone], joints[finger, bone + 1], *GIRTHS[finger - 1, bone : bone + 2], finger, bone,
+                backs[finger, bone], 0.05 if bone == 0 else 0.02)  # fmt: skip
+    moved = [Solid(turn @ a, turn @ b, ra, rb, part, bone, turn @ back, melt)
+             for a, b, ra, rb, part, bone, back, melt in out]  # fmt: skip
+    arm = turn @ np.array([0.0, -1.0, 0.0]) if shape.forearm is None else np.array(shape.forearm)
+    arm = arm / np.linalg.norm(arm)
+    wrist, back = turn @ np.array([0.0, 0.05, 0.0]), turn @ dorsal
+    moved.append(Solid(wrist, wrist + arm * 2.6, 0.205 * thick, 0.34 * thick, FOREARM, 0, back, 0.1))
+    cuff = wrist + arm * signer.sleeve_start
+    moved.append(Solid(cuff, wrist + arm * 3.2, 0.30 * thick, 0.48 * thick, SLEEVE, 0, back, 0.0))
+    if signer.left_handed:
+        flip = np.array([-1.0, 1.0, 1.0])
+        moved = [replace(s, a=s.a * flip, b=s.b * flip, back=s.back * flip) for s in moved]
+    return moved
+
+
+def _project(solids: list[Solid], distance: float) -> list[Solid]:
+    """The solids with perspective applied to their ends; depth stays in hand units."""
+
+    def shrink(p):
+        s = distance / (distance - p[2])
+        return np.array([p[0] * s, p[1] * s, p[2]]), s
+
+    out = []
+    for solid in solids:
+        (a, sa), (b, sb) = shrink(solid.a), shrink(solid.b)
+        out.append(replace(solid, a=a, b=b, ra=solid.ra * sa, rb=solid.rb * sb))
+    return out
+
+
+def _rasterise(solids: list[Solid], side: int) -> dict[str, np.ndarray]:
+    """Depth, normal, part, bone, place along the bone and back-facing share for every pixel of a side×side picture.
+
+    The solids are in pixel units, y down. A pixel's ray meets the swept ball where the ball's centre is `t` of the way
+    along; with `t` clamped to the bone, the two end balls come for free.
+    """
+    buffers = {name: np.zeros((side, side)) for name in ("part", "bone", "along", "back", "length")}
+    depth, normal = np.full((side, side), FAR), np.zeros((side, side, 3))
+    for s in solids:
+        reach = max(s.ra, s.rb)
+        low = np.clip(np.floor(np.minimum(s.a, s.b)[:2] - reach), 0, side).astype(int)
+        high = np.clip(np.ceil(np.maximum(s.a, s.b)[:2] + reach) + 1, 0, side).astype(int)
+        if (high <= low).any():
+            continue
+        box = (slice(low[1], high[1]), slice(low[0], high[0]))
+        y, x = np.mgrid[box]
+        px, py = x + 0.5 - s.a[0], y + 0.5 - s.a[1]
+        axis = s.b - s.a
+        length = max(np.linalg.norm(axis), 1e-6)
+        ux, uy, uz = axis / length
+        taper = np.clip((s.ra - s.rb) / length, -0.9, 0.9)
+        slant = 1.0 - taper * taper
+        # The ray (px, py, z) meets the tangent cone |m|² − h² = (ra − taper·h)² / slant, where h = m·u.
+        flat = px * ux + py * uy
+        qa = max(1.0 - uz * uz / slant, 1e-4)
+        qb = -(flat * uz) / slant + s.ra * taper * uz / slant
+        qc = px * px + py * py - (flat * flat + s.ra * s.ra - 2 * s.ra * taper * flat) / slant
+        root = qb * qb - qa * qc
+        z = (-qb + np.sqrt(np.maximum(root, 0.0))) / qa
+        t = np.clip((flat + z * uz - taper * s.ra) / (slant * length), 0.0, 1.0)
+        radius = s.ra + (s.rb - s.ra) * t
+        dx, dy = px - t * axis[0], py - t * axis[1]
+        under = radius * radius - dx * dx - dy * dy
+        dz = np.sqrt(np.maximum(under, 0.0))
+        hit = under > 0
+        here = np.where(hit, s.a[2] + t * axis[2] + dz, FAR)
+        face = np.stack([dx, dy, dz], axis=-1) / radius[..., None]
+        old = depth[box]
+        mix = np.clip(0.5 + 0.5 * (here - old) / max(s.melt, 1e-6), 0.0, 1.0) * hit
+        bridge = np.where(old > FAR / 2, s.melt * mix * (1 - mix), 0.0)
+        depth[box] = np.where(hit, old * (1 - mix) + np.where(hit, here, 0.0) * mix + bridge, old)
+        normal[box] = normal[box] * (1 - mix[..., None]) + face * mix[..., None]
+        wins = mix > 0.5
+        for name, value in (("part", s.part + 1), ("bone", s.bone), ("along", t), ("length", length)):
+            buffers[name][box] = np.where(wins, value, buffers[name][box])
+        buffers["back"][box] = buffers["back"][box] * (1 - mix) + (face @ s.back) * mix
+    size = np.linalg.norm(normal, axis=-1, keepdims=True)
+    return {**buffers, "depth": depth, "normal": normal / np.maximum(size, 1e-9), "mask": depth > FAR / 2}
+
+
+def _box_blur(image: np.ndarray, radius: int) -> np.ndarray:
+    """A square moving average of a 2-D array, edges repeated."""
+    for axis in (0, 1):
+        padded = np.pad(image, [(radius + 1, radius) if a == axis else (0, 0) for a in (0, 1)], mode="edge")
+        total = np.cumsum(padded, axis=axis)
+        n = image.shape[axis]
+        upper, lower = np.take(total, range(2 * radius + 1, 2 * radius + 1 + n), axis), np.take(total, range(n), axis)
+        image = (upper - lower) / (2 * radius + 1)
+    return image
+
+
+def _sunken(buffers: dict[str, np.ndarray], radius: int) -> np.ndarray:
+    """How far each pixel lies behind its surroundings on the hand, in pixels: large in the creases between fingers."""
+    mask = buffers["mask"].astype(np.float64)
+    depth = np.where(buffers["mask"], buffers["depth"], 0.0)
+    for _ in range(2):
+        share = np.maximum(_box_blur(mask, radius), 1e-6)
+        depth_blur = _box_blur(depth * mask, radius) / share
+        depth = depth_blur
+    return np.where(buffers["mask"], depth_blur - buffers["depth"], 0.0)
+
+
+def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, unit: float) -> np.ndarray:
+    """Linear-light colour (side, side, 3) of the hand; `unit` is the number of pixels in a hand unit."""
+    n, part, along = buffers["normal"], buffers["part"] - 1, buffers["along"]
+    skin = np.array(signer.skin) ** 2.2
+    pale = skin * 0.62 + np.array([0.62, 0.42, 0.33]) * 0.38 * (0.35 + 0.65 * skin.mean() ** 0.5)
+    front = np.clip(0.5 - 0.9 * buffers["back"], 0.0, 1.0)[..., None]  # palms are paler, most of all on dark skin
+    colour = skin * (1 - front) + pale * front
+    end = (along * buffers["length"] / unit)[..., None]  # hand units from the bone's root
+    finger = ((part <= 4) & (part >= 0))[..., None]
+    inner = finger & (buffers["bone"] >= 1)[..., None] & (buffers["back"] < 0.2)[..., None]
+    colour = np.where(inner, colour * (1 - 0.4 * np.exp(-((end / 0.022) ** 2))), colour)
+    nail = (part <= 4) & (part >= 0) & (buffers["bone"] == 2) & (along > 0.42) & (buffers["back"] > 0.74)
+    rim = nail & (buffers["back"] < 0.80)
+    colour = np.where(nail[..., None], colour * 0.55 + np.array([0.62, 0.42, 0.38]) * 0.45, colour)
+    colour = np.where(rim[..., None], colour * 0.6, colour)
+    colour = np.where((part == SLEEVE)[..., None], np.array(signer.sleeve) ** 2.2, colour)
+    lambert = np.clip((n @ light + 0.25) / 1.25, 0.0, 1.0)
+    near, wide = _sunken(buffers, max(1, int(unit * 0.03))), _sunken(buffers, int(unit * 0.16))
+    shadow = np.exp(-np.clip(near / (unit * 0.045), 0, 2.2)) * np.exp(-np.clip(wide / (unit * 0.30), 0, 1.2))
+    rounding = 0.72 + 0.28 * np.clip(n[..., 2], 0, 1)
+    tint = np.array(signer.light_colour)
+    lit = signer.ambient * (0.75 - 0.25 * n[..., 1])[..., None] + (1.05 - signer.ambient) * lambert[..., None] * tint
+    half = light + np.array([0.0, 0.0, 1.0])
+    shine = np.clip(n @ (half / np.linalg.norm(half)), 0, 1) ** 24 * 0.05 * (part != SLEEVE)
+    return colour * lit * (shadow * rounding)[..., None] + (shine * shadow)[..., None]
+
+
+def _backdrop(signer: Signer, rng: np.random.Generator, size: int) -> np.ndarray:
+    """The room behind the hand, sRGB in 0–1, (size, size, 3): the same for a signer up to a small shift."""
+    room = np.random.default_rng(signer.room_seed)
+    big = size + size // 4
+    y, x = np.mgrid[0:big, 0:big] / big
+    wall, other = np.array(signer.wall), np.array(signer.accent_wall)
+    image = wall * (1.08 - 0.25 * y[..., None] + 0.12 * (x[..., None] - 0.5))
+    if signer.backdrop == "panel":
+        image = np.where((y > room.uniform(0.5, 0.7))[..., None], other * (1.1 - 0.3 * y[..., None]), image)
+    elif signer.backdrop == "stripes":
+        wave = np.sin(x * room.uniform(40, 60)) > room.uniform(-0.2, 0.4)
+        image = np.where(wave[..., None], image * 0.55 + other * 0.45, image)
+    elif signer.backdrop == "bricks":
+        row = np.floor(y * 11)
+        gap = ((y * 11) % 1 < 0.12) | (((x * 5 + 0.5 * (row % 2)) % 1) < 0.05)
+        image = np.where(gap[..., None], other, image)
+    elif signer.backdrop == "shelf":
+        for left in np.arange(0, 1, 0.07):
+            top, book = room.uniform(0.05, 0.3), room.uniform(0.15, 0.75, 3)
+            for shelf in (0.0, 0.52):
+                inside = (x > left) & (x < left + 0.062) & (y > shelf + top / 2) & (y < shelf + 0.46)
+                image = np.where(inside[..., None], book * 0.6 + other * 0.4, image)
+    elif signer.backdrop == "window":
+        pane = (abs(x - 0.62) < 0.26) & (abs(y - 0.36) < 0.3)
+        bar = pane & ((abs(x - 0.62) < 0.012) | (abs(y - 0.36) < 0.012))
+        image = np.where((pane & ~bar)[..., None], other * (1.15 - 0.4 * y[..., None]), image)
+    elif signer.backdrop == "leaves":
+        for _ in range(70):
+            cx, cy, r = room.uniform(0, 1), room.uniform(0, 1), room.uniform(0.03, 0.09)
+            blob = (x - cx) ** 2 + ((y - cy) * room.uniform(0.7, 1.6)) ** 2 < r * r
+            image = np.where(blob[..., None], image * 0.45 + other * room.uniform(0.5, 1.0) * 0.55, image)
+    soft = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
+    soft = soft.filter(ImageFilter.GaussianBlur(size * 0.012))
+    left, top = rng.integers(0, big - size + 1, 2)
+    return np.asarray(soft, dtype=np.float64)[top : top + size, left : left + size] / 255
+
+
+def _photograph(linear: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
+    """What the camera makes of the scene: exposure, softness, grain and 8 bits."""
+    image = np.clip(linear * rng.uniform(0.88, 1.14), 0, 1) ** (1 / 2.2)
+    soft = Image.fromarray((image * 255 + 0.5).astype(np.uint8)).filter(ImageFilter.GaussianBlur(signer.blur))
+    grain = rng.normal(0, signer.noise, image.shape[:2])[..., None] + rng.normal(0, signer.noise * 0.4, image.shape)
+    return np.clip(np.floor(np.asarray(soft, dtype=np.float64) + grain + 0.5), 0, 255).astype(np.uint8)
+
+
+def render_hand(
+    pose: str | Handshape, signer: Signer, rng: np.random.Generator, size: int = 128
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """A photograph of `signer` spelling `pose`, uint8 (size, size, 3), and the hand's box (left, top, right, bottom).
+
+    Args:
+        pose: a letter A–Z or a `Handshape`.
+        signer: who signs, where and before which camera.
+        rng: what differs from photograph to photograph: joints, place, turn, light, exposure, grain.
+        size: the picture's side in pixels.
+    """
+    shape = LETTERS[pose] if isinstance(pose, str) else pose
+    habit = np.random.default_rng(signer.accent_seed + sum(map(ord, pose)) if isinstance(pose, str) else 0)
+    spread = np.array([5.0, 6.0, 4.0, 1.5])
+    accent = habit.normal(0, 1, (4, 4)) * spread + rng.normal(0, 1, (4, 4)) * spread * 0.45
+    jitter = rng.normal(0, 1, 3) * np.array([4.0, 3.0, 3.5])
+    camera = np.array(signer.view) + habit.normal(0, 1, 3) * np.array([4, 3, 3]) + jitter
+    turn = _rotation(camera[0], camera[1], 0) @ _rotation(*shape.turn)
+    turn = _rotation(0, 0, camera[2]) @ turn
+    frames = 5 if shape.sweep else 1
+    light = np.array(signer.light) + rng.normal(0, 0.08, 3)
+    light = light / np.linalg.norm(light) * np.array([1.0, -1.0, 1.0])
+    side, place, fill = size * OVERSAMPLE, rng.uniform(-0.06, 0.06, 2), signer.fill * rng.uniform(0.93, 1.07)
+    colour, cover, unit, origin, box = np.zeros((side, side, 3)), np.zeros((side, side, 1)), 0.0, np.zeros(2), None
+    for frame in range(frames):
+        angles = accent.copy()
+        for finger, degrees in shape.sweep.items():  # the last frame is the pose itself, and the brightest
+            angles[FINGERS.index(finger), 3] += degrees * (1 - (frame + 1) / frames) if frames > 1 else 0
+        solids = _project(_solids(shape, signer, angles, turn), signer.distance)
+        if box is None:
+            hand = [s for s in solids if s.part <= PALM]
+            low = np.min([np.minimum(s.a, s.b)[:2] - max(s.ra, s.rb) for s in hand], axis=0)
+            high = np.max([np.maximum(s.a, s.b)[:2] + max(s.ra, s.rb) for s in hand], axis=0)
+            unit = side * fill / max(high - low)
+            origin = (np.array([0.5, 0.47]) + place) * side - (low + high) / 2 * unit * np.array([1, -1])
+            edges = np.concatenate([low, high]) * unit * np.array([1, -1, 1, -1]) + np.tile(origin, 2)
+            box = edges[[0, 3, 2, 1]] / OVERSAMPLE
+        flip = np.array([1.0, -1.0, 1.0])
+        offset = np.array([*origin, 0.0])
+        placed = [replace(s, a=s.a * flip * unit + offset, b=s.b * flip * unit + offset, ra=s.ra * unit,
+                          rb=s.rb * unit, back=s.back * flip, melt=s.melt * unit) for s in solids]  # fmt: skip
+        buffers = _rasterise(placed, side)
+        weight = 1.0 if frames == 1 else (0.5 if frame == frames - 1 else 0.5 / (frames - 1))
+        mask = buffers["mask"][..., None] * weight
+        rows, columns = np.flatnonzero(mask.any(axis=(1, 2))), np.flatnonzero(mask.any(axis=(0, 2)))
+        seen = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        colour[seen] += _shade({k: v[seen] for k, v in buffers.items()}, signer, light, unit) * mask[seen]
+        cover += mask
+
+    def shrink(a):
+        return a.reshape(size, OVERSAMPLE, size, OVERSAMPLE, -1).mean(axis=(1, 3))
+
+    room = _backdrop(signer, rng, size) ** 2.2
+    scene = shrink(colour) + room * (1 - shrink(cover))
+    left, top, right, bottom = np.clip(np.rint(box), 0, size - 1).astype(int).tolist()
+    return _photograph(scene, signer, rng), (left, top, right, bottom)

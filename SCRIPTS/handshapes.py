@@ -1,0 +1,152 @@
+"""The twenty-six handshapes of the American manual alphabet, as joint angles of one small hand.
+
+The hand is a right hand in its own coordinates: x to the thumb's side, y along the fingers, z out of the palm. One unit
+is the distance from the wrist to the knuckle of the middle finger, about nine centimetres. A viewer who faces the signer
+looks along -z, so a hand with yaw, pitch and roll 0 shows its palm, fingers up, thumb on the right of the picture.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+FINGERS = ("index", "middle", "ring", "little")
+KNUCKLES = np.array([[0.31, 0.94, 0.02], [0.10, 1.0, 0.0], [-0.11, 0.95, 0.0], [-0.31, 0.84, 0.04]])
+PHALANGES = np.array([[0.45, 0.28, 0.23], [0.50, 0.32, 0.24], [0.46, 0.30, 0.24], [0.36, 0.22, 0.21]])
+GIRTHS = np.array([[0.125, 0.112, 0.1, 0.084], [0.127, 0.114, 0.102, 0.086], [0.121, 0.108, 0.097, 0.082],
+                   [0.107, 0.094, 0.084, 0.07]])  # fmt: skip
+THUMB_BASE = np.array([0.22, 0.16, 0.07])
+THUMB_BONES = np.array([0.44, 0.36, 0.28])
+THUMB_GIRTHS = np.array([0.165, 0.138, 0.122, 0.092])
+
+Angles = tuple[float, float, float, float]  # flexion at the three joints, then spread towards the thumb; degrees
+Point = tuple[float, float, float]
+
+UP: Angles = (2, 4, 3, 0)
+FIST: Angles = (86, 100, 55, 0)
+DRAPED: Angles = (74, 84, 22, 0)
+
+
+@dataclass(frozen=True)
+class Handshape:
+    """A letter's pose: four fingers, where the thumb goes, how the hand is turned and what moves."""
+
+    index: Angles
+    middle: Angles
+    ring: Angles
+    little: Angles
+    thumb: Point  # where the thumb's tip goes; relative to a fingertip when `touch` names one
+    knee: Point = (0.55, 0.45, 0.25)  # where the thumb's two inner joints lie, roughly
+    touch: str | None = None
+    turn: Point = (0, 0, 0)  # yaw (palm to the viewer's right), pitch (fingertips to the viewer), roll; degrees
+    forearm: Point | None = None  # where the arm comes from, seen by the viewer; None: straight on from the hand
+    sweep: dict[str, float] = field(default_factory=dict)  # finger -> degrees it swings during the exposure
+
+
+def _spread(angles: Angles, degrees: float) -> Angles:
+    """The same flexion with another sideways angle."""
+    return (*angles[:3], degrees)
+
+
+_SIDEWAYS = (180, 14, -84)
+_OVER_FIST = {"thumb": (0.0, 0.70, 0.66), "knee": (0.56, 0.46, 0.42)}
+_HOLD_RING = {"thumb": (-0.03, 0.68, 0.63), "knee": (0.52, 0.42, 0.36)}
+_CLAW = (38, 106, 52, 0)
+_ROUND = (52, 52, 28, 0)
+
+LETTERS: dict[str, Handshape] = {
+    "A": Handshape(FIST, FIST, FIST, FIST, (0.53, 1.06, 0.30), (0.56, 0.5, 0.24)),
+    "B": Handshape(UP, UP, _spread(UP, 1), _spread(UP, 3), (-0.08, 0.72, 0.26), (0.45, 0.42, 0.2)),
+    "C": Handshape((34, 40, 24, 0), (34, 42, 24, 0), (36, 42, 24, 0), (38, 40, 24, 0),
+                   (0.36, 0.42, 0.98), (0.46, 0.26, 0.55), turn=(62, 4, -4)),
+    "D": Handshape(UP, (62, 62, 32, 0), (66, 64, 34, 0), (70, 66, 36, 0), (0.04, -0.04, 0.06), (0.46, 0.42, 0.45),
+                   touch="middle", turn=(34, 0, 0)),
+    "E": Handshape(_CLAW, _CLAW, _CLAW, _CLAW, (-0.14, 0.70, 0.30), (0.52, 0.42, 0.24)),
+    "F": Handshape((56, 66, 28, 0), (10, 8, 4, -2), (6, 8, 4, -12), (2, 8, 4, -24), (0.0, -0.06, 0.04),
+                   (0.58, 0.42, 0.4), touch="index", turn=(34, 0, 2)),
+    "G": Handshape(UP, FIST, FIST, FIST, (0.66, 1.24, 0.20), (0.56, 0.55, 0.16), turn=_SIDEWAYS,
+                   forearm=(-0.9, -0.45, -0.2)),
+    "H": Handshape(UP, UP, FIST, FIST, (0.02, 0.66, 0.60), (0.46, 0.42, 0.36), turn=_SIDEWAYS,
+                   forearm=(-0.9, -0.45, -0.2)),
+    "I": Handshape(FIST, FIST, FIST, _spread(UP, -6), **_OVER_FIST),
+    "J": Handshape(FIST, FIST, FIST, _spread(UP, -22), **_OVER_FIST, turn=(-24, 8, 30), sweep={"little": 34}),
+    "K": Handshape(_spread(UP, 5), (42, 6, 4, -10), FIST, FIST, (0.15, 1.30, 0.34), (0.46, 0.55, 0.3),
+                   turn=(14, -4, 0)),
+    "L": Handshape(UP, FIST, FIST, FIST, (1.08, 0.46, 0.06), (0.6, 0.32, 0.08)),
+    "M": Handshape(DRAPED, DRAPED, _spread(DRAPED, 2), _spread(FIST, -8), (-0.24, 0.84, 0.42), (0.42, 0.40, 0.26)),
+    "N": Handshape(DRAPED, _spread(DRAPED, 2), _spread(FIST, -6), _spread(FIST, -6), (-0.01, 0.92, 0.46),
+                   (0.48, 0.46, 0.26)),
+    "O": Handshape(_ROUND, _ROUND, (56, 54, 28, 0), (60, 56, 28, 0), (0.0, -0.08, 0.03), (0.5, 0.28, 0.5),
+                   touch="index", turn=(58, 0, 0)),
+    "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.22, 1.08, 0.52), (0.5, 0.5, 0.3),
+                   turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
+    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.74, 1.10, 0.34), (0.6, 0.5, 0.2), turn=(168, 8, 176),
+                   forearm=(-0.5, -0.75, -0.6)),
+    "R": Handshape((10, 4, 3, -7), (2, 4, 3, 11), FIST, FIST, **_HOLD_RING),
+    "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),
+    "T": Handshape((72, 100, 50, 6), FIST, FIST, FIST, (0.205, 1.12, 0.50), (0.52, 0.52, 0.26)),
+    "U": Handshape(_spread(UP, -1), _spread(UP, 1), FIST, FIST, **_HOLD_RING),
+    "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
+    "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (-0.24, 0.62, 0.50), (0.44, 0.36, 0.34)),
+    "X": Handshape((8, 88, 50, 2), FIST, FIST, FIST, (0.10, 0.72, 0.66), (0.52, 0.46, 0.42), turn=(52, 0, 0)),
+    "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.02, 0.62, 0.06), (0.6, 0.34, 0.1)),
+    "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (0.06, 0.72, 0.66), (0.54, 0.46, 0.42), turn=(10, 16, -20),
+                   sweep={"index": -30}),
+}  # fmt: skip
+
+
+def _reach(base: np.ndarray, joints: np.ndarray, bones: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Joints of a chain that starts at `base`, keeps its bone lengths and ends as near `target` as it can, (4, 3).
+
+    Alternates between pinning the far end and the near end (the FABRIK scheme); a dozen rounds settle a thumb.
+    """
+    chain = np.vstack([base, joints, target])
+    for _ in range(12):
+        chain[3] = target
+        for i in (2, 1, 0):
+            step = chain[i] - chain[i + 1]
+            chain[i] = chain[i + 1] + step * (bones[i] / np.linalg.norm(step))
+        chain[0] = base
+        for i in (0, 1, 2):
+            step = chain[i + 1] - chain[i]
+            chain[i + 1] = chain[i] + step * (bones[i] / np.linalg.norm(step))
+    return chain
+
+
+def skeleton(
+    shape: Handshape, *, proportions: np.ndarray | None = None, accent: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Joint positions (5, 4, 3) and outward (back-of-the-hand) directions (5, 3, 3) of a pose.
+
+    Row 0 is the thumb, rows 1–4 the fingers; every row runs from its root to its tip. `proportions` scales palm width,
+    finger length and thumb length; `accent` (4, 4) is added to the fingers' angles in degrees.
+    """
+    width, length, thumb_length = (1.0, 1.0, 1.0) if proportions is None else proportions
+    angles = np.array([getattr(shape, name) for name in FINGERS], dtype=np.float64)
+    angles += 0.0 if accent is None else accent
+    scale = np.array([width, 1.0, 1.0])
+    joints, backs = np.empty((5, 4, 3)), np.empty((5, 3, 3))
+    for finger, (*flexion, spread) in enumerate(angles):
+        side = np.radians(spread)
+        along = np.array([np.sin(side), np.cos(side), 0.0])
+        joints[finger + 1, 0] = KNUCKLES[finger] * scale
+        bend = np.radians(np.cumsum(flexion))
+        for bone, angle in enumerate(bend):
+            direction = np.cos(angle) * along + np.sin(angle) * np.array([0.0, 0.0, 1.0])
+            joints[finger + 1, bone + 1] = joints[finger + 1, bone] + direction * PHALANGES[finger, bone] * length
+            backs[finger + 1, bone] = np.sin(angle) * along - np.cos(angle) * np.array([0.0, 0.0, 1.0])
+    target = np.array(shape.thumb, dtype=np.float64) * scale
+    if shape.touch is not None:
+        target += joints[1 + FINGERS.index(shape.touch), 3]
+    knee = np.array(shape.knee) * scale
+    joints[0] = _reach(
+        THUMB_BASE * scale, np.stack([knee, (knee + target) / 2 + 0.05]), THUMB_BONES * thumb_length, target
+    )
+    palm = np.array([-0.45, 0.15, 0.88])  # the thumb's pad looks across the palm
+    for bone in range(3):
+        direction = joints[0, bone + 1] - joints[0, bone]
+        direction /= np.linalg.norm(direction)
+        pad = palm - direction * (palm @ direction)
+        backs[0, bone] = -pad / np.linalg.norm(pad)
+    return joints, backs

@@ -1,0 +1,199 @@
+"""Draws the embedded sample: DATA/sample/asl_sample.rar, the key to what is planted in it, and a contact sheet.
+
+    python SCRIPTS/make_sample.py            draw all three (about two minutes)
+    python SCRIPTS/make_sample.py --check    draw them again elsewhere and compare
+
+Seeds, times and order are fixed, so the same program draws the same bytes. JPEG and PNG bytes come from the encoders
+inside Pillow, hence from the version that requirements.lock pins; the pixels come from NumPy in double precision.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from hands import Signer, random_signer, render_hand
+from handshapes import LETTERS
+from PIL import Image, ImageDraw
+from rar5 import stored_rar5
+from tqdm.auto import tqdm
+
+ROOT = Path(__file__).resolve().parent.parent
+ARCHIVE, KEY = "DATA/sample/asl_sample.rar", "DATA/sample/asl_sample.key.csv"
+SHEET = "ARTICLES/sample_contact_sheet.jpg"
+SEED, SIZE, SHOTS = 2, 128, 5
+
+# name -> tone on the ten-step Monk scale (1 lightest), what stands behind, left-handed
+CAST = {
+    "user_2": (3, "panel", False),
+    "user_3": (8, "window", False),
+    "user_4": (5, "bricks", False),
+    "user_5": (2, "shelf", False),
+    "user_6": (7, "stripes", True),
+    "user_7": (4, "leaves", False),
+    "user_8": (9, "panel", False),
+    "user_9": (6, "window", False),
+    "user_Zoë": (1, "stripes", False),
+}
+MONK = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
+NESTED = "user_9"  # keeps photographs as a/0.jpg rather than A0.jpg
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the key says of one entry of the archive."""
+
+    entry: str
+    status: str
+    label: str = ""
+    signer: str = ""
+    reason: str = ""
+    duplicate_of: str = ""
+
+
+def signer_named(name: str) -> Signer:
+    """The signer of that name, always the same."""
+    tone, backdrop, left_handed = CAST[name]
+    skin = tuple(np.array(list(bytes.fromhex(MONK[tone - 1]))) / 255 * np.array([0.95, 0.86, 0.80]))
+    rng = np.random.default_rng([SEED, list(CAST).index(name)])
+    return random_signer(rng, skin=skin, backdrop=backdrop, left_handed=left_handed)
+
+
+def entry_name(name: str, letter: str, shot: int) -> str:
+    """Where a photograph stands in the archive.
+
+    >>> entry_name("user_3", "A", 0), entry_name("user_9", "A", 0)
+    ('user_3/A0.jpg', 'user_9/a/0.jpg')
+    """
+    return f"{name}/{letter.lower()}/{shot}.jpg" if name == NESTED else f"{name}/{letter}{shot}.jpg"
+
+
+def _encode(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+    """An image file of that kind."""
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, kind, **options)
+    return out.getvalue()
+
+
+def draw_photograph(name: str, letter: str, shot: int, kind: str = "JPEG") -> tuple[bytes, tuple[int, int, int, int]]:
+    """The file of one photograph and the box of the hand in it (left, top, right, bottom)."""
+    signer = signer_named(name)
+    rng = np.random.default_rng([SEED, list(CAST).index(name), ord(letter), shot])
+    pixels, box = render_hand(letter, signer, rng, SIZE)
+    return _encode(pixels, kind, **({"quality": signer.quality} if kind == "JPEG" else {})), box
+
+
+def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Row]]:
+    """The archive's members in order, and one key row for each."""
+    files: dict[str, bytes] = {}
+    rows: dict[str, Row] = {}
+    boxes: dict[str, list[tuple[str, tuple[int, int, int, int]]]] = {name: [] for name in CAST}
+
+    def put(entry, data, status, label="", box=None, reason="", duplicate_of=""):
+        owner = entry.split("/")[0]
+        files[entry], rows[entry] = data, Row(entry, status, label, owner, reason, duplicate_of)
+        if box is not None:
+            boxes[owner].append((entry, box))
+
+    shots = [(name, letter, shot) for name in CAST for letter in LETTERS for shot in range(SHOTS)]
+    for name, letter, shot in tqdm(shots, desc="drawing", disable=not progress):
+        data, box = draw_photograph(name, letter, shot)
+        put(entry_name(name, letter, shot), data, "kept", letter, box)
+
+    # Everything planted comes on top of the five sound photographs a letter, as shot 5.
+    def extra(name: str, letter: str, kind: str = "JPEG"):
+        data, box = draw_photograph(name, letter, SHOTS, kind)
+        return entry_name(name, letter, SHOTS), data, box
+
+    cuts = {("user_2", "C"): 0.3, ("user_4", "H"): 0.6, ("user_9", "R"): 0.75, ("user_6", "Q"): 0.9,
+            ("user_8", "V"): 0.99, ("user_3", "E"): -2, ("user_5", "B"): 10}  # fmt: skip
+    for (name, letter), cut in cuts.items():
+        entry, data, box = extra(name, letter)
+        put(entry, data[: int(len(data) * cut) if 0 < cut < 1 else cut], "corrupt", letter, box, "truncated")
+    entry, _, box = extra("user_7", "D")
+    put(entry, b"", "corrupt", "D", box, "empty")
+    entry, _, box = extra("user_6", "G")
+    page = b"<!DOCTYPE html>\n<html><head><title>404</title></head><body><h1>Photo not found</h1></body></html>\n"
+    put(entry, page, "corrupt", "G", box, "not an image")
+    entry, data, box = extra("user_4", "P", "PNG")
+    put(entry, data, "kept", "P", box)
+
+    copies = {("user_3", "M"): ("user_3", "M", 1), ("user_5", "N"): ("user_5", "M", 2),
+              ("user_7", "K"): ("user_4", "K", 1)}  # fmt: skip
+    for (name, letter), source in copies.items():  # within a letter, across two letters, across two signers
+        first = entry_name(*source)
+        box = dict(boxes[source[0]])[first]
+        put(entry_name(name, letter, SHOTS), files[first], "duplicate", letter, box, duplicate_of=first)
+
+    rng = np.random.default_rng([SEED, 99])
+    beach = np.linspace((120, 170, 220), (225, 205, 160), SIZE)[:, None, :] + rng.normal(0, 4, (SIZE, SIZE, 3))
+    put("user_2/holiday.jpg", _encode(np.clip(beach, 0, 255).astype(np.uint8), "JPEG", quality=80), "unrecognised")
+    put("user_6/Thumbs.db", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504), "sidecar")
+    put("user_4/.~lock.user_4_loc.csv#", b",student,lab-pc,14.09.2020 10:12,file:///home/student/.config;", "sidecar")
+    for name, listed in boxes.items():
+        lines = ["image,top_left_x,top_left_y,bottom_right_x,bottom_right_y"]
+        lines += [",".join(["\\".join(e.split("/")), *map(str, box)]) for e, box in sorted(listed)]
+        put(f"{name}/{name}_loc.csv", ("\n".join(lines) + "\n").encode(), "sidecar")
+    order = sorted(files)
+    return [(entry, files[entry]) for entry in order], [rows[entry] for entry in order]
+
+
+def contact_sheet(files: dict[str, bytes], cell: int = 72) -> bytes:
+    """A JPEG with a column for every letter and a row for every signer."""
+    sheet = Image.new("RGB", (cell * len(LETTERS), 18 + cell * len(CAST)), "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, letter in enumerate(LETTERS):
+        pen.text((column * cell + cell // 2 - 3, 3), letter, fill="black")
+        for row, name in enumerate(CAST):
+            photo = Image.open(io.BytesIO(files[entry_name(name, letter, row % SHOTS)]))
+            sheet.paste(photo.resize((cell - 2, cell - 2), Image.Resampling.LANCZOS), (column * cell, 18 + row * cell))
+    return _encode(np.asarray(sheet), "JPEG", quality=88)
+
+
+def write_all(root: Path) -> list[Path]:
+    """Draws the archive, the key and the contact sheet below `root` and returns their paths."""
+    members, rows = draw_sample()
+    key = io.StringIO()
+    table = csv.writer(key, lineterminator="\n")
+    table.writerow(Row.__dataclass_fields__)
+    table.writerows([list(vars(row).values()) for row in rows])
+    made = {ARCHIVE: stored_rar5(members), KEY: key.getvalue().encode(), SHEET: contact_sheet(dict(members))}
+    for name, data in made.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(path.name + ".part")
+        part.write_bytes(data)
+        part.replace(path)
+    return [root / name for name in made]
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draws, or with --check draws elsewhere and compares; 0 when all is well, 1 when a file differs."""
+    parser = argparse.ArgumentParser(description="Draw the embedded sample of fingerspelled letters.")
+    parser.add_argument("--check", action="store_true", help="draw in a temporary folder and compare with what is here")
+    if not parser.parse_args(argv).check:
+        for path in write_all(ROOT):
+            print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
+        return 0
+    different = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for drawn in write_all(Path(folder)):
+            name = drawn.relative_to(folder)
+            here = ROOT / name
+            digests = [hashlib.sha256(p.read_bytes()).hexdigest() if p.exists() else "missing" for p in (here, drawn)]
+            different += digests[0] != digests[1]
+            print(
+                f"{'same' if digests[0] == digests[1] else 'DIFFERENT'}  {name}  {digests[0][:12]}  {digests[1][:12]}"
+            )
+    return int(different > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
