@@ -1,0 +1,48 @@
+"""A case study in a box: from an archive of fingerspelled letters to an honest report.
+
+The verbs, in the order of the pipeline: `clean_archive`, `load_images`, `split_images`, `build_model`, `train`,
+`evaluate`, `run_study`, `write_report`. Each is loaded from its module when first used, so `import casestudy` costs
+milliseconds and TensorFlow is imported by training alone.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "iter_members": "archive",
+    "screen_image": "screening",
+    "clean_archive": "regroup",
+    "Ledger": "regroup",
+    "load_images": "dataset",
+    "ImageSet": "dataset",
+    "split_images": "splits",
+    "Splits": "splits",
+    "build_model": "models",
+    "MODELS": "models",
+    "train": "training",
+    "TrainingRun": "training",
+    "evaluate": "evaluation",
+    "Evaluation": "evaluation",
+    "RunFolder": "runs",
+    "verify_run": "pipeline",
+    "run_study": "pipeline",
+    "write_report": "report",
+    "STUDIES": "studies",
+    "Study": "study",
+    "ModelSpec": "study",
+    "Phase": "study",
+    "SplitSpec": "study",
+    "CaseStudyError": "errors",
+}
+__all__ = sorted(_HOME)
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'casestudy' has no attribute '{name}'")
+    return getattr(import_module(f"casestudy.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,40 @@
+"""The one door to TensorFlow and Keras: modules that train import them from here, and nothing else does.
+
+TensorFlow reads its switches once, when it is first imported, so they are set here. oneDNN is off by default on AMD
+processors, where turning it on trains a convolutional network about twice as fast; the log level keeps start-up noise
+away from the user. What the user has set stays.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+
+@contextlib.contextmanager
+def _without_startup_noise() -> Iterator[None]:
+    # TensorFlow's C++ side writes to file descriptor 2 before it reads its own log level.
+    try:
+        saved = os.dup(2)
+    except OSError:  # no stderr at all, as under pythonw
+        yield
+        return
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+
+
+with _without_startup_noise():
+    import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()  # the first look at the devices has lines of its own
+
+__all__ = ["keras", "tf"]

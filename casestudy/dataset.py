@@ -1,0 +1,261 @@
+"""letters.zip or class folders in, an `ImageSet` out: decoded once, memory-mapped, never unpacked to disk.
+
+The pixels live in one `.npy` file in the cache folder, named by a hash of what went into it, and are mapped into memory
+from there: the whole set is never held in memory, and a second run opens it in milliseconds.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+from tqdm.auto import tqdm
+
+from casestudy.errors import DataError
+
+log = logging.getLogger(__name__)
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
+USED = {"kept", "duplicate"}  # duplicates are flagged, not removed; `splits` keeps them in one part
+CACHE_FORMAT = 1  # raise it when the same input would give other pixels
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Labelled images of one size.
+
+    Attributes:
+        images: uint8 (N, height, width, 3), usually memory-mapped.
+        labels: int64 (N,), indices into `class_names`.
+        class_names: The K labels in alphabetical order.
+        signers: str (N,), who is in the photograph, or None where the data does not say.
+        names: str (N,), where each image is stored in its source.
+        groups: int64 (N,), equal for images that are exact or near duplicates of one another.
+        digest: Hash of the content and of how it was cropped and resized.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    signers: np.ndarray | None
+    names: np.ndarray
+    groups: np.ndarray
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class _Photo:
+    name: str
+    label: str
+    signer: str = ""
+    group: int = -1
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class _Source:
+    photos: list[_Photo]
+    digest: str
+    read: Callable[[str], bytes] = field(repr=False)
+
+
+def load_images(
+    source: str | os.PathLike[str],
+    *,
+    image_size: tuple[int, int],
+    cache_dir: str | os.PathLike[str],
+    crop: str | None = None,
+    margin: float = 0.1,
+) -> ImageSet:
+    """Returns the labelled images of a letters.zip, of a zip of class folders or of a folder of class folders.
+
+    Args:
+        source: What `clean_archive` wrote, or class folders (`A/….jpg`).
+        image_size: (height, width) of the result in pixels.
+        cache_dir: Folder for the decoded pixels; made where missing.
+        crop: "boxes" cuts a square round each hand by boxes.csv; None takes the whole photograph.
+        margin: How much larger than the box the square is, as a share of its side.
+
+    Raises:
+        DataError: The source is missing, holds no labelled image, has no boxes, or an image cannot be decoded.
+    """
+    path = Path(source)
+    if path.is_dir():
+        found = _from_folder(path)
+    elif path.is_file() and zipfile.is_zipfile(path):
+        found = _from_zip(path)
+    else:
+        raise DataError(
+            f"Images come from a letters.zip or a folder of class folders; {path} is neither. "
+            f"Make one first: casestudy clean PHOTOS.rar --out letters.zip"
+        )
+    photos = found.photos
+    if not photos:
+        raise DataError(f"No labelled image in {path}. Look into its ledger.csv, or name the labels with --pattern.")
+    if crop == "boxes":
+        lacking = [photo.name for photo in photos if photo.box is None]
+        if len(lacking) == len(photos):
+            raise DataError(f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Leave --crop out.")
+        if lacking:
+            log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
+    elif crop is not None:
+        raise DataError(f"crop is 'boxes' or None; received {crop!r}.")
+    recipe = json.dumps([CACHE_FORMAT, found.digest, list(image_size), crop, margin if crop else 0])
+    digest = hashlib.sha256(recipe.encode()).hexdigest()
+    images = _decode(found, image_size, crop, margin, Path(cache_dir) / f"images-{digest[:16]}.npy")
+    class_names = tuple(sorted({photo.label for photo in photos}))
+    index = {name: k for k, name in enumerate(class_names)}
+    signers = np.array([photo.signer for photo in photos])
+    return ImageSet(
+        images=images,
+        labels=np.array([index[photo.label] for photo in photos], dtype=np.int64),
+        class_names=class_names,
+        signers=signers if all(signers) else None,
+        names=np.array([photo.name for photo in photos]),
+        groups=np.array([k if p.group < 0 else p.group for k, p in enumerate(photos)], dtype=np.int64),
+        digest=digest,
+    )
+
+
+def _from_zip(path: Path) -> _Source:
+    archive = zipfile.ZipFile(path)
+    members = {info.filename: info for info in archive.infolist()}
+    if "ledger.csv" not in members:
+        listing = sorted((name, info.CRC, info.file_size) for name, info in members.items() if _is_class_image(name))
+        photos = [_Photo(name, Path(name).parent.name) for name, _, _ in listing]
+        return _Source(photos, hashlib.sha256(json.dumps(listing).encode()).hexdigest(), archive.read)
+    ledger_bytes = archive.read("ledger.csv")
+    boxes_bytes = archive.read("boxes.csv") if "boxes.csv" in members else b""
+    rows = [row for row in csv.DictReader(io.StringIO(ledger_bytes.decode("utf-8"))) if row["status"] in USED]
+    boxes = {
+        row["image"]: tuple(float(row[f"{corner}_{axis}"]) for corner in ("top_left", "bottom_right") for axis in "xy")
+        for row in csv.DictReader(io.StringIO(boxes_bytes.decode("utf-8")))
+    }
+    groups = duplicate_groups(rows)
+    photos = [
+        _Photo(row["stored_as"], row["label"], row["signer"], group, boxes.get(row["stored_as"]))
+        for row, group in zip(rows, groups, strict=True)
+    ]
+    # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
+    digest = hashlib.sha256(ledger_bytes + boxes_bytes).hexdigest()
+    return _Source(photos, digest, archive.read)
+
+
+def _from_folder(path: Path) -> _Source:
+    names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+    names = [name for name in names if _is_class_image(name)]
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(name.encode() + hashlib.sha256((path / name).read_bytes()).digest())
+    photos = [_Photo(name, Path(name).parent.name) for name in names]
+    return _Source(photos, digest.hexdigest(), lambda name: (path / name).read_bytes())
+
+
+def _is_class_image(name: str) -> bool:
+    parts = Path(name).parts
+    hidden = any(part.startswith((".", "_")) for part in parts)
+    return len(parts) > 1 and not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
+def duplicate_groups(rows: list[dict[str, str]]) -> list[int]:
+    """Returns a group number for each ledger row, equal where rows are (chains of) exact or near duplicates.
+
+    >>> duplicate_groups([
+    ...     {"entry": "a", "duplicate_of": "", "near_duplicate_of": ""},
+    ...     {"entry": "b", "duplicate_of": "", "near_duplicate_of": ""},
+    ...     {"entry": "c", "duplicate_of": "a", "near_duplicate_of": ""},
+    ...     {"entry": "d", "duplicate_of": "", "near_duplicate_of": "c"},
+    ... ])
+    [0, 1, 0, 0]
+    """
+    first = {row["entry"]: k for k, row in enumerate(rows)}
+    parent = list(range(len(rows)))
+
+    def root(k: int) -> int:
+        while parent[k] != k:
+            parent[k] = parent[parent[k]]
+            k = parent[k]
+        return k
+
+    for k, row in enumerate(rows):
+        for other in (row["duplicate_of"], row["near_duplicate_of"]):
+            if other in first:
+                a, b = root(k), root(first[other])
+                parent[max(a, b)] = min(a, b)
+    return [root(k) for k in range(len(rows))]
+
+
+def _decode(found: _Source, image_size: tuple[int, int], crop: str | None, margin: float, target: Path) -> np.ndarray:
+    if not target.exists():
+        height, width = image_size
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(f".{os.getpid()}.tmp")
+        shape = (len(found.photos), height, width, 3)
+        try:
+            pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            for k, array in enumerate(_decoded(found, image_size, margin if crop else None)):
+                pixels[k] = array
+            pixels.flush()
+            del pixels  # Windows cannot rename a file that is still mapped
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return np.load(target, mmap_mode="r")
+
+
+def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None) -> Iterator[np.ndarray]:
+    """Yields uint8 (height, width, 3) arrays in order, a few hundred in flight at the most."""
+
+    def one(photo: _Photo) -> np.ndarray:
+        try:
+            with Image.open(io.BytesIO(found.read(photo.name))) as opened:
+                image = ImageOps.exif_transpose(opened).convert("RGB")
+        except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
+            raise DataError(
+                f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
+            ) from error
+        region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
+        return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region))
+
+    with ThreadPoolExecutor() as pool, tqdm(total=len(found.photos), desc="decode", unit="img", delay=2) as bar:
+        for start in range(0, len(found.photos), 256):
+            for array in pool.map(one, found.photos[start : start + 256]):
+                bar.update()
+                yield array
+
+
+def square_box(
+    box: tuple[float, float, float, float], size: tuple[int, int], margin: float
+) -> tuple[float, float, float, float]:
+    """Returns the square (left, top, right, bottom) round a box, inside the picture and at most as large as it.
+
+    Args:
+        box: (left, top, right, bottom) in pixels, corners in any order.
+        size: (width, height) of the picture.
+        margin: Share of the longer side that is added to it.
+
+    >>> square_box((40, 10, 60, 50), (320, 240), 0.0)
+    (30.0, 10.0, 70.0, 50.0)
+    >>> square_box((300, 0, 340, 20), (320, 240), 0.5)
+    (260.0, 0.0, 320.0, 60.0)
+    """
+    (left, right), (top, bottom) = sorted((box[0], box[2])), sorted((box[1], box[3]))
+    width, height = size
+    side = min(max(right - left, bottom - top, 1) * (1 + margin), width, height)
+    x = min(max((left + right - side) / 2, 0), width - side)
+    y = min(max((top + bottom - side) / 2, 0), height - side)
+    return (float(x), float(y), float(x + side), float(y + side))

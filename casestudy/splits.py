@@ -1,0 +1,132 @@
+"""Who is in training, validation and test: by signer, leave-one-signer-out, or at random.
+
+A random split lets the same hand, room and light into training and test, and so measures memory more than reading; it
+is here to be shown beside the honest one. Images that are duplicates of one another never sit in two parts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from casestudy.dataset import ImageSet
+from casestudy.errors import DataError
+from casestudy.study import SplitSpec
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint parts of one `ImageSet`, as indices into it.
+
+    Attributes:
+        images: The whole set; parts are never copied out of it.
+        protocol: How the parts were made.
+        train: int64 indices, sorted; so are `validation` (may be empty) and `test`.
+        left_out: Indices of images left out of training (or validation) because a duplicate sits in a later part.
+        fold: The signer held out as test, in leave-one-signer-out; else "".
+    """
+
+    images: ImageSet
+    protocol: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    left_out: np.ndarray
+    fold: str = ""
+
+    def part_of(self) -> np.ndarray:
+        """Returns str (N,): "train", "validation", "test" or "left out" for every image."""
+        part = np.full(len(self.images), "left out", dtype="<U10")
+        for name in PARTS:
+            part[getattr(self, name)] = name
+        return part
+
+    def missing(self) -> dict[str, list[str]]:
+        """Returns the class names that a part lacks, for each part that lacks any."""
+        lacking = {}
+        for name in PARTS:
+            indices = getattr(self, name)
+            present = set(self.images.labels[indices].tolist())
+            absent = [label for k, label in enumerate(self.images.class_names) if k not in present]
+            if absent and len(indices):
+                lacking[name] = absent
+        return lacking
+
+
+def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
+    """Returns train, validation and test by the protocol of `spec`; the same seed gives the same parts.
+
+    Raises:
+        DataError: The protocol needs signers the data does not name, or there are too few signers or images.
+    """
+    if spec.protocol == "random":
+        return _random(images, spec, seed)
+    if spec.protocol == "leave-one-signer-out":
+        raise DataError("leave-one-signer-out makes one split a signer; call leave_one_signer_out for all of them.")
+    signers = shuffled_signers(images, seed, at_least=3)
+    test_count = max(1, round(spec.test * len(signers)))
+    validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
+    if test_count + validation_count >= len(signers):
+        raise DataError(
+            f"A split by signer must leave a signer to train on; {len(signers)} signers, {test_count} for test and "
+            f"{validation_count} for validation leave none. Make the shares smaller."
+        )
+    return _by_signer(images, signers[:test_count], signers[test_count : test_count + validation_count], "signer")
+
+
+def leave_one_signer_out(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
+    """Returns one split for each signer, who alone is its test part; each signer is tested exactly once.
+
+    The next signer in the shuffled order is the fold's validation part, unless `spec.validation` is 0.
+    """
+    signers = shuffled_signers(images, seed, at_least=3)
+    folds = []
+    for k, held_out in enumerate(signers):
+        validation = [signers[(k + 1) % len(signers)]] if spec.validation else []
+        folds.append(_by_signer(images, [held_out], validation, "leave-one-signer-out", fold=str(held_out)))
+    return sorted(folds, key=lambda split: split.fold)
+
+
+def shuffled_signers(images: ImageSet, seed: int, at_least: int) -> list[str]:
+    """Returns the signers' names in an order drawn from the seed."""
+    if images.signers is None:
+        raise DataError("A split by signer needs to know who is in each photograph; this data does not say. Use --split random.")
+    names = np.unique(images.signers)
+    if len(names) < at_least:
+        raise DataError(f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random.")
+    return [str(name) for name in np.random.default_rng(seed).permutation(names)]
+
+
+def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: str, fold: str = "") -> Splits:
+    rank = np.zeros(len(images), dtype=np.int8)  # 0 train, 1 validation, 2 test
+    rank[np.isin(images.signers, validation)] = 1
+    rank[np.isin(images.signers, test)] = 2
+    # A photograph that two signers' folders share would leak: the later part keeps it, the earlier part does without.
+    highest = np.zeros(images.groups.max() + 1, dtype=np.int8)
+    np.maximum.at(highest, images.groups, rank)
+    leaks = rank < highest[images.groups]
+    parts = [np.flatnonzero((rank == k) & ~leaks) for k in range(3)]
+    return Splits(images, protocol, *parts, left_out=np.flatnonzero(leaks), fold=fold)
+
+
+def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
+    groups, first = np.unique(images.groups, return_index=True)
+    labels = images.labels[first]
+    try:
+        rest, test = train_test_split(np.arange(len(groups)), test_size=spec.test, stratify=labels, random_state=seed)
+        train, validation = rest, rest[:0]
+        if spec.validation:
+            share = spec.validation / (1 - spec.test)
+            train, validation = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
+    except ValueError as error:
+        fewest = images.class_names[np.bincount(labels, minlength=len(images.class_names)).argmin()]
+        raise DataError(
+            f"A stratified split needs every label in every part; the rarest here is {fewest!r} ({error}). "
+            f"Add photographs of it, or leave the label out."
+        ) from error
+    parts = [np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)]
+    return Splits(images, "random", *parts, left_out=np.empty(0, dtype=np.int64))
