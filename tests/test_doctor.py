@@ -1,0 +1,133 @@
+"""The doctor: every kind of machine gets an answer, and everything lacking a remedy of one line."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from casestudy import doctor
+
+
+@pytest.fixture
+def keras_home(tmp_path, monkeypatch):
+    """A machine that never ran Keras; returns where the weights would be."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models/resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
+
+
+def test_everything_is_looked_at_and_what_lacks_has_a_remedy(tmp_path, keras_home):
+    findings = doctor.examine(tmp_path)
+    names = [finding.name for finding in findings]
+    assert names == [
+        "Python",
+        "archive decoder",
+        "TensorFlow",
+        "Keras",
+        "GPU",
+        "weights",
+        "memory",
+        "disk",
+        "processor",
+    ]
+    for finding in findings:
+        assert finding.found
+        assert finding.ok == (finding.remedy == ""), finding
+        assert "\n" not in finding.found + finding.remedy
+
+
+def test_a_check_that_breaks_is_a_finding(tmp_path, monkeypatch):
+    def fall_ill():
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(doctor, "check_gpu", fall_ill)
+    gpu = next(finding for finding in doctor.examine(tmp_path) if finding.name == "GPU")
+    assert not gpu.ok
+    assert "ZeroDivisionError: on purpose" in gpu.found
+
+
+def test_it_loads_no_tensorflow_and_is_quick(tmp_path):
+    code = (
+        "import sys; from casestudy.doctor import examine; examine(); "
+        "print({'tensorflow', 'keras', 'numpy', 'pandas'} & set(sys.modules))"
+    )
+    started = time.perf_counter()
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
+    assert time.perf_counter() - started < 5  # a promise of one second, with room for a busy machine
+
+
+def test_without_tensorflow_it_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda module: False)
+    assert "pip install tensorflow" in doctor.check_tensorflow().remedy
+    assert "pip install tensorflow" in doctor.check_keras().remedy
+
+
+def test_another_keras_backend_is_lacking(monkeypatch):
+    monkeypatch.setattr(doctor, "_installed", lambda module: True)
+    monkeypatch.setattr(doctor, "_version", lambda *names: "3.12.0")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert "KERAS_BACKEND" in doctor.check_keras().remedy
+    monkeypatch.delenv("KERAS_BACKEND")
+    assert doctor.check_keras().ok
+
+
+def test_weights_are_missing_then_damaged_then_whole(keras_home, monkeypatch):
+    assert "keras.applications.ResNet50V2" in doctor.check_weights().remedy
+    keras_home.write_bytes(b"abc")
+    assert "damaged" in doctor.check_weights().found
+    monkeypatch.setattr(doctor, "RESNET50V2_MD5", "900150983cd24fb0d6963f7d28e17f72")  # of "abc", by RFC 1321
+    assert doctor.check_weights().ok
+
+
+def test_the_pinned_hash_is_the_one_keras_pins():
+    keras = importlib.util.find_spec("keras")  # found, not imported
+    if keras is None:
+        pytest.skip("Keras is not installed")
+    source = Path(keras.origin).parent / "src/applications/resnet.py"
+    pinned = re.search(r'"resnet50v2": \(\s*"\w{32}",\s*"(\w{32})"', source.read_text(encoding="utf-8"))
+    assert pinned is not None
+    assert pinned[1] == doctor.RESNET50V2_MD5  # the second is the file without top
+
+
+@pytest.mark.parametrize(("available", "ok"), [(8e9, True), (1e9, False)])
+def test_memory_is_judged_by_what_is_available(monkeypatch, available, ok):
+    monkeypatch.setattr(doctor, "memory_bytes", lambda: (16_000_000_000, int(available)))
+    finding = doctor.check_memory()
+    assert finding.ok == ok
+    assert finding.found == f"{available / 1e9:.1f} GB available of 16.0 GB"
+
+
+def test_memory_of_this_machine_is_plausible():
+    total, available = doctor.memory_bytes()
+    assert 5e8 < total < 1e14
+    assert 0 <= available <= total
+
+
+def test_the_disk_of_a_folder_still_to_be_made_is_its_parents(tmp_path):
+    finding = doctor.check_disk(tmp_path / "runs/not/yet")
+    assert str(tmp_path.resolve()) in finding.found
+
+
+def test_onednn_switched_off_is_lacking(monkeypatch):
+    monkeypatch.setattr(doctor.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(doctor, "has_avx2", lambda: True)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert "TF_ENABLE_ONEDNN_OPTS" in doctor.check_processor().remedy
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    assert doctor.check_processor().ok
+
+
+def test_a_gpu_without_cuda_libraries_is_told_how_to_get_them(monkeypatch):
+    monkeypatch.setattr(doctor, "_nvidia_gpus", lambda: ["NVIDIA T4, 15360 MiB"])
+    monkeypatch.setattr(doctor.sys, "platform", "linux")
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(doctor.Path, "exists", lambda self: False)
+    finding = doctor.check_gpu()
+    assert "NVIDIA T4" in finding.found
+    assert "tensorflow[and-cuda]" in finding.remedy
