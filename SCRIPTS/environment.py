@@ -7,6 +7,7 @@ so that an old Python can say which one is needed, or let uv fetch it. Progress 
 import hashlib
 import importlib.util
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,8 @@ DOWNLOAD = 720  # MB on Linux x86_64; 490 on Windows, 430 on Linux arm64, 350 on
 DISK = 4  # GB: the environment takes 2.7, the downloads and their cache the rest
 
 # Settings of the caller's own Pythons. Where packages come from (index, proxy, certificate, cache) is none of them.
-FOREIGN = ("PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "CONDA_PREFIX")
-FOREIGN += ("PIP_PREFIX", "PIP_TARGET", "UV_PYTHON", "UV_SYSTEM_PYTHON")
+FOREIGN = {"PYTHONHOME", "PYTHONPATH", "PYTHONEXECUTABLE", "__PYVENV_LAUNCHER__", "VIRTUAL_ENV", "CONDA_PREFIX"}
+FOREIGN |= {"PIP_PREFIX", "PIP_TARGET", "UV_PYTHON", "UV_SYSTEM_PYTHON"}
 
 
 class SetupError(Exception):
@@ -132,9 +133,10 @@ def _make(root, target, python, version):
             return
         _say(f"{name} could not do it.")
     raise SetupError(
-        f"The packages of requirements.lock could not be installed by {' or '.join(installers)} (its last words stand "
-        f"above). They exist for Linux (x86_64, aarch64), Windows (x86_64) and macOS (Apple silicon); this is Python "
-        f"{version} on {sys.platform}. With the package index or a mirror within reach, run the same command again."
+        f"Python {version} with the packages of requirements.lock could not be set up by {' or '.join(installers)} "
+        "(the last words stand above). They exist for Linux (x86_64, aarch64), Windows (x86_64) and macOS (Apple "
+        f"silicon); this is {sys.platform} ({platform.machine()}). With the package index or a mirror within reach, "
+        "run the same command again."
     )
 
 

@@ -4,9 +4,11 @@ Needs uv and the network: `python SCRIPTS/lock.py`. The file is replaced only if
 finds a wheel with a listed hash for every package; sdists are left out, so installing never runs a build.
 """
 
+import itertools
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,14 +39,14 @@ def main():
         print("The lock holds names, versions and hashes only, but an address got in. See", new, file=sys.stderr)
         return 1
     new.write_text(text, encoding="utf-8", newline="\n")
-    for platform in PLATFORMS:
-        for python in PYTHONS:
-            print("checking", platform, python, flush=True)
-            where = ("--python-platform", platform, "--python-version", python, "--target", str(ROOT / "build/none"))
-            how = ("--dry-run", "--only-binary", ":all:", "--require-hashes", "-r", str(new))
+    for platform, python in itertools.product(PLATFORMS, PYTHONS):
+        print("checking", platform, python, flush=True)
+        how = ("--dry-run", "--only-binary", ":all:", "--require-hashes", "-r", str(new))
+        with tempfile.TemporaryDirectory() as nothing:
+            where = ("--python-platform", platform, "--python-version", python, "--target", nothing)
             code = subprocess.call([*UV, "install", *where, *how])
-            if code:
-                return code
+        if code:
+            return code
     new.replace(ROOT / "requirements.lock")
     return 0
 

@@ -18,6 +18,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from casestudy.weights import imagenet_file
 
@@ -174,7 +175,7 @@ def check_processor() -> Finding:
 def memory_bytes() -> tuple[int, int]:
     """Returns the total and the available memory in bytes; a container's limit counts as the total."""
     if sys.platform == "win32":
-        return _windows_memory()
+        return _windows_memory(ctypes.windll.kernel32)
     if sys.platform == "darwin":
         total = int(_output("sysctl", "-n", "hw.memsize"))
         pages = dict(line.split(":") for line in _output("vm_stat").splitlines()[1:] if ":" in line)
@@ -199,7 +200,7 @@ def has_avx2() -> bool:
     return "avx2" in Path("/proc/cpuinfo").read_text().split()
 
 
-def _windows_memory() -> tuple[int, int]:
+def _windows_memory(kernel32: Any) -> tuple[int, int]:
     names = "total available total_page available_page total_virtual available_virtual extended"
 
     class MemoryStatus(ctypes.Structure):
@@ -210,7 +211,7 @@ def _windows_memory() -> tuple[int, int]:
         )
 
     status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return status.total, status.available
 
 

@@ -156,7 +156,7 @@ def test_pip_is_tried_where_uv_cannot(environment, installers, root):
 
 def test_when_nothing_can_install_one_line_says_so(environment, installers, root):
     installers.failing = {"uv": 1, "pip": 1}
-    with pytest.raises(environment.SetupError, match="could not be installed by uv or pip") as caught:
+    with pytest.raises(environment.SetupError, match="could not be set up by uv or pip") as caught:
         environment.ensure_environment(root)
     assert "\n" not in str(caught.value)
     installers.failing.clear()
@@ -171,7 +171,7 @@ def test_a_python_outside_the_lock_needs_uv(environment, installers, root, monke
     assert make[make.index("--python") + 1] == "{}.{}".format(*sys.version_info)
     installers.failing["uv"] = 1
     (root / "requirements.lock").write_text("")
-    with pytest.raises(environment.SetupError, match="installed by uv "):
+    with pytest.raises(environment.SetupError, match="set up by uv "):
         environment.ensure_environment(root)
 
 
