@@ -24,7 +24,7 @@ _HOME = {
     "evaluate": "evaluation",
     "Evaluation": "evaluation",
     "RunFolder": "runs",
-    "verify_run": "pipeline",
+    "verify_run": "verification",
     "run_study": "pipeline",
     "write_report": "report",
     "STUDIES": "studies",

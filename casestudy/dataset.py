@@ -109,7 +109,9 @@ def load_images(
     if crop == "boxes":
         lacking = [photo.name for photo in photos if photo.box is None]
         if len(lacking) == len(photos):
-            raise DataError(f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Leave --crop out.")
+            raise DataError(
+                f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Leave --crop out."
+            )
         if lacking:
             log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
     elif crop is not None:

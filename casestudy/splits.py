@@ -67,7 +67,7 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
         return _random(images, spec, seed)
     if spec.protocol == "leave-one-signer-out":
         raise DataError("leave-one-signer-out makes one split a signer; call leave_one_signer_out for all of them.")
-    signers = shuffled_signers(images, seed, at_least=3)
+    signers = np.random.default_rng(seed).permutation(_signers(images, at_least=3))
     test_count = max(1, round(spec.test * len(signers)))
     validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
     if test_count + validation_count >= len(signers):
@@ -78,27 +78,25 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
     return _by_signer(images, signers[:test_count], signers[test_count : test_count + validation_count], "signer")
 
 
-def leave_one_signer_out(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
-    """Returns one split for each signer, who alone is its test part; each signer is tested exactly once.
+def leave_one_signer_out(images: ImageSet) -> list[Splits]:
+    """Returns one split for each signer, who alone is its test part; each photograph is tested exactly once.
 
-    The next signer in the shuffled order is the fold's validation part, unless `spec.validation` is 0.
+    Every other signer trains: there is no validation part, so nothing is chosen by it and phases run all their epochs.
     """
-    signers = shuffled_signers(images, seed, at_least=3)
-    folds = []
-    for k, held_out in enumerate(signers):
-        validation = [signers[(k + 1) % len(signers)]] if spec.validation else []
-        folds.append(_by_signer(images, [held_out], validation, "leave-one-signer-out", fold=str(held_out)))
-    return sorted(folds, key=lambda split: split.fold)
+    return [_by_signer(images, [name], [], "leave-one-signer-out", fold=name) for name in _signers(images, at_least=2)]
 
 
-def shuffled_signers(images: ImageSet, seed: int, at_least: int) -> list[str]:
-    """Returns the signers' names in an order drawn from the seed."""
+def _signers(images: ImageSet, at_least: int) -> list[str]:
     if images.signers is None:
-        raise DataError("A split by signer needs to know who is in each photograph; this data does not say. Use --split random.")
-    names = np.unique(images.signers)
+        raise DataError(
+            "A split by signer needs to know who is in each photograph; this data does not say. Use --split random."
+        )
+    names = [str(name) for name in np.unique(images.signers)]
     if len(names) < at_least:
-        raise DataError(f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random.")
-    return [str(name) for name in np.random.default_rng(seed).permutation(names)]
+        raise DataError(
+            f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random."
+        )
+    return names
 
 
 def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: str, fold: str = "") -> Splits:

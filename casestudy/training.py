@@ -100,13 +100,13 @@ def train(
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     images = splits.images
-    model = build_model(
-        spec, input_shape=images.images.shape[1:], num_classes=len(images.class_names), weights=weights
-    )
+    model = build_model(spec, input_shape=images.images.shape[1:], num_classes=len(images.class_names), weights=weights)
     if weights is None and batch_norms(model.get_layer("base")):
         chosen = np.random.default_rng(seed).permutation(splits.train)[:ESTIMATION_IMAGES]
         scale = model.get_layer("preprocessing")
-        parts = [images.images[np.sort(part)].astype("float32") for part in np.split(chosen, range(64, len(chosen), 64))]
+        parts = [
+            images.images[np.sort(part)].astype("float32") for part in np.split(chosen, range(64, len(chosen), 64))
+        ]
         estimate_batch_norm(model.get_layer("base"), [scale(part) for part in parts])
     before = _batch_norm_values(model)
     with TemporaryDirectory(prefix="casestudy-") as scratch:
@@ -304,7 +304,9 @@ def _run_phase(
         if not finished:
             stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
             stage.model.compile(
-                optimizer=keras.optimizers.get({"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}),
+                optimizer=keras.optimizers.get(
+                    {"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}
+                ),
                 loss="sparse_categorical_crossentropy",
                 metrics=["accuracy"],
                 jit_compile=False,  # XLA on a CPU bypasses oneDNN
@@ -377,7 +379,9 @@ def _fit_epoch(
     validation = held_out if len(splits.validation) else None
     with tqdm(total=len(training), desc=phase.name, unit="step", delay=2, leave=False, disable=None) as bar:
         step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
-        fitted = stage.model.fit(training, validation_data=validation, epochs=1, verbose=0, shuffle=False, callbacks=[step])
+        fitted = stage.model.fit(
+            training, validation_data=validation, epochs=1, verbose=0, shuffle=False, callbacks=[step]
+        )
     return {name: float(values[0]) for name, values in fitted.history.items()}
 
 
@@ -396,7 +400,11 @@ def _dataset(source: np.ndarray, indices: np.ndarray, labels: np.ndarray, batch_
     data = tf.data.Dataset.from_generator(batches, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False  # its tuning thread stalls the end of `fit` for seconds on small machines
-    return data.apply(tf.data.experimental.assert_cardinality(math.ceil(len(indices) / batch_size))).prefetch(2).with_options(options)
+    return (
+        data.apply(tf.data.experimental.assert_cardinality(math.ceil(len(indices) / batch_size)))
+        .prefetch(2)
+        .with_options(options)
+    )
 
 
 def _save(variables: list, path: Path) -> None:

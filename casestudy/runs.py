@@ -1,0 +1,144 @@
+"""The run folder: the contract between training and everything that reads its results.
+
+    run.json          the study, the data and its hash, seed, weights, machine, steps done, SHA-256 of every file
+    letters.zip       the cleaned data set (absent when the run was given one)
+    ledger.csv        one row for every entry of the archive
+    splits.csv        name, signer, label, part (one column a fold in leave-one-signer-out)
+    history.csv       phase, epoch, metric, value
+    training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
+    model.keras       the whole network, from pixels to probabilities
+    predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
+    metrics.json      the scores; per_label.csv, per_signer.csv, confusion.csv, most_confused.csv: their tables
+    plots/*.png, report.html
+    folds/SIGNER/     history.csv, training.json and model.keras of each fold of leave-one-signer-out
+
+CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from casestudy.errors import RunError
+from casestudy.files import atomic_path
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder of results, written step by step; each file appears whole or not at all."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """Returns the run folder at `path`.
+
+        Raises:
+            RunError: There is none, or it was written by a newer version.
+        """
+        run = cls(Path(path))
+        if not (run.path / "run.json").is_file():
+            raise RunError(f"A run folder holds a run.json; {path} has none. Make one with: casestudy run")
+        version = run.settings.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. Install the version that wrote it."
+            )
+        return run
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What run.json holds."""
+        return self.read_json("run.json")
+
+    @property
+    def finished(self) -> bool:
+        """Whether every step has been done."""
+        return (self.path / "run.json").is_file() and bool(self.settings.get("files"))
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Returns the values of a JSON file in the folder."""
+        try:
+            return json.loads(self._existing(name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{self.path / name} must be JSON; {error}. Restore it or make the run again.") from error
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        text = json.dumps({"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, default=_plain)
+        with atomic_path(self._target(name)) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
+        text = {"name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"}
+        path = self._existing(name)
+        try:
+            columns = pd.read_csv(path, nrows=0).columns
+            return pd.read_csv(
+                path,
+                dtype={column: str for column in columns if column in text},
+                keep_default_na=False,
+                na_values={column: [""] for column in columns if column not in text},
+                float_precision="round_trip",
+            )
+        except ValueError as error:
+            raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        with atomic_path(self._target(name)) as partial:
+            partial.write_text(table_text(table), encoding="utf-8", newline="")
+
+    def seal(self) -> None:
+        """Writes the SHA-256 of every result into run.json, which marks the run as finished."""
+        files = {
+            path.relative_to(self.path).as_posix(): file_sha256(path)
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and path.name != "run.json" and "checkpoints" not in path.parts
+        }
+        self.write_json("run.json", {**self.settings, "files": files})
+
+    def _existing(self, name: str) -> Path:
+        path = self.path / name
+        if not path.is_file():
+            raise RunError(
+                f"This step reads {name}; {self.path} lacks it. Run the earlier steps: casestudy run --out {self.path}"
+            )
+        return path
+
+    def _target(self, name: str) -> Path:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Returns a table as CSV whose numbers read back to the same bits."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def file_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file in hexadecimal, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

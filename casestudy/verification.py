@@ -1,0 +1,102 @@
+"""Holds a finished run against its own files: does every figure follow from the predictions, and can it be had again?"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casestudy.errors import RunError
+from casestudy.evaluation import evaluate_predictions
+from casestudy.pipeline import run_study
+from casestudy.results import HEADLINE, result_tables
+from casestudy.runs import RunFolder, file_sha256, table_text
+from casestudy.study import Study
+
+Check = tuple[str, bool, str]
+
+
+def verify_run(
+    run: RunFolder, *, retrain: Path | None = None, source: Path | None = None
+) -> list[tuple[str, bool, str]]:
+    """Returns (what was checked, whether it holds, detail) for every claim of a finished run.
+
+    Every score and table is recomputed from the predictions; files are compared with their recorded SHA-256; the
+    ledger's rows are counted against letters.zip; the parts of the split must be disjoint and, by signer, share no one.
+
+    Args:
+        run: A finished run.
+        retrain: A folder to train the same study in again; split, history and predictions must come out the same.
+        source: The data for `retrain`; by default the run's own letters.zip.
+    """
+    settings = run.settings
+    if not settings.get("files"):
+        raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
+    checks: list[tuple[str, bool, str]] = []
+
+    def check(what: str, holds: bool, detail: str = "") -> None:
+        checks.append((what, bool(holds), detail))
+
+    changed = [
+        name
+        for name, digest in settings["files"].items()
+        if not run.has(name) or file_sha256(run.path / name) != digest
+    ]
+    check("files are the ones written", not changed, ", ".join(changed[:5]))
+    class_names, seed = tuple(settings["class_names"]), settings["seed"]
+    for score in run.read_json("metrics.json")["scores"]:
+        evaluation = evaluate_predictions(run.read_table(score["predictions"]), class_names, seed=seed)
+        wrong = [key for key, value in evaluation.to_json().items() if not _same(score.get(key), value)]
+        check(f"score {score['name']!r} follows from {score['predictions']}", not wrong, ", ".join(wrong))
+        if score["name"] == "headline":
+            for name, table in result_tables(evaluation).items():
+                stored = (run.path / name).read_text(encoding="utf-8") if run.has(name) else ""
+                check(f"{name} follows from {score['predictions']}", stored == table_text(table))
+    _check_split(run, check)
+    if run.has("letters.zip"):
+        with zipfile.ZipFile(run.path / "letters.zip") as archive:
+            stored = archive.read("ledger.csv") == (run.path / "ledger.csv").read_bytes()
+            members = len(archive.namelist())
+        rows = len(run.read_table("ledger.csv"))
+        check(
+            "letters.zip holds every row of the ledger", stored and members >= rows, f"{members} members, {rows} rows"
+        )
+    if retrain is not None:
+        again = run_study(
+            Study.from_json(settings["study"]),
+            source or (run.path / "letters.zip" if run.has("letters.zip") else Path(settings["data"]["path"])),
+            retrain,
+            seed=seed,
+            compare_splits=settings["compare_splits"],
+        )
+        for name in (
+            "splits.csv",
+            "history.csv",
+            *(score["predictions"] for score in run.read_json("metrics.json")["scores"]),
+        ):
+            if run.has(name):
+                check(f"{name} comes out the same", (again.path / name).read_bytes() == (run.path / name).read_bytes())
+    return checks
+
+
+def _check_split(run: RunFolder, check: Any) -> None:
+    splits = run.read_table("splits.csv")
+    tested = run.read_table(HEADLINE)
+    columns = [column for column in splits.columns if column not in ("name", "signer", "label")]
+    held_out = splits[(splits[columns] == "test").any(axis=1)]
+    check("predictions are of the test part, each once", sorted(held_out["name"]) == sorted(tested["name"]))
+    if run.settings["protocol"] != "random":
+        shared = set()
+        for column in columns:
+            by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}
+            shared |= by_part.get("test", set()) & (by_part.get("train", set()) | by_part.get("validation", set()))
+        check("no signer is in both training and test", not shared, ", ".join(sorted(shared)))
+
+
+def _same(stored: Any, computed: Any) -> bool:
+    if isinstance(computed, float) and np.isnan(computed):
+        return stored is None or (isinstance(stored, float) and np.isnan(stored))
+    return stored == computed
