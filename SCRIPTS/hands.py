@@ -1,8 +1,8 @@
 """Draws a hand that spells a letter: a posed skeleton in, a photograph out.
 
 Every bone is a ball swept along a line while its radius changes. Seen from the camera each such solid has a closed-form
-depth, so a picture is one depth buffer: no mesh, no ray marching. Everything is float64, so that another processor's last
-bit does not survive the rounding to 8 bits, and the same seed gives the same pixels.
+depth, so a picture is one depth buffer: no mesh, no ray marching. Everything is float64, so that another processor's
+last bit does not survive the rounding to 8 bits, and the same seed gives the same pixels.
 """
 
 from __future__ import annotations
@@ -11,37 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from handshapes import FINGERS, GIRTHS, LETTERS, THUMB_GIRTHS, Handshape, skeleton
-from PIL import Image, ImageFilter
+from signers import Signer, backdrop, photograph
 
 OVERSAMPLE = 2
 FAR = -1e6
 FOREARM, PALM, THUMB, SLEEVE = 6, 5, 0, 7  # part numbers; fingers are 1–4
-
-
-@dataclass(frozen=True)
-class Signer:
-    """One person in front of one camera in one room; colours are sRGB in 0–1, angles degrees, lengths hand units."""
-
-    skin: tuple[float, float, float]
-    sleeve: tuple[float, float, float]
-    sleeve_start: float
-    proportions: tuple[float, float, float]
-    thickness: float
-    left_handed: bool
-    accent_seed: int
-    view: tuple[float, float, float]  # yaw, pitch, roll of the camera
-    distance: float  # of the camera, in hand units: small means strong perspective
-    fill: float  # share of the picture's side that the hand takes
-    light: tuple[float, float, float]
-    light_colour: tuple[float, float, float]
-    ambient: float
-    backdrop: str
-    wall: tuple[float, float, float]
-    accent_wall: tuple[float, float, float]
-    room_seed: int
-    blur: float
-    noise: float
-    quality: int
 
 
 @dataclass(frozen=True)
@@ -56,44 +30,6 @@ class Solid:
     bone: int
     back: np.ndarray
     melt: float
-
-
-BACKDROPS = ("panel", "stripes", "bricks", "shelf", "window", "leaves")
-
-
-def random_signer(
-    rng: np.random.Generator,
-    *,
-    skin: tuple[float, float, float],
-    backdrop: str | None = None,
-    left_handed: bool = False,
-) -> Signer:
-    """A signer whose hand, habits, camera, light and room are drawn from `rng`; the skin's sRGB colour is given."""
-    side = rng.choice([-1.0, 1.0])
-    warmth = rng.uniform(-0.1, 0.1)
-    wall = rng.uniform(0.42, 0.88) * (1 + rng.uniform(-0.09, 0.09, 3))
-    return Signer(
-        skin=skin,
-        sleeve=tuple(rng.uniform(0.08, 0.8, 3)),
-        sleeve_start=rng.uniform(0.35, 1.1),
-        proportions=tuple(rng.uniform((0.92, 0.9, 0.93), (1.1, 1.1, 1.05))),
-        thickness=rng.uniform(0.9, 1.12),
-        left_handed=left_handed,
-        accent_seed=int(rng.integers(1 << 30)),
-        view=tuple(rng.uniform((-15, -12, -9), (15, 12, 9))),
-        distance=rng.uniform(5.0, 12.0),
-        fill=rng.uniform(0.6, 0.78),
-        light=(side * rng.uniform(0.15, 0.75), rng.uniform(0.25, 0.8), rng.uniform(0.55, 0.95)),
-        light_colour=(1 + warmth, 1.0, 1 - warmth),
-        ambient=rng.uniform(0.3, 0.48),
-        backdrop=backdrop or str(rng.choice(BACKDROPS)),
-        wall=tuple(wall),
-        accent_wall=tuple(rng.uniform(0.15, 0.85, 3)),
-        room_seed=int(rng.integers(1 << 30)),
-        blur=rng.uniform(0.25, 0.6),
-        noise=rng.uniform(0.8, 3.0),
-        quality=int(rng.integers(78, 91)),
-    )
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
@@ -112,7 +48,7 @@ def _solids(shape: Handshape, signer: Signer, accent: np.ndarray, turn: np.ndarr
     out: list[tuple] = []
     dorsal = np.array([0.0, 0.0, -1.0])
 
-    def add(a, b, ra, rb, part, bone=0, back=dorsal, melt=0.12):
+    def add(a, b, ra, rb, part, bone=0, back=dorsal, melt=0.2):
         out.append((np.asarray(a, float), np.asarray(b, float), ra * thick, rb * thick, part, bone, back, melt))
 
     knuckles = joints[1:, 0]
@@ -136,7 +72,7 @@ def _solids(shape: Handshape, signer: Signer, accent: np.ndarray, turn: np.ndarr
     arm = turn @ np.array([0.0, -1.0, 0.0]) if shape.forearm is None else np.array(shape.forearm)
     arm = arm / np.linalg.norm(arm)
     wrist, back = turn @ np.array([0.0, 0.05, 0.0]), turn @ dorsal
-    moved.append(Solid(wrist, wrist + arm * 2.6, 0.205 * thick, 0.34 * thick, FOREARM, 0, back, 0.1))
+    moved.append(Solid(wrist, wrist + arm * 2.6, 0.225 * thick, 0.35 * thick, FOREARM, 0, back, 0.1))
     cuff = wrist + arm * signer.sleeve_start
     moved.append(Solid(cuff, wrist + arm * 3.2, 0.30 * thick, 0.48 * thick, SLEEVE, 0, back, 0.0))
     if signer.left_handed:
@@ -254,53 +190,44 @@ def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, un
     tint = np.array(signer.light_colour)
     lit = signer.ambient * (0.75 - 0.25 * n[..., 1])[..., None] + (1.05 - signer.ambient) * lambert[..., None] * tint
     half = light + np.array([0.0, 0.0, 1.0])
-    shine = np.clip(n @ (half / np.linalg.norm(half)), 0, 1) ** 24 * 0.05 * (part != SLEEVE)
+    shine = np.clip(n @ (half / np.linalg.norm(half)), 0, 1) ** 24 * 0.025 * (part != SLEEVE)
     return colour * lit * (shadow * rounding)[..., None] + (shine * shadow)[..., None]
 
 
-def _backdrop(signer: Signer, rng: np.random.Generator, size: int) -> np.ndarray:
-    """The room behind the hand, sRGB in 0–1, (size, size, 3): the same for a signer up to a small shift."""
-    room = np.random.default_rng(signer.room_seed)
-    big = size + size // 4
-    y, x = np.mgrid[0:big, 0:big] / big
-    wall, other = np.array(signer.wall), np.array(signer.accent_wall)
-    image = wall * (1.08 - 0.25 * y[..., None] + 0.12 * (x[..., None] - 0.5))
-    if signer.backdrop == "panel":
-        image = np.where((y > room.uniform(0.5, 0.7))[..., None], other * (1.1 - 0.3 * y[..., None]), image)
-    elif signer.backdrop == "stripes":
-        wave = np.sin(x * room.uniform(40, 60)) > room.uniform(-0.2, 0.4)
-        image = np.where(wave[..., None], image * 0.55 + other * 0.45, image)
-    elif signer.backdrop == "bricks":
-        row = np.floor(y * 11)
-        gap = ((y * 11) % 1 < 0.12) | (((x * 5 + 0.5 * (row % 2)) % 1) < 0.05)
-        image = np.where(gap[..., None], other, image)
-    elif signer.backdrop == "shelf":
-        for left in np.arange(0, 1, 0.07):
-            top, book = room.uniform(0.05, 0.3), room.uniform(0.15, 0.75, 3)
-            for shelf in (0.0, 0.52):
-                inside = (x > left) & (x < left + 0.062) & (y > shelf + top / 2) & (y < shelf + 0.46)
-                image = np.where(inside[..., None], book * 0.6 + other * 0.4, image)
-    elif signer.backdrop == "window":
-        pane = (abs(x - 0.62) < 0.26) & (abs(y - 0.36) < 0.3)
-        bar = pane & ((abs(x - 0.62) < 0.012) | (abs(y - 0.36) < 0.012))
-        image = np.where((pane & ~bar)[..., None], other * (1.15 - 0.4 * y[..., None]), image)
-    elif signer.backdrop == "leaves":
-        for _ in range(70):
-            cx, cy, r = room.uniform(0, 1), room.uniform(0, 1), room.uniform(0.03, 0.09)
-            blob = (x - cx) ** 2 + ((y - cy) * room.uniform(0.7, 1.6)) ** 2 < r * r
-            image = np.where(blob[..., None], image * 0.45 + other * room.uniform(0.5, 1.0) * 0.55, image)
-    soft = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
-    soft = soft.filter(ImageFilter.GaussianBlur(size * 0.012))
-    left, top = rng.integers(0, big - size + 1, 2)
-    return np.asarray(soft, dtype=np.float64)[top : top + size, left : left + size] / 255
+def _pose(shape: Handshape, habit: np.random.Generator, signer: Signer, rng: np.random.Generator) -> list[list[Solid]]:
+    """The solids of every instant of the exposure; the last one is the pose itself."""
+    spread = np.array([5.0, 6.0, 4.0, 1.5])
+    accent = habit.normal(0, 1, (4, 4)) * spread + rng.normal(0, 1, (4, 4)) * spread * 0.45
+    yaw, pitch, roll = signer.view + habit.normal(0, 1, 3) * (4, 3, 3) + rng.normal(0, 1, 3) * (4, 3, 3.5)
+    turn = _rotation(0, 0, roll) @ _rotation(yaw, pitch, 0) @ _rotation(*shape.turn)
+    instants = []
+    for left in np.linspace(1, 0, 5) if shape.sweep else (0.0,):
+        angles = accent.copy()
+        for finger, degrees in shape.sweep.items():
+            angles[FINGERS.index(finger), 3] += degrees * left
+        instants.append(_project(_solids(shape, signer, angles, turn), signer.distance))
+    return instants
 
 
-def _photograph(linear: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
-    """What the camera makes of the scene: exposure, softness, grain and 8 bits."""
-    image = np.clip(linear * rng.uniform(0.88, 1.14), 0, 1) ** (1 / 2.2)
-    soft = Image.fromarray((image * 255 + 0.5).astype(np.uint8)).filter(ImageFilter.GaussianBlur(signer.blur))
-    grain = rng.normal(0, signer.noise, image.shape[:2])[..., None] + rng.normal(0, signer.noise * 0.4, image.shape)
-    return np.clip(np.floor(np.asarray(soft, dtype=np.float64) + grain + 0.5), 0, 255).astype(np.uint8)
+def _frame(instants: list[list[Solid]], signer: Signer, rng: np.random.Generator, side: int):
+    """The same instants in pixels, y down; the pixels in a hand unit; the hand's box (left, top, right, bottom)."""
+    ends = [(end[:2], radius) for solids in instants for s in solids if s.part <= PALM
+            for end, radius in ((s.a, s.ra), (s.b, s.rb))]  # fmt: skip
+    low = np.min([point - radius for point, radius in ends], axis=0)
+    high = np.max([point + radius for point, radius in ends], axis=0)
+    # Half way between filling the frame with every hand and showing every hand at one scale.
+    unit = side * signer.fill * rng.uniform(0.93, 1.07) / np.sqrt(2.1 * max(high - low))
+    down = np.array([1.0, -1.0, 1.0])
+    centre = (np.array([0.5, 0.47]) + rng.uniform(-0.06, 0.06, 2)) * side
+    middle = np.array([*(low + high) / 2, 0.0])
+    shift = np.array([*centre, 0.0])
+
+    def place(s: Solid) -> Solid:
+        a, b = ((end - middle) * down * unit + shift for end in (s.a, s.b))
+        return replace(s, a=a, b=b, ra=s.ra * unit, rb=s.rb * unit, back=s.back * down, melt=s.melt * unit)
+
+    half = (high - low) / 2 * unit
+    return [[place(s) for s in solids] for solids in instants], unit, np.concatenate([centre - half, centre + half])
 
 
 def render_hand(
@@ -314,48 +241,26 @@ def render_hand(
         rng: what differs from photograph to photograph: joints, place, turn, light, exposure, grain.
         size: the picture's side in pixels.
     """
-    shape = LETTERS[pose] if isinstance(pose, str) else pose
-    habit = np.random.default_rng(signer.accent_seed + sum(map(ord, pose)) if isinstance(pose, str) else 0)
-    spread = np.array([5.0, 6.0, 4.0, 1.5])
-    accent = habit.normal(0, 1, (4, 4)) * spread + rng.normal(0, 1, (4, 4)) * spread * 0.45
-    jitter = rng.normal(0, 1, 3) * np.array([4.0, 3.0, 3.5])
-    camera = np.array(signer.view) + habit.normal(0, 1, 3) * np.array([4, 3, 3]) + jitter
-    turn = _rotation(camera[0], camera[1], 0) @ _rotation(*shape.turn)
-    turn = _rotation(0, 0, camera[2]) @ turn
-    frames = 5 if shape.sweep else 1
+    named = isinstance(pose, str)
+    # A signer's own way of forming a letter: the same in all of their photographs of it.
+    habit = np.random.default_rng([signer.accent_seed, ord(pose) if named else 0])
+    side = size * OVERSAMPLE
+    instants, unit, box = _frame(_pose(LETTERS[pose] if named else pose, habit, signer, rng), signer, rng, side)
     light = np.array(signer.light) + rng.normal(0, 0.08, 3)
-    light = light / np.linalg.norm(light) * np.array([1.0, -1.0, 1.0])
-    side, place, fill = size * OVERSAMPLE, rng.uniform(-0.06, 0.06, 2), signer.fill * rng.uniform(0.93, 1.07)
-    colour, cover, unit, origin, box = np.zeros((side, side, 3)), np.zeros((side, side, 1)), 0.0, np.zeros(2), None
-    for frame in range(frames):
-        angles = accent.copy()
-        for finger, degrees in shape.sweep.items():  # the last frame is the pose itself, and the brightest
-            angles[FINGERS.index(finger), 3] += degrees * (1 - (frame + 1) / frames) if frames > 1 else 0
-        solids = _project(_solids(shape, signer, angles, turn), signer.distance)
-        if box is None:
-            hand = [s for s in solids if s.part <= PALM]
-            low = np.min([np.minimum(s.a, s.b)[:2] - max(s.ra, s.rb) for s in hand], axis=0)
-            high = np.max([np.maximum(s.a, s.b)[:2] + max(s.ra, s.rb) for s in hand], axis=0)
-            unit = side * fill / max(high - low)
-            origin = (np.array([0.5, 0.47]) + place) * side - (low + high) / 2 * unit * np.array([1, -1])
-            edges = np.concatenate([low, high]) * unit * np.array([1, -1, 1, -1]) + np.tile(origin, 2)
-            box = edges[[0, 3, 2, 1]] / OVERSAMPLE
-        flip = np.array([1.0, -1.0, 1.0])
-        offset = np.array([*origin, 0.0])
-        placed = [replace(s, a=s.a * flip * unit + offset, b=s.b * flip * unit + offset, ra=s.ra * unit,
-                          rb=s.rb * unit, back=s.back * flip, melt=s.melt * unit) for s in solids]  # fmt: skip
-        buffers = _rasterise(placed, side)
-        weight = 1.0 if frames == 1 else (0.5 if frame == frames - 1 else 0.5 / (frames - 1))
-        mask = buffers["mask"][..., None] * weight
-        rows, columns = np.flatnonzero(mask.any(axis=(1, 2))), np.flatnonzero(mask.any(axis=(0, 2)))
+    light = light / np.linalg.norm(light) * (1.0, -1.0, 1.0)
+    colour, cover = np.zeros((side, side, 3)), np.zeros((side, side, 1))
+    for number, solids in enumerate(instants, start=1):
+        buffers = _rasterise(solids, side)
+        rows, columns = (np.flatnonzero(buffers["mask"].any(axis=axis)) for axis in (1, 0))
         seen = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        colour[seen] += _shade({k: v[seen] for k, v in buffers.items()}, signer, light, unit) * mask[seen]
-        cover += mask
+        weight = 1.0 if len(instants) == 1 else 0.6 if number == len(instants) else 0.4 / (len(instants) - 1)
+        mask = buffers["mask"][seen][..., None] * weight
+        colour[seen] += _shade({name: b[seen] for name, b in buffers.items()}, signer, light, unit) * mask
+        cover[seen] += mask
 
-    def shrink(a):
-        return a.reshape(size, OVERSAMPLE, size, OVERSAMPLE, -1).mean(axis=(1, 3))
+    def shrink(image: np.ndarray) -> np.ndarray:
+        return image.reshape(size, OVERSAMPLE, size, OVERSAMPLE, -1).mean(axis=(1, 3))
 
-    room = _backdrop(signer, rng, size) ** 2.2
-    scene = shrink(colour) + room * (1 - shrink(cover))
-    left, top, right, bottom = np.clip(np.rint(box), 0, size - 1).astype(int).tolist()
-    return _photograph(scene, signer, rng), (left, top, right, bottom)
+    scene = shrink(colour) + backdrop(signer, rng, size) ** 2.2 * (1 - shrink(cover))
+    left, top, right, bottom = np.clip(np.rint(box / OVERSAMPLE), 0, size - 1).astype(int).tolist()
+    return photograph(scene, signer, rng), (left, top, right, bottom)

@@ -1,8 +1,8 @@
 """The twenty-six handshapes of the American manual alphabet, as joint angles of one small hand.
 
-The hand is a right hand in its own coordinates: x to the thumb's side, y along the fingers, z out of the palm. One unit
-is the distance from the wrist to the knuckle of the middle finger, about nine centimetres. A viewer who faces the signer
-looks along -z, so a hand with yaw, pitch and roll 0 shows its palm, fingers up, thumb on the right of the picture.
+The hand is a right hand in its own coordinates: x to the thumb's side, y along the fingers, z out of the palm. One
+unit is the distance from the wrist to the knuckle of the middle finger, about nine centimetres. A viewer who faces the
+signer looks along -z, so a hand with yaw, pitch and roll 0 shows its palm, fingers up, thumb on the picture's right.
 """
 
 from __future__ import annotations
@@ -50,46 +50,46 @@ def _spread(angles: Angles, degrees: float) -> Angles:
 
 
 _SIDEWAYS = (180, 14, -84)
-_OVER_FIST = {"thumb": (0.0, 0.70, 0.66), "knee": (0.56, 0.46, 0.42)}
+_OVER_FIST = {"thumb": (-0.08, 0.74, 0.66), "knee": (0.56, 0.46, 0.42)}
 _HOLD_RING = {"thumb": (-0.03, 0.68, 0.63), "knee": (0.52, 0.42, 0.36)}
 _CLAW = (38, 106, 52, 0)
 _ROUND = (52, 52, 28, 0)
 
 LETTERS: dict[str, Handshape] = {
-    "A": Handshape(FIST, FIST, FIST, FIST, (0.53, 1.06, 0.30), (0.56, 0.5, 0.24)),
+    "A": Handshape(FIST, FIST, FIST, FIST, (0.455, 1.10, 0.37), (0.48, 0.5, 0.2)),
     "B": Handshape(UP, UP, _spread(UP, 1), _spread(UP, 3), (-0.08, 0.72, 0.26), (0.45, 0.42, 0.2)),
     "C": Handshape((34, 40, 24, 0), (34, 42, 24, 0), (36, 42, 24, 0), (38, 40, 24, 0),
                    (0.36, 0.42, 0.98), (0.46, 0.26, 0.55), turn=(62, 4, -4)),
     "D": Handshape(UP, (62, 62, 32, 0), (66, 64, 34, 0), (70, 66, 36, 0), (0.04, -0.04, 0.06), (0.46, 0.42, 0.45),
                    touch="middle", turn=(34, 0, 0)),
-    "E": Handshape(_CLAW, _CLAW, _CLAW, _CLAW, (-0.14, 0.70, 0.30), (0.52, 0.42, 0.24)),
+    "E": Handshape(_CLAW, _CLAW, _CLAW, _CLAW, (-0.17, 0.79, 0.32), (0.52, 0.44, 0.26)),
     "F": Handshape((56, 66, 28, 0), (10, 8, 4, -2), (6, 8, 4, -12), (2, 8, 4, -24), (0.0, -0.06, 0.04),
                    (0.58, 0.42, 0.4), touch="index", turn=(34, 0, 2)),
-    "G": Handshape(UP, FIST, FIST, FIST, (0.66, 1.24, 0.20), (0.56, 0.55, 0.16), turn=_SIDEWAYS,
+    "G": Handshape(UP, FIST, FIST, FIST, (0.58, 1.12, 0.22), (0.60, 0.5, 0.2), turn=_SIDEWAYS,
                    forearm=(-0.9, -0.45, -0.2)),
     "H": Handshape(UP, UP, FIST, FIST, (0.02, 0.66, 0.60), (0.46, 0.42, 0.36), turn=_SIDEWAYS,
                    forearm=(-0.9, -0.45, -0.2)),
     "I": Handshape(FIST, FIST, FIST, _spread(UP, -6), **_OVER_FIST),
     "J": Handshape(FIST, FIST, FIST, _spread(UP, -22), **_OVER_FIST, turn=(-24, 8, 30), sweep={"little": 34}),
-    "K": Handshape(_spread(UP, 5), (42, 6, 4, -10), FIST, FIST, (0.15, 1.30, 0.34), (0.46, 0.55, 0.3),
-                   turn=(14, -4, 0)),
+    "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.13, 1.22, 0.38), (0.46, 0.55, 0.3),
+                   turn=(-28, -4, 0)),
     "L": Handshape(UP, FIST, FIST, FIST, (1.08, 0.46, 0.06), (0.6, 0.32, 0.08)),
-    "M": Handshape(DRAPED, DRAPED, _spread(DRAPED, 2), _spread(FIST, -8), (-0.24, 0.84, 0.42), (0.42, 0.40, 0.26)),
-    "N": Handshape(DRAPED, _spread(DRAPED, 2), _spread(FIST, -6), _spread(FIST, -6), (-0.01, 0.92, 0.46),
-                   (0.48, 0.46, 0.26)),
+    "M": Handshape(DRAPED, DRAPED, _spread(DRAPED, 2), _spread(FIST, -12), (-0.265, 0.90, 0.48), (0.40, 0.40, 0.24)),
+    "N": Handshape(DRAPED, _spread(DRAPED, 3), _spread(FIST, -8), _spread(FIST, -8), (-0.05, 0.95, 0.61),
+                   (0.46, 0.46, 0.28)),
     "O": Handshape(_ROUND, _ROUND, (56, 54, 28, 0), (60, 56, 28, 0), (0.0, -0.08, 0.03), (0.5, 0.28, 0.5),
                    touch="index", turn=(58, 0, 0)),
     "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.22, 1.08, 0.52), (0.5, 0.5, 0.3),
                    turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
-    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.74, 1.10, 0.34), (0.6, 0.5, 0.2), turn=(168, 8, 176),
+    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.66, 1.08, 0.34), (0.62, 0.5, 0.24), turn=(168, 8, 176),
                    forearm=(-0.5, -0.75, -0.6)),
     "R": Handshape((10, 4, 3, -7), (2, 4, 3, 11), FIST, FIST, **_HOLD_RING),
     "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),
-    "T": Handshape((72, 100, 50, 6), FIST, FIST, FIST, (0.205, 1.12, 0.50), (0.52, 0.52, 0.26)),
+    "T": Handshape((66, 92, 50, 12), FIST, FIST, FIST, (0.205, 1.06, 0.63), (0.44, 0.52, 0.30)),
     "U": Handshape(_spread(UP, -1), _spread(UP, 1), FIST, FIST, **_HOLD_RING),
     "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
     "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (-0.24, 0.62, 0.50), (0.44, 0.36, 0.34)),
-    "X": Handshape((8, 88, 50, 2), FIST, FIST, FIST, (0.10, 0.72, 0.66), (0.52, 0.46, 0.42), turn=(52, 0, 0)),
+    "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.06, 0.84, 0.58), (0.36, 0.5, 0.46), turn=(56, 0, 0)),
     "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.02, 0.62, 0.06), (0.6, 0.34, 0.1)),
     "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (0.06, 0.72, 0.66), (0.54, 0.46, 0.42), turn=(10, 16, -20),
                    sweep={"index": -30}),

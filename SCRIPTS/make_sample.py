@@ -1,6 +1,6 @@
 """Draws the embedded sample: DATA/sample/asl_sample.rar, the key to what is planted in it, and a contact sheet.
 
-    python SCRIPTS/make_sample.py            draw all three (about two minutes)
+    python SCRIPTS/make_sample.py            draw all three (about a minute)
     python SCRIPTS/make_sample.py --check    draw them again elsewhere and compare
 
 Seeds, times and order are fixed, so the same program draws the same bytes. JPEG and PNG bytes come from the encoders
@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hands import Signer, random_signer, render_hand
+from hands import render_hand
 from handshapes import LETTERS
 from PIL import Image, ImageDraw
 from rar5 import stored_rar5
+from signers import Signer, random_signer
 from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +62,8 @@ class Row:
 def signer_named(name: str) -> Signer:
     """The signer of that name, always the same."""
     tone, backdrop, left_handed = CAST[name]
-    skin = tuple(np.array(list(bytes.fromhex(MONK[tone - 1]))) / 255 * np.array([0.95, 0.86, 0.80]))
+    # The scale's swatches are duller than lit skin, hence the warmer mix.
+    skin = tuple(np.array(list(bytes.fromhex(MONK[tone - 1]))) / 255 * (1.0, 0.86, 0.77))
     rng = np.random.default_rng([SEED, list(CAST).index(name)])
     return random_signer(rng, skin=skin, backdrop=backdrop, left_handed=left_handed)
 

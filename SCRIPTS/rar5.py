@@ -1,8 +1,8 @@
 """Writes stored RAR5 archives: every file as it is, nothing compressed, so a reader needs no decoder.
 
-The layout follows RARLAB's public technical note on the RAR 5.0 archive format: a signature, then blocks. A block is the
-CRC-32 of its header, the header's size, type and flags as variable-length integers, the type's own fields, and for a file
-its data. Host system, attributes and times are fixed, so the same members give the same bytes.
+The layout follows RARLAB's public technical note on the RAR 5.0 archive format: a signature, then blocks. A block is
+the CRC-32 of its header, the header's size, type and flags as variable-length integers, the type's own fields, and for
+a file its data. Host system, attributes and times are fixed, so the same members give the same bytes.
 """
 
 from __future__ import annotations
