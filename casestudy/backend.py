@@ -8,6 +8,7 @@ away from the user. What the user has set stays.
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,7 +24,7 @@ def _without_startup_noise() -> Iterator[None]:
         yield
         return
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
     finally:

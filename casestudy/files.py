@@ -11,7 +11,8 @@ from pathlib import Path
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`, renamed to it when the block ends and removed when it fails."""
-    partial = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # The ending stays the target's: some writers choose their format by it.
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
     try:
         yield partial
         partial.replace(target)

@@ -12,28 +12,31 @@ import importlib.metadata
 import logging
 import os
 import platform
-import time
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from casestudy import plots
 from casestudy.dataset import ImageSet, load_images
 from casestudy.errors import DataError, RunError
-from casestudy.evaluation import Evaluation, evaluate_predictions, reliability
+from casestudy.evaluation import predict, prediction_table
+from casestudy.files import atomic_path
 from casestudy.regroup import clean_archive
-from casestudy.runs import RunFolder, file_sha256, table_text
+from casestudy.report import write_report
+from casestudy.results import HEADLINE, Score, write_results
+from casestudy.runs import RunFolder, file_sha256
 from casestudy.splits import Splits, leave_one_signer_out, split_images
-from casestudy.study import Phase, Study
+from casestudy.study import ModelSpec, Study
 from casestudy.weights import resolve_weights
+
+if TYPE_CHECKING:
+    from casestudy.training import TrainingRun
 
 log = logging.getLogger(__name__)
 
-HEADLINE = "predictions.csv"
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 
 
@@ -61,20 +64,18 @@ def run_study(
     Raises:
         RunError: `out` holds something else, or a run with other settings.
     """
-    source = Path(source)
-    run = RunFolder(Path(out))
+    source, run = Path(source), RunFolder(Path(out))
     wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
     _open_or_start(run, source, wishes)
     if run.finished:
         log.info("%s is finished and stays as it is. For another run, name another folder with --out.", run.path)
         return run
     clean_zip = _clean(run, source, password, pattern)
-    from casestudy.training import machine, train  # TensorFlow is first needed here
 
-    here = machine()
-    spec = study.model
-    if spec.image_size is None:
-        spec = dataclasses.replace(spec, image_size=here.image_size)
+    from casestudy import training  # TensorFlow is needed from here on, and loaded only now
+
+    machine = training.machine()
+    spec = dataclasses.replace(study.model, image_size=study.model.image_size or machine.image_size)
     images = load_images(
         clean_zip,
         image_size=spec.image_size,
@@ -82,61 +83,60 @@ def run_study(
         crop=study.crop,
         margin=study.crop_margin,
     )
-    study, splits, flattering = _split(run, study, images, seed)
-    weights, sentence = resolve_weights(spec.name, spec.weights, spec.image_size)
-    log.info("weights: %s", sentence)
-    settings = {
-        **run.settings,
-        "weights": sentence,
-        "image_size": list(spec.image_size),
-        "protocol": study.split.protocol,
-        "class_names": list(images.class_names),
-        "machine": dataclasses.asdict(here),
-        "environment": environment(),
-    }
-    if run.settings.get("weights", sentence) != sentence:
-        raise RunError(
-            f"A run goes on with the weights it began with ({run.settings['weights']}); now found: {sentence}. "
-            f"Start another with --out, or name them with --weights."
-        )
-    run.write_json("run.json", settings)
-    scores = [Score("headline", study.split.protocol, "all phases", HEADLINE)]
+    protocol, splits, flattering = _split(run, study, images, seed)
+    weights = _settle(run, spec, protocol, images, machine)
 
-    def trained(parts: list[Splits], folder: str, predictions: str) -> None:
-        from casestudy.evaluation import predict
-
-        tables = []
+    def train(parts: list[Splits], folder: str, target: str) -> None:
         for split in parts:
             home = f"{folder}folds/{split.fold}/" if split.fold else folder
-            if not run.has(f"{home}predictions.csv" if split.fold else predictions):
-                if split.fold:
-                    log.info("fold with %s held out", split.fold)
-                result = train(
-                    spec,
-                    split,
-                    phases=study.phases,
-                    weights=weights,
-                    seed=seed,
-                    folder=run.path / home / "checkpoints",
-                    precision=here.precision,
-                )
-                _write_training(run, home, result)
-                table = predict(result.model, images, split.test)
-                run.write_table(f"{home}predictions.csv" if split.fold else predictions, table)
-                _remove_checkpoints(run.path / home / "checkpoints")
+            predictions = f"{home}predictions.csv" if split.fold else target
+            if run.has(predictions):
+                continue
             if split.fold:
-                tables.append(run.read_table(f"{home}predictions.csv"))
-        if tables and not run.has(predictions):
-            run.write_table(predictions, pd.concat(tables, ignore_index=True))
+                log.info("held out: %s", split.fold)
+            checkpoints = run.path / home / "checkpoints"
+            result = training.train(
+                spec,
+                split,
+                phases=study.phases,
+                weights=weights,
+                seed=seed,
+                folder=checkpoints,
+                precision=machine.precision,
+            )
+            _write_training(run, home, result)
+            run.write_table(predictions, predict(result.model, images, split.test))
+            training.remove_checkpoints(checkpoints)
+        if parts[0].fold and not run.has(target):
+            tables = [run.read_table(f"{folder}folds/{split.fold}/predictions.csv") for split in parts]
+            run.write_table(target, pd.concat(tables, ignore_index=True))
 
-    trained(splits, "", HEADLINE)
-    head_scores = _compare_heads(run, study, spec, images, splits, flattering, weights, seed)
-    if compare_splits and flattering:
-        trained(flattering, "random/", "predictions_random.csv")
-        scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
-    write_results(run, scores + head_scores)
-    from casestudy.report import write_report
-
+    scores = [Score("headline", protocol, "all phases", HEADLINE)]
+    train(splits, "", HEADLINE)
+    if flattering:
+        both = {
+            Score("head", protocol, "head only", "predictions_head.csv"): splits,
+            Score("head-random", "random", "head only", "predictions_head_random.csv"): flattering,
+        }
+        if not all(run.has(score.predictions) for score in both):
+            log.info("training the head alone under both protocols, on the same frozen features")
+            with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
+                target = Path(scratch) / "features.npy"
+                features = np.array(
+                    training.frozen_features(spec, splits[0], weights=weights, seed=seed, target=target)
+                )
+            for score, parts in both.items():
+                tables = []
+                for split in parts:
+                    phase, dropout = study.phases[0], spec.dropout
+                    probabilities = training.train_head(features, split, phase, dropout=dropout, seed=seed)
+                    tables.append(prediction_table(images, split.test, probabilities))
+                run.write_table(score.predictions, pd.concat(tables, ignore_index=True))
+        scores += both
+        if compare_splits:
+            train(flattering, "random/", "predictions_random.csv")
+            scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
+    write_results(run, scores)
     write_report(run)
     run.seal()
     return run
@@ -145,27 +145,25 @@ def run_study(
 def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-    if not run.has("run.json"):
-        if run.path.is_dir() and any(run.path.iterdir()):
+    if run.has("run.json"):
+        settings = RunFolder.open(run.path).settings
+        other = [key for key, value in wishes.items() if settings[key] != _as_json(value)]
+        if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
+            other.append("data")
+        if other:
             raise RunError(
-                f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out."
+                f"A run is never overwritten; {run.path} holds one with another {' and another '.join(other)}. "
+                f"Name another folder with --out."
             )
-        if not source.exists():
-            raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
-        digest = file_sha256(source) if source.is_file() else ""
-        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-        data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
-        run.write_json("run.json", {**wishes, "data": data, "started": started})
         return
-    settings = RunFolder.open(run.path).settings
-    other = [key for key, value in wishes.items() if settings[key] != _as_json(value)]
-    if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
-        other.append("data")
-    if other:
-        raise RunError(
-            f"{run.path} holds a run with other settings ({', '.join(other)}), and a run is never overwritten. "
-            f"Name another folder with --out."
-        )
+    if run.path.is_dir() and any(run.path.iterdir()):
+        raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
+    if not source.exists():
+        raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    digest = file_sha256(source) if source.is_file() else ""
+    data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
+    run.write_json("run.json", {**wishes, "data": data, "started": started})
 
 
 def _as_json(value: Any) -> Any:
@@ -175,51 +173,71 @@ def _as_json(value: Any) -> Any:
 
 
 def _clean(run: RunFolder, source: Path, password: str | None, pattern: str | None) -> Path:
-    given = source.is_file() and zipfile.is_zipfile(source)
-    if given:
+    """Returns where the clean data set is: the source itself, or the letters.zip made from it in the run folder."""
+    is_clean = False
+    if source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            given = "ledger.csv" in archive.namelist()
-    clean_zip = source if given else run.path / "letters.zip"
+            is_clean = "ledger.csv" in archive.namelist()
+    clean_zip = source if is_clean else run.path / "letters.zip"
     if not clean_zip.exists():
         log.info("cleaning %s", source.name)
-        ledger = clean_archive(source, clean_zip, password=password, pattern=pattern)
-        log.info("%s", ledger.summary())
+        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=pattern).summary())
     if not run.has("ledger.csv"):
-        with zipfile.ZipFile(clean_zip) as archive:
-            (run.path / "ledger.csv").write_bytes(archive.read("ledger.csv"))
+        with zipfile.ZipFile(clean_zip) as archive, atomic_path(run.path / "ledger.csv") as partial:
+            partial.write_bytes(archive.read("ledger.csv"))
     return clean_zip
 
 
-def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[Study, list[Splits], list[Splits]]:
-    """Returns the study with the protocol that the data allows, its splits, and the flattering one beside them."""
-    random_spec = dataclasses.replace(study.split, protocol="random")
-    if images.signers is None and study.split.protocol == "signer":
-        log.warning("This data does not say who is in each photograph, so the split is random and its score flatters.")
-        study = dataclasses.replace(study, split=random_spec)
+def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[str, list[Splits], list[Splits]]:
+    """Returns the protocol that the data allows, its splits, and the flattering random one to show beside them."""
+    at_random = dataclasses.replace(study.split, protocol="random")
     protocol = study.split.protocol
+    if images.signers is None and protocol == "signer":
+        log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
+        protocol = "random"
     if protocol == "leave-one-signer-out":
         splits = leave_one_signer_out(images)
     else:
-        splits = [split_images(images, study.split, seed=seed)]
-    flattering = [] if protocol == "random" else [split_images(images, random_spec, seed=seed)]
-    signers = images.signers if images.signers is not None else [""] * len(images)
+        splits = [split_images(images, dataclasses.replace(study.split, protocol=protocol), seed=seed)]
+    flattering = [] if protocol == "random" else [split_images(images, at_random, seed=seed)]
     labels = np.array(images.class_names)[images.labels]
+    signers = images.signers if images.signers is not None else [""] * len(images)
     table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
     for split in splits:
         table[split.fold or "part"] = split.part_of()
+        where = f"fold {split.fold}: " if split.fold else ""
         for part, lacking in split.missing().items():
-            where = f"{part} of the fold {split.fold}" if split.fold else part
-            log.warning("%s has no photograph of %s", where, " ".join(lacking))
+            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
         if len(split.left_out):
-            log.info("%d photographs left out of training: a duplicate of each is in another part", len(split.left_out))
-    if not run.has("splits.csv"):
-        run.write_table("splits.csv", table)
-    return study, splits, flattering
+            log.info("%s%d photographs left out: a duplicate of each is in another part", where, len(split.left_out))
+    run.write_table("splits.csv", table)
+    return protocol, splits, flattering
 
 
-def _write_training(run: RunFolder, home: str, result: Any) -> None:
-    from casestudy.files import atomic_path
+def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, machine: Any) -> str | None:
+    """Returns the weights to start from, and writes what was decided here into run.json."""
+    weights, sentence = resolve_weights(spec.name, spec.weights, spec.image_size)
+    log.info("weights: %s", sentence)
+    settled = {
+        "weights": sentence,
+        "pretrained": weights is not None,
+        "protocol": protocol,
+        "class_names": list(images.class_names),
+        "machine": {**dataclasses.asdict(machine), "image_size": list(spec.image_size)},
+        "environment": environment(),
+    }
+    before = run.settings
+    for key in ("pretrained", "machine"):
+        if key in before and before[key] != settled[key]:
+            raise RunError(
+                f"A run ends with the {key} it began with ({before[key]}); found {settled[key]}. "
+                f"Start a new one with --out, or go on where it began."
+            )
+    run.write_json("run.json", {**before, **settled})
+    return weights
 
+
+def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:
     run.write_table(f"{home}history.csv", result.history)
     run.write_json(
         f"{home}training.json",
@@ -227,56 +245,11 @@ def _write_training(run: RunFolder, home: str, result: Any) -> None:
             "seconds": result.seconds,
             "images_per_second": result.images_per_second,
             "batch_norm_change": result.batch_norm_change,
-            "parameters": int(result.model.count_params()),
+            "parameters": result.model.count_params(),
         },
     )
     with atomic_path(run.path / home / "model.keras") as partial:
-        saved = partial.with_name(partial.name + ".keras")  # Keras insists on its own ending
-        result.model.save(saved)
-        saved.replace(partial)
-
-
-def _remove_checkpoints(folder: Path) -> None:
-    for path in folder.glob("*"):
-        path.unlink()
-    folder.rmdir()
-
-
-def _compare_heads(
-    run: RunFolder,
-    study: Study,
-    spec: Any,
-    images: ImageSet,
-    splits: list[Splits],
-    flattering: list[Splits],
-    weights: str | None,
-    seed: int,
-) -> list[Score]:
-    """Writes what phase 1's head alone scores under both protocols, on the same frozen features."""
-    if not flattering:
-        return []
-    scores = [
-        Score("head", study.split.protocol, "head only", "predictions_head.csv"),
-        Score("head-random", "random", "head only", "predictions_head_random.csv"),
-    ]
-    if not all(run.has(score.predictions) for score in scores):
-        from casestudy.evaluation import prediction_table
-        from casestudy.training import frozen_features, train_head
-
-        log.info("the same head under both protocols, on frozen features")
-        started = time.perf_counter()
-        features = frozen_features(spec, images, splits[0].train, weights=weights, seed=seed)
-        for score, parts in zip(scores, (splits, flattering), strict=True):
-            phase: Phase = study.phases[0]
-            tables = [
-                prediction_table(
-                    images, split.test, train_head(features, split, phase, dropout=spec.dropout, seed=seed)
-                )
-                for split in parts
-            ]
-            run.write_table(score.predictions, pd.concat(tables, ignore_index=True))
-        log.info("took %.0f s", time.perf_counter() - started)
-    return scores
+        result.model.save(partial)
 
 
 def environment() -> dict[str, str]:

@@ -3,12 +3,8 @@
 Two-phase fine-tuning (document step 3; Keras' transfer-learning guide): phase 1 trains the head on a frozen base, phase
 2 unfreezes the base, all of it or its top layers, with every BatchNormalization layer kept frozen and a smaller rate.
 
-While part of the base is frozen, its output for an image never changes. `stage_for` cuts the model after the last
-frozen layer, computes what comes out there once for each (augmented) image, and trains the rest on that: the same
-optimizer steps, many times faster. The layers are shared with the whole model, which therefore is what gets trained.
-
-What decides the next epoch (order of the images, random layers, learning rate, stopping) is a function of the seed, the
-epoch and the history so far. So there is no hidden state to lose, and resuming gives the weights of a run never stopped.
+What decides the next epoch (order of images, random layers, learning rate, stopping) is a function of the seed, the
+epoch and the history so far: no hidden state is lost, and resuming gives the weights of a run that was never stopped.
 """
 
 from __future__ import annotations
@@ -31,11 +27,11 @@ from casestudy.errors import DataError
 from casestudy.files import atomic_path
 from casestudy.models import batch_norms, build_model, estimate_batch_norm
 from casestudy.splits import Splits
+from casestudy.stages import PREDICT_BATCH, Stage, compute_features, reseed, set_trainable, split_model, stage_for
 from casestudy.study import ModelSpec, Phase
 
 log = logging.getLogger(__name__)
 
-PREDICT_BATCH = 64
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
 PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
@@ -72,6 +68,25 @@ class _Progress:
         return [row["value"] for row in self.history if row["phase"] == phase.name and row["metric"] == metric]
 
 
+@dataclass(frozen=True)
+class Machine:
+    """What this machine is good for: the image size and precision used where a study leaves them open."""
+
+    device: str
+    image_size: tuple[int, int]
+    precision: str
+
+
+def machine() -> Machine:
+    """Returns the defaults for the best device here; mixed precision only on GPUs with tensor cores, never on a CPU."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus:
+        return Machine("CPU", (96, 96), "float32")
+    details = tf.config.experimental.get_device_details(gpus[0])
+    fast_half = details.get("compute_capability", (0, 0)) >= (7, 0)
+    return Machine(details.get("device_name", "GPU"), (224, 224), "mixed_float16" if fast_half else "float32")
+
+
 def train(
     spec: ModelSpec,
     splits: Splits,
@@ -80,6 +95,7 @@ def train(
     weights: str | None,
     seed: int,
     folder: Path | None = None,
+    precision: str = "float32",
     cache: bool = True,
 ) -> TrainingRun:
     """Returns the model trained on `splits.train`, each phase ending with its weights of the lowest validation loss.
@@ -91,23 +107,13 @@ def train(
         weights: What `resolve_weights` returned.
         seed: Decides initial weights, order of images, augmentation and dropout.
         folder: Where checkpoints live; a run killed in any epoch goes on from there. None keeps none.
+        precision: A Keras dtype policy; see `machine`.
         cache: Use cached features where the base is frozen; False trains the plain way.
 
     Raises:
         DataError: The loss is no longer a number, or a phase asks for layers that are not there.
     """
-    if tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.enable_op_determinism()
-    keras.utils.set_random_seed(seed)
-    images = splits.images
-    model = build_model(spec, input_shape=images.images.shape[1:], num_classes=len(images.class_names), weights=weights)
-    if weights is None and batch_norms(model.get_layer("base")):
-        chosen = np.random.default_rng(seed).permutation(splits.train)[:ESTIMATION_IMAGES]
-        scale = model.get_layer("preprocessing")
-        parts = [
-            images.images[np.sort(part)].astype("float32") for part in np.split(chosen, range(64, len(chosen), 64))
-        ]
-        estimate_batch_norm(model.get_layer("base"), [scale(part) for part in parts])
+    model = _initial_model(spec, splits, weights=weights, seed=seed, precision=precision)
     before = _batch_norm_values(model)
     with TemporaryDirectory(prefix="casestudy-") as scratch:
         work = Path(folder or scratch)
@@ -128,23 +134,70 @@ def train(
     )
 
 
-def set_trainable(model: keras.Model, trainable: str) -> None:
-    """Freezes and unfreezes the base as a phase asks: "head", "all" or "top:N"; BatchNormalization always stays frozen.
-
-    Raises:
-        DataError: `trainable` is none of these.
-    """
+def _initial_model(
+    spec: ModelSpec, splits: Splits, *, weights: str | None, seed: int, precision: str = "float32"
+) -> keras.Model:
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    images = splits.images
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        shape, count = images.images.shape[1:], len(images.class_names)
+        model = build_model(spec, input_shape=shape, num_classes=count, weights=weights)
+    finally:
+        keras.config.set_dtype_policy(policy)
     base = model.get_layer("base")
-    word, _, number = trainable.partition(":")
-    if word not in ("head", "all", "top") or (word == "top") != number.isdecimal():
-        raise DataError(f'A phase trains "head", "all" or "top:N", N a number of layers; received {trainable!r}.')
-    base.trainable = word != "head"
-    if word == "top":
-        for layer in base.layers[: len(base.layers) - int(number)]:
-            layer.trainable = False
-    if word != "head":
-        for layer in batch_norms(base):
-            layer.trainable = False
+    if weights is None and batch_norms(base):
+        chosen = np.random.default_rng(seed).permutation(splits.train)[:ESTIMATION_IMAGES]
+        parts = np.split(chosen, range(PREDICT_BATCH, len(chosen), PREDICT_BATCH))
+        scale = model.get_layer("preprocessing")
+        estimate_batch_norm(base, [scale(images.images[part].astype("float32")) for part in parts])
+    return model
+
+
+def frozen_features(spec: ModelSpec, splits: Splits, *, weights: str | None, seed: int, target: Path) -> np.ndarray:
+    """Returns float32 (N, F): every image of the set, pooled after the frozen base, without augmentation."""
+    model = _initial_model(spec, splits, weights=weights, seed=seed)
+    set_trainable(model, "head")
+    extractor, _ = split_model(model)
+    return compute_features(extractor, splits.images.images, np.arange(len(splits.images)), target)
+
+
+def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:
+    """Returns float32 (len(splits.test), K): the probabilities of a head trained alone on cached features.
+
+    The same head, phase and seed under two protocols show what a random split hides, in seconds.
+    """
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(features.shape[1:])
+    x = keras.layers.Dropout(dropout)(inputs)
+    head = keras.Model(inputs, keras.layers.Dense(len(splits.images.class_names), activation="softmax")(x))
+    _compile(head, phase)
+    stage = Stage(head, [features[splits.train]], features[splits.validation])
+    losses: list[float] = []
+    best = head.get_weights()
+    epoch = 0
+    while not is_over(phase, losses, epoch):
+        logs = _fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
+        epoch += 1
+        if "val_loss" not in logs or logs["val_loss"] < min(losses, default=math.inf):
+            best = head.get_weights()
+        losses += [logs["val_loss"]] if "val_loss" in logs else []
+    head.set_weights(best)
+    return np.asarray(head(features[splits.test]))
+
+
+def _compile(model: keras.Model, phase: Phase) -> None:
+    optimizer = {"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}
+    model.compile(
+        optimizer=keras.optimizers.get(optimizer),
+        loss="sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=False,  # XLA on a CPU bypasses oneDNN
+    )
+    model.optimizer.build(model.trainable_variables)
 
 
 def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> float:
@@ -183,106 +236,6 @@ def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> b
     return len(validation_losses) - 1 - int(np.argmin(validation_losses)) >= phase.patience
 
 
-@dataclass(frozen=True)
-class Stage:
-    """The part of a model that a phase trains, and its input for every image.
-
-    Attributes:
-        model: Shares its layers with the whole model.
-        train: Arrays (N_train, ...), one a view; epoch e uses the view e modulo their number. None for raw pixels.
-        validation: Array (N_validation, ...) or None for raw pixels.
-    """
-
-    model: keras.Model
-    train: list[np.ndarray] | None = None
-    validation: np.ndarray | None = None
-
-
-def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *, seed: int) -> Stage:
-    """Returns the trainable end of the model with the output of its frozen beginning, computed once.
-
-    Where nothing is frozen the stage is the model itself, fed with pixels.
-    """
-    extractor, trainable = split_model(model)
-    if extractor is None:
-        return Stage(model)
-    augmentation = model.get_layer("augmentation") if "augmentation" in [layer.name for layer in model.layers] else None
-    views = phase.views if augmentation is not None else 1
-
-    def compute(indices: np.ndarray, name: str, view: int | None) -> np.ndarray:
-        shape = (len(indices), *extractor.output.shape[1:])
-        # On disk, mapped: activations inside the base can be larger than the photographs they come from.
-        target = np.lib.format.open_memmap(scratch / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape)
-        if view is not None:
-            reseed(model, seed, view)
-        starts = range(0, len(indices), PREDICT_BATCH)
-        for start in tqdm(starts, desc=f"features {name}", unit="batch", delay=2, leave=False, disable=None):
-            part = indices[start : start + PREDICT_BATCH]
-            pixels = splits.images.images[part].astype("float32")
-            if view is not None:
-                pixels = augmentation(pixels, training=True)
-            target[start : start + len(part)] = extractor(pixels)
-        return target
-
-    train_views = [
-        compute(splits.train, f"view-{view}", view if augmentation is not None else None) for view in range(views)
-    ]
-    return Stage(trainable, train_views, compute(splits.validation, "validation", None))
-
-
-def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
-    """Returns (frozen beginning, the rest), which share layers with `model`; (None, model) where nothing is frozen.
-
-    The cut lies after the last frozen layer through which everything passes: in a residual network the end of a block.
-    """
-    base = model.get_layer("base")
-    cut = None
-    if not base.trainable:
-        cut = base.output
-    else:
-        layers = base.layers
-        position = {layer.name: k for k, layer in enumerate(layers)}
-        reach = [0] * len(layers)  # the last layer that reads each one
-        for k, layer in enumerate(layers[1:], start=1):
-            for tensor in _inputs_of(layer):
-                source = position[tensor._keras_history.operation.name]
-                reach[source] = max(reach[source], k)
-        furthest = 0
-        for k, layer in enumerate(layers[:-1]):
-            if layer.trainable_variables:
-                break
-            if k and furthest <= k:
-                cut = layer.output
-            furthest = max(furthest, reach[k])
-    if cut is None:
-        return None, model
-    after = ["pooling", "dropout", "probabilities"]
-    pixels = keras.Input(model.input.shape[1:])
-    frozen = keras.Model(base.input, cut)
-    x = frozen(model.get_layer("preprocessing")(pixels), training=False)
-    if cut is base.output:  # pool before caching: two thousand numbers an image instead of a hundred thousand
-        x = model.get_layer(after.pop(0))(x)
-    extractor = keras.Model(pixels, x)
-    features = y = keras.Input(x.shape[1:])
-    if cut is not base.output:
-        y = keras.Model(cut, base.output)(y, training=False)
-    for name in after:
-        y = model.get_layer(name)(y)
-    return extractor, keras.Model(features, y)
-
-
-def _inputs_of(layer: keras.Layer) -> list:
-    return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-
-
-def reseed(model: keras.Model, *entropy: int) -> None:
-    """Sets every random layer of the model to a state drawn from the numbers given, in place."""
-    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    for k, state in enumerate(states):
-        drawn = np.random.SeedSequence([*entropy, k]).generate_state(1)[0] & 0x7FFFFFFF
-        state.assign(np.array([drawn, 0], dtype=state.dtype))
-
-
 def _run_phase(
     model: keras.Model,
     splits: Splits,
@@ -303,15 +256,7 @@ def _run_phase(
         stage = Stage(split_model(model)[1] if cache else model)
         if not finished:
             stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
-            stage.model.compile(
-                optimizer=keras.optimizers.get(
-                    {"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}
-                ),
-                loss="sparse_categorical_crossentropy",
-                metrics=["accuracy"],
-                jit_compile=False,  # XLA on a CPU bypasses oneDNN
-            )
-            stage.model.optimizer.build(stage.model.trainable_variables)
+            _compile(stage.model, phase)
             if len(progress.seconds) <= index:
                 progress.seconds.append(0.0)
             elif checkpoint.exists():
@@ -333,7 +278,7 @@ def _run_phase(
                     f"Use a learning rate below {rate:g}."
                 )
             progress.seconds[index] = spent + time.perf_counter() - started
-            if not losses or logs.get("val_loss", -math.inf) < min(losses):
+            if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
                 _save(stage.model.variables, best_file)
             _save(stage.model.variables + stage.model.optimizer.variables, checkpoint)
             _save_progress(progress, work)
@@ -430,3 +375,10 @@ def _batch_norm_values(model: keras.Model) -> list[np.ndarray]:
 def _largest_change(before: list[np.ndarray], after: list[np.ndarray]) -> float:
     """Returns max |after - before| over all arrays, NaN where there are none."""
     return max((float(np.abs(b - a).max()) for a, b in zip(before, after, strict=True)), default=math.nan)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Removes what `train` wrote to `folder` to be able to go on, once it is no longer needed."""
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

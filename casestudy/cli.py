@@ -1,0 +1,254 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import sys
+from pathlib import Path
+
+import casestudy
+from casestudy.errors import CaseStudyError, DataError
+from casestudy.study import Phase, SplitSpec, Study
+from casestudy.studies import STUDIES
+
+SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
+DEFAULT_SEED = 7
+QUICK_IMAGE_SIZE = (64, 64)
+QUICK_EPOCHS = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 1 something is lost or does not hold, 2 a call that cannot be carried out."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
+    args = build_parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO if not args.quiet else logging.WARNING, format="%(message)s", stream=sys.stderr
+    )
+    try:
+        return args.call(args)
+    except CaseStudyError as error:
+        if args.debug:
+            raise
+        print(f"casestudy: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if args.debug:
+            raise
+        print(
+            f"casestudy: a file could not be read or written: {error}. Check the path, rights and space.",
+            file=sys.stderr,
+        )
+        return 2
+    except KeyboardInterrupt:
+        print("\ncasestudy: stopped. Nothing is lost; the same command goes on from here.", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of every command; the README's table is held against it by a test."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--quiet", action="store_true", help="say only what is wrong")
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = argparse.ArgumentParser(
+        prog="casestudy", description="From an archive of fingerspelled letters to an honest report."
+    )
+    parser.add_argument("--version", action="version", version=f"casestudy {casestudy.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, help: str, call) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[common])
+        added.set_defaults(call=call)
+        return added
+
+    run = command("run", "clean, train, evaluate and report; goes on where it was stopped", _run)
+    run.add_argument("study", nargs="?", default="asl", choices=STUDIES, help="which study (default: asl)")
+    run.add_argument("--data", type=Path, help="archive, folder or letters.zip (default: the embedded sample)")
+    run.add_argument("--out", type=Path, help="run folder (default: runs/STUDY-DATA)")
+    run.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, help=f"decides split and training (default: {DEFAULT_SEED})"
+    )
+    run.add_argument(
+        "--quick",
+        action="store_true",
+        help="small images and two epochs a phase: a look at everything, in a minute or two",
+    )
+    run.add_argument("--epochs", help="at most so many, one number for each phase: 20,10")
+    run.add_argument("--learning-rate", help="one number for each phase: 1e-3,1e-4")
+    run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine)")
+    run.add_argument("--model", help="resnet50v2, mobilenet_v2, mobilenet_v2_0.35 or small_cnn")
+    run.add_argument("--weights", help="auto, imagenet, none or a .weights.h5 file (default: auto)")
+    run.add_argument("--fine-tune", metavar="LAYERS", help="what the last phase trains: all, or top:N of the base")
+    run.add_argument(
+        "--split", choices=("signer", "random", "leave-one-signer-out"), help="who is tested (default: signer)"
+    )
+    run.add_argument("--compare-splits", action="store_true", help="also train in full on a random split")
+    run.add_argument("--crop", choices=("boxes",), help="cut each hand out by boxes.csv")
+    run.add_argument("--mirror", action="store_true", help="also train on mirrored photographs")
+    run.add_argument("--password", help="of an encrypted archive")
+    run.add_argument("--pattern", help="regular expression with the groups label and signer, for other file names")
+    run.add_argument("--resume", action="store_true", default=True, help="go on where a killed run stopped (always on)")
+
+    clean = command("clean", "archive of per-user folders to letters.zip, nothing lost", _clean)
+    from casestudy.regroup import add_arguments
+
+    add_arguments(clean)
+
+    report = command("report", "write report.html again from a run folder", _report)
+    report.add_argument("run", type=Path, help="run folder")
+
+    verify = command("verify", "recompute every figure of a run from its predictions", _verify)
+    verify.add_argument("run", type=Path, help="run folder")
+    verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
+    verify.add_argument("--data", type=Path, help="data for --retrain (default: what the run used)")
+
+    command("studies", "list the studies and what each expects", _studies)
+    command("doctor", "say what this machine has, and what to do about what it lacks", _doctor)
+    return parser
+
+
+def configure(study: Study, args: argparse.Namespace) -> Study:
+    """Returns the study with what the command line changes in it.
+
+    Raises:
+        DataError: A value does not fit the study.
+    """
+    model, phases, split = study.model, study.phases, study.split
+    if args.quick:
+        model = dataclasses.replace(model, image_size=QUICK_IMAGE_SIZE)
+        phases = tuple(dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in phases)
+    if args.epochs:
+        phases = _for_each_phase(phases, "epochs", args.epochs, int, "20,10")
+    if args.learning_rate:
+        phases = _for_each_phase(phases, "learning_rate", args.learning_rate, float, "1e-3,1e-4")
+    if args.fine_tune:
+        phases = (*phases[:-1], dataclasses.replace(phases[-1], trainable=args.fine_tune))
+    if args.image_size:
+        model = dataclasses.replace(model, image_size=_image_size(args.image_size))
+    if args.model:
+        model = dataclasses.replace(model, name=args.model)
+    if args.weights:
+        model = dataclasses.replace(model, weights=None if args.weights == "none" else args.weights)
+    if args.mirror:
+        model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
+    if args.split:
+        split = SplitSpec(args.split, split.validation, split.test)
+    return dataclasses.replace(study, model=model, phases=phases, split=split, crop=args.crop or study.crop)
+
+
+def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type, example: str) -> tuple[Phase, ...]:
+    try:
+        values = [kind(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != len(phases) or any(value <= 0 for value in values):
+        option = name.replace("_", "-")
+        raise DataError(
+            f"--{option} takes one positive number for each of the {len(phases)} phases, as {example}; received {text!r}."
+        )
+    return tuple(dataclasses.replace(phase, **{name: value}) for phase, value in zip(phases, values, strict=True))
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        size = (int(height), int(width or height))
+    except ValueError:
+        size = (0, 0)
+    if min(size) < 32 or max(size) > 1024:
+        raise DataError(f"--image-size takes pixels from 32 to 1024, as 96 or 96x128; received {text!r}.")
+    return size
+
+
+def find_sample() -> Path:
+    """Returns the embedded sample, in the working folder or in the checkout that this package belongs to."""
+    for folder in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        if (folder / SAMPLE).is_file():
+            return folder / SAMPLE
+    raise DataError(f"The sample is at {SAMPLE} of a checkout; there is none here. Name your own archive with --data.")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from casestudy.pipeline import run_study
+
+    study = configure(STUDIES[args.study], args)
+    data = args.data or find_sample()
+    name = f"{study.name}-{data.name.split('.')[0]}" + ("-quick" if args.quick else "")
+    out = args.out or Path("runs") / name
+    run = run_study(
+        study,
+        data,
+        out,
+        seed=args.seed,
+        compare_splits=args.compare_splits,
+        password=args.password,
+        pattern=args.pattern,
+    )
+    print(_screen(run))
+    return 0
+
+
+def _screen(run: casestudy.RunFolder) -> str:
+    """Returns a run's result on one screen."""
+    from casestudy.report import PROTOCOLS, number, percent, summary_sentence
+
+    scores = run.read_json("metrics.json")["scores"]
+    lines = ["", f"starting weights: {run.settings['weights']}", "", summary_sentence(scores), ""]
+    for score in scores:
+        what = f"{score['training']}, {PROTOCOLS[score['protocol']]}"
+        lines.append(f"  {what:48} accuracy {percent(score['accuracy']):>8}   loss {number(score['loss'])}")
+    lines += ["", "  label  support  accuracy     loss   most confused with"]
+    for row in run.read_table("per_label.csv").to_dict("records"):
+        lines.append(
+            f"  {row['label']:5}  {row['support']:7}  {percent(row['accuracy']):>8}  {number(row['loss']):>7}   {row['most_confused_with']}"
+        )
+    lines += ["", f"report: {run.path / 'report.html'}"]
+    return "\n".join(lines)
+
+
+def _clean(args: argparse.Namespace) -> int:
+    from casestudy.regroup import run_clean
+
+    return run_clean(args)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from casestudy.report import write_report
+    from casestudy.runs import RunFolder
+
+    print(write_report(RunFolder.open(args.run)))
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from casestudy.runs import RunFolder
+    from casestudy.verification import verify_run
+
+    checks = verify_run(RunFolder.open(args.run), retrain=args.retrain, source=args.data)
+    for what, holds, detail in checks:
+        print(f"{'ok  ' if holds else 'FAIL'}  {what}{f' ({detail})' if detail else ''}")
+    return 0 if all(holds for _, holds, _ in checks) else 1
+
+
+def _studies(args: argparse.Namespace) -> int:
+    for study in STUDIES.values():
+        phases = ", then ".join(
+            f"{p.name} ({p.trainable}, up to {p.epochs} epochs at {p.learning_rate:g})" for p in study.phases
+        )
+        print(
+            f"{study.name}: {study.title}\n  model {study.model.name}; {phases}\n  split by {study.split.protocol}; from {study.source}"
+        )
+    return 0
+
+
+def _doctor(args: argparse.Namespace) -> int:
+    from casestudy.doctor import examine
+
+    for finding in examine():
+        print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
+        if finding.remedy:
+            print(f"      {finding.remedy}")
+    return 0

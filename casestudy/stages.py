@@ -1,0 +1,154 @@
+"""Freezes what a phase freezes, and computes the output of the frozen beginning once.
+
+While the beginning of a model is frozen, what it makes of an image never changes. `stage_for` cuts the model there,
+computes those features once for each (augmented) image, and leaves the rest to be trained on them: the same optimizer
+steps, many times faster. The two halves share their layers with the whole model, which therefore is what gets trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from casestudy.backend import keras, tf
+from casestudy.errors import DataError
+from casestudy.models import batch_norms
+from casestudy.splits import Splits
+from casestudy.study import Phase
+
+PREDICT_BATCH = 64
+
+
+def set_trainable(model: keras.Model, trainable: str) -> None:
+    """Freezes and unfreezes the base as a phase asks: "head", "all" or "top:N"; BatchNormalization always stays frozen.
+
+    Raises:
+        DataError: `trainable` is none of these.
+    """
+    base = model.get_layer("base")
+    word, _, number = trainable.partition(":")
+    if word not in ("head", "all", "top") or (word == "top") != number.isdecimal():
+        raise DataError(f'A phase trains "head", "all" or "top:N", N a number of layers; received {trainable!r}.')
+    base.trainable = word != "head"
+    if word == "top":
+        for layer in base.layers[: len(base.layers) - int(number)]:
+            layer.trainable = False
+    if word != "head":
+        for layer in batch_norms(base):
+            layer.trainable = False
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The part of a model that a phase trains, and its input for every image.
+
+    Attributes:
+        model: Shares its layers with the whole model.
+        train: Arrays (N_train, ...), one a view; epoch e uses the view e modulo their number. None for raw pixels.
+        validation: Array (N_validation, ...) or None for raw pixels.
+    """
+
+    model: keras.Model
+    train: list[np.ndarray] | None = None
+    validation: np.ndarray | None = None
+
+
+def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *, seed: int) -> Stage:
+    """Returns the trainable end of the model with the output of its frozen beginning, computed once.
+
+    Where nothing is frozen the stage is the model itself, fed with pixels.
+    """
+    extractor, trainable = split_model(model)
+    if extractor is None:
+        return Stage(model)
+    augmentation = next((layer for layer in model.layers if layer.name == "augmentation"), None)
+    views = phase.views if augmentation is not None else 1
+
+    pixels, train_views = splits.images.images, []
+    for view in range(views):
+        reseed(model, seed, view)
+        train_views.append(
+            compute_features(extractor, pixels, splits.train, scratch / f"view-{view}.npy", augmentation)
+        )
+    validation = compute_features(extractor, pixels, splits.validation, scratch / "validation.npy")
+    return Stage(trainable, train_views, validation)
+
+
+def compute_features(
+    extractor: keras.Model,
+    images: np.ndarray,
+    indices: np.ndarray,
+    target: Path,
+    augmentation: keras.Sequential | None = None,
+) -> np.ndarray:
+    """Returns float32 (len(indices), ...): what the extractor makes of those images, augmented first where asked.
+
+    The result is mapped from the new file `target`: inside the base, activations are larger than the photographs.
+    """
+    shape = (len(indices), *extractor.output.shape[1:])
+    features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
+    run = tf.function(extractor, reduce_retracing=True)
+    starts = range(0, len(indices), PREDICT_BATCH)
+    for start in tqdm(starts, desc="features", unit="batch", delay=2, leave=False, disable=None):
+        part = indices[start : start + PREDICT_BATCH]
+        pixels = tf.constant(images[part], tf.float32)
+        if augmentation is not None:
+            pixels = augmentation(pixels, training=True)
+        features[start : start + len(part)] = run(pixels)
+    return features
+
+
+def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
+    """Returns (frozen beginning, the rest), which share layers with `model`; (None, model) where nothing is frozen.
+
+    The cut lies after the last frozen layer through which everything passes: in a residual network the end of a block.
+    """
+    base = model.get_layer("base")
+    cut = None
+    if not base.trainable:
+        cut = base.output
+    else:
+        layers = base.layers
+        position = {layer.name: k for k, layer in enumerate(layers)}
+        reach = [0] * len(layers)  # the last layer that reads each one
+        for k, layer in enumerate(layers[1:], start=1):
+            for tensor in _inputs_of(layer):
+                source = position[tensor._keras_history.operation.name]
+                reach[source] = max(reach[source], k)
+        furthest = 0
+        for k, layer in enumerate(layers[:-1]):
+            if layer.trainable_variables:
+                break
+            if k and furthest <= k:
+                cut = layer.output
+            furthest = max(furthest, reach[k])
+    if cut is None:
+        return None, model
+    after = ["pooling", "dropout", "probabilities"]
+    pixels = keras.Input(model.input.shape[1:])
+    frozen = keras.Model(base.input, cut)
+    x = frozen(model.get_layer("preprocessing")(pixels), training=False)
+    if cut is base.output:  # pool before caching: two thousand numbers an image instead of a hundred thousand
+        x = model.get_layer(after.pop(0))(x)
+    extractor = keras.Model(pixels, x)
+    features = y = keras.Input(x.shape[1:])
+    if cut is not base.output:
+        y = keras.Model(cut, base.output)(y, training=False)
+    for name in after:
+        y = model.get_layer(name)(y)
+    return extractor, keras.Model(features, y)
+
+
+def _inputs_of(layer: keras.Layer) -> list:
+    return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+
+
+def reseed(model: keras.Model, *entropy: int) -> None:
+    """Sets every random layer of the model to a state drawn from the numbers given, in place."""
+    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for k, state in enumerate(states):
+        drawn = np.random.SeedSequence([*entropy, k]).generate_state(1)[0] & 0x7FFFFFFF
+        state.assign(np.array([drawn, 0], dtype=state.dtype))
