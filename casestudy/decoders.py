@@ -12,7 +12,7 @@ is never imported. Why this one:
   releases (26.03 when chosen), whose checksums it pins.
 - Memory: flat, at any size of archive. `pybit7z` and `bit7z-python` unpack to disk or to one dictionary of everything.
 - Correctness: a separate process cannot take the caller down with it, ends at once on Ctrl-C, and its output is
-  checked entry by entry. `unrar2-cffi` has no wheel for Linux on arm64, and reports a truncated archive as an empty one.
+  checked entry by entry. `unrar2-cffi` lacks Linux on arm64, and takes a truncated archive for an empty one.
 
 Behind it come the programs already installed. No answer is believed unchecked: some lack the RAR codec, some stop
 midway without a word, some never end.
