@@ -72,9 +72,12 @@ def _solids(shape: Handshape, signer: Signer, accent: np.ndarray, turn: np.ndarr
     arm = turn @ np.array([0.0, -1.0, 0.0]) if shape.forearm is None else np.array(shape.forearm)
     arm = arm / np.linalg.norm(arm)
     wrist, back = turn @ np.array([0.0, 0.05, 0.0]), turn @ dorsal
-    moved.append(Solid(wrist, wrist + arm * 2.6, 0.225 * thick, 0.35 * thick, FOREARM, 0, back, 0.1))
+    inside = signer.sleeve_start + 0.3
+    moved.append(
+        Solid(wrist, wrist + arm * inside, 0.225 * thick, (0.225 + 0.05 * inside) * thick, FOREARM, 0, back, 0.1)
+    )
     cuff = wrist + arm * signer.sleeve_start
-    moved.append(Solid(cuff, wrist + arm * 3.2, 0.30 * thick, 0.48 * thick, SLEEVE, 0, back, 0.0))
+    moved.append(Solid(cuff, cuff + arm * 6, 0.32 * thick, 0.64 * thick, SLEEVE, 0, back, 0.0))
     if signer.left_handed:
         flip = np.array([-1.0, 1.0, 1.0])
         moved = [replace(s, a=s.a * flip, b=s.b * flip, back=s.back * flip) for s in moved]
@@ -137,7 +140,7 @@ def _rasterise(solids: list[Solid], side: int) -> dict[str, np.ndarray]:
         bridge = np.where(old > FAR / 2, s.melt * mix * (1 - mix), 0.0)
         depth[box] = np.where(hit, old * (1 - mix) + np.where(hit, here, 0.0) * mix + bridge, old)
         normal[box] = normal[box] * (1 - mix[..., None]) + face * mix[..., None]
-        wins = mix > 0.5
+        wins = mix > 0.5 + 1e-6  # two bones share the ball at their joint: such a tie must not hang on the last bit
         for name, value in (("part", s.part + 1), ("bone", s.bone), ("along", t), ("length", length)):
             buffers[name][box] = np.where(wins, value, buffers[name][box])
         buffers["back"][box] = buffers["back"][box] * (1 - mix) + (face @ s.back) * mix
@@ -171,7 +174,7 @@ def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, un
     """Linear-light colour (side, side, 3) of the hand; `unit` is the number of pixels in a hand unit."""
     n, part, along = buffers["normal"], buffers["part"] - 1, buffers["along"]
     skin = np.array(signer.skin) ** 2.2
-    pale = skin * 0.62 + np.array([0.62, 0.42, 0.33]) * 0.38 * (0.35 + 0.65 * skin.mean() ** 0.5)
+    pale = skin * 0.62 + np.array([0.66, 0.41, 0.30]) * 0.38 * (0.35 + 0.65 * skin.mean() ** 0.5)
     front = np.clip(0.5 - 0.9 * buffers["back"], 0.0, 1.0)[..., None]  # palms are paler, most of all on dark skin
     colour = skin * (1 - front) + pale * front
     end = (along * buffers["length"] / unit)[..., None]  # hand units from the bone's root
@@ -209,7 +212,9 @@ def _pose(shape: Handshape, habit: np.random.Generator, signer: Signer, rng: np.
     return instants
 
 
-def _frame(instants: list[list[Solid]], signer: Signer, rng: np.random.Generator, side: int):
+def _frame(
+    instants: list[list[Solid]], signer: Signer, rng: np.random.Generator, side: int
+) -> tuple[list[list[Solid]], float, np.ndarray]:
     """The same instants in pixels, y down; the pixels in a hand unit; the hand's box (left, top, right, bottom)."""
     ends = [(end[:2], radius) for solids in instants for s in solids if s.part <= PALM
             for end, radius in ((s.a, s.ra), (s.b, s.rb))]  # fmt: skip

@@ -81,7 +81,7 @@ LETTERS: dict[str, Handshape] = {
                    touch="index", turn=(58, 0, 0)),
     "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.22, 1.08, 0.52), (0.5, 0.5, 0.3),
                    turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
-    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.66, 1.08, 0.34), (0.62, 0.5, 0.24), turn=(168, 8, 176),
+    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.80, 1.04, 0.26), (0.66, 0.5, 0.2), turn=(178, 8, 176),
                    forearm=(-0.5, -0.75, -0.6)),
     "R": Handshape((10, 4, 3, -7), (2, 4, 3, 11), FIST, FIST, **_HOLD_RING),
     "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),

@@ -23,7 +23,7 @@ from hands import render_hand
 from handshapes import LETTERS
 from PIL import Image, ImageDraw
 from rar5 import stored_rar5
-from signers import Signer, random_signer
+from signers import Signer, random_signer, skin_tone
 from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +43,6 @@ CAST = {
     "user_9": (6, "window", False),
     "user_Zoë": (1, "stripes", False),
 }
-MONK = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 NESTED = "user_9"  # keeps photographs as a/0.jpg rather than A0.jpg
 
 
@@ -62,10 +61,8 @@ class Row:
 def signer_named(name: str) -> Signer:
     """The signer of that name, always the same."""
     tone, backdrop, left_handed = CAST[name]
-    # The scale's swatches are duller than lit skin, hence the warmer mix.
-    skin = tuple(np.array(list(bytes.fromhex(MONK[tone - 1]))) / 255 * (1.0, 0.86, 0.77))
     rng = np.random.default_rng([SEED, list(CAST).index(name)])
-    return random_signer(rng, skin=skin, backdrop=backdrop, left_handed=left_handed)
+    return random_signer(rng, skin=skin_tone(tone), backdrop=backdrop, left_handed=left_handed)
 
 
 def entry_name(name: str, letter: str, shot: int) -> str:

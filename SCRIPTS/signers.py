@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+# Ellis Monk's ten skin tones, lightest first (skintone.google, CC BY 4.0)
+MONK = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
 BACKDROPS = ("panel", "stripes", "bricks", "shelf", "window", "leaves")
 
 
@@ -36,14 +38,21 @@ class Signer:
     quality: int
 
 
+def skin_tone(step: int) -> tuple[float, float, float]:
+    """The sRGB colour (0–1) of a step from 1 to 10 on the Monk scale, warmed: its swatches are duller than lit skin."""
+    red, green, blue = bytes.fromhex(MONK[step - 1])
+    return red / 255, green / 255 * 0.86, blue / 255 * 0.77
+
+
 def random_signer(
     rng: np.random.Generator,
     *,
-    skin: tuple[float, float, float],
+    skin: tuple[float, float, float] | None = None,
     backdrop: str | None = None,
     left_handed: bool = False,
 ) -> Signer:
-    """A signer whose hand, habits, camera, light and room are drawn from `rng`; the skin's sRGB colour is given."""
+    """A signer whose hand, habits, camera, light and room are drawn from `rng`, and what is not given too."""
+    skin = skin or skin_tone(int(rng.integers(1, 11)))
     side = rng.choice([-1.0, 1.0])
     warmth = rng.uniform(-0.06, 0.1)
     wall = rng.uniform(0.5, 0.9) * (1 + rng.uniform(-0.09, 0.09, 3))
@@ -110,7 +119,8 @@ def backdrop(signer: Signer, rng: np.random.Generator, size: int) -> np.ndarray:
 
 def photograph(linear: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
     """What the camera makes of the scene: exposure, softness, grain and 8 bits."""
-    image = np.clip(linear * rng.uniform(1.0, 1.25), 0, 1) ** (1 / 2.2)
+    metered = np.clip(0.36 / linear.mean(), 0.95, 1.5)  # an automatic exposure, within limits
+    image = np.clip(linear * metered * rng.uniform(0.92, 1.1), 0, 1) ** (1 / 2.2)
     soft = Image.fromarray((image * 255 + 0.5).astype(np.uint8)).filter(ImageFilter.GaussianBlur(signer.blur))
     grain = rng.normal(0, signer.noise, image.shape[:2])[..., None] + rng.normal(0, signer.noise * 0.4, image.shape)
     return np.clip(np.floor(np.asarray(soft, dtype=np.float64) + grain + 0.5), 0, 255).astype(np.uint8)
