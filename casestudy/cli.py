@@ -10,8 +10,8 @@ from pathlib import Path
 
 import casestudy
 from casestudy.errors import CaseStudyError, DataError
-from casestudy.study import Phase, SplitSpec, Study
 from casestudy.studies import STUDIES
+from casestudy.study import Phase, SplitSpec, Study
 
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 DEFAULT_SEED = 7
@@ -147,7 +147,7 @@ def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type,
     if len(values) != len(phases) or any(value <= 0 for value in values):
         option = name.replace("_", "-")
         raise DataError(
-            f"--{option} takes one positive number for each of the {len(phases)} phases, as {example}; received {text!r}."
+            f"--{option} takes a positive number for each of the {len(phases)} phases, as {example}; received {text!r}."
         )
     return tuple(dataclasses.replace(phase, **{name: value}) for phase, value in zip(phases, values, strict=True))
 
@@ -202,9 +202,8 @@ def _screen(run: casestudy.RunFolder) -> str:
         lines.append(f"  {what:48} accuracy {percent(score['accuracy']):>8}   loss {number(score['loss'])}")
     lines += ["", "  label  support  accuracy     loss   most confused with"]
     for row in run.read_table("per_label.csv").to_dict("records"):
-        lines.append(
-            f"  {row['label']:5}  {row['support']:7}  {percent(row['accuracy']):>8}  {number(row['loss']):>7}   {row['most_confused_with']}"
-        )
+        numbers = f"{percent(row['accuracy']):>8}  {number(row['loss']):>7}"
+        lines.append(f"  {row['label']:5}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 
@@ -235,12 +234,10 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _studies(args: argparse.Namespace) -> int:
     for study in STUDIES.values():
-        phases = ", then ".join(
-            f"{p.name} ({p.trainable}, up to {p.epochs} epochs at {p.learning_rate:g})" for p in study.phases
-        )
-        print(
-            f"{study.name}: {study.title}\n  model {study.model.name}; {phases}\n  split by {study.split.protocol}; from {study.source}"
-        )
+        print(f"{study.name}: {study.title}")
+        print(f"  model {study.model.name}, split by {study.split.protocol}, from {study.source}")
+        for phase in study.phases:
+            print(f"  {phase.name}: trains {phase.trainable}, up to {phase.epochs} epochs at {phase.learning_rate:g}")
     return 0
 
 
