@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 import numpy as np
 import simplejpeg
@@ -22,9 +21,8 @@ MAX_PIXELS = 50_000_000
 SUPPORTED = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 """Formats that the rest of the pipeline decodes; a sound image of another one is reported as unsupported."""
 
-EXTENSIONS = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .heic .heif .avif .jp2 .jxl .ppm .pgm".split()
-)
+EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+EXTENSIONS += (".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm")
 
 _THUMBNAIL_SIDE = 16
 _DECODED_SIDE = 256  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves at least this many pixels a side
@@ -88,7 +86,7 @@ def is_meant_as_image(name: str, data: bytes) -> bool:
     """
     if data.startswith(_APPLE_DOUBLE):
         return False
-    return PurePosixPath(name).suffix.lower() in EXTENSIONS or bool(detect_format(data))
+    return name.lower().endswith(EXTENSIONS) or bool(detect_format(data))
 
 
 def detect_format(data: bytes) -> str:
@@ -231,25 +229,26 @@ class NearDuplicates:
     _TOLERANCE = 16 * _STEP  # what sixteen pixels can add up to
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[int, ...], list[tuple[int, bytes, str]]] = {}
+        self._cells: dict[tuple[int, ...], list[tuple[int, bytes]]] = {}
         self._count = 0
 
-    def find_or_add(self, thumbnail: bytes, name: str) -> str | None:
-        """Returns the name of the earliest match, None if there is none; remembers this image either way."""
+    def find_or_add(self, thumbnail: bytes) -> int | None:
+        """Returns which image, counted from 0, is the earliest match, None if there is none; remembers this one."""
         sums = _block_sums(thumbnail)
         keys: list[tuple[int, ...]] = [()]
         for total in sums:
             cells = {(total - self._TOLERANCE) // self._CELL, (total + self._TOLERANCE) // self._CELL}
             keys = [(*key, cell) for key in keys for cell in cells]
         matches = [
-            (position, other_name)
+            number
             for key in keys
-            for position, other, other_name in self._cells.get(key, ())
+            for number, other in self._cells.get(key, ())
             if all(-_STEP <= mine - its <= _STEP for mine, its in zip(thumbnail, other, strict=True))
         ]
-        self._cells.setdefault(tuple(total // self._CELL for total in sums), []).append((self._count, thumbnail, name))
+        own_cell = tuple(total // self._CELL for total in sums)
+        self._cells.setdefault(own_cell, []).append((self._count, thumbnail))
         self._count += 1
-        return min(matches)[1] if matches else None
+        return min(matches, default=None)
 
 
 def _block_sums(thumbnail: bytes) -> list[int]:

@@ -1,0 +1,187 @@
+"""From where an entry lies in the archive to its letter, its signer and the name it is stored under.
+
+A letter is read from one of two places, in any case and at any depth:
+
+- the folder that holds the photograph, if its name is a single letter or digit: `user_3/A/anything.jpg`, `7/x.png`.
+  One folder named after a user may stand between: `A/user_3/x.jpg`;
+- the file name, if it is one letter followed by at most four digits: `A0.jpg`, `b_12.jpg`, `C (3).jpg`. A digit is not
+  read this way, since `7.jpg` is more often a count than a label.
+
+Where two such folders meet (`A/b/x.jpg`), or a digit folder holds a file that reads as a letter (`3/A0.jpg`: user 3, or
+digit 3?), nothing is guessed. A pattern says it instead: a regular expression, searched in the entry's path, with a
+group `label` and, if it can, a group `signer`:
+
+    class_(?P<label>[A-Z])/                          data/train/class_B/17.jpg
+    (?P<signer>hand\\d+)_(?P<label>[a-z0-9])_         hand1_a_bot_seg_1.jpeg
+    (?P<signer>[A-E])/(?P<label>[a-z])/              dataset5/C/k/color_0_0002.png
+
+The signer is the folder around the letter: the nearest one above that is not named for its contents (`train`, `images`,
+`dataset` …). Whether such folders are people is judged over the whole archive, by `find_signers`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_LABEL_FOLDER = re.compile(r"[A-Za-z0-9]")
+_LABEL_STEM = re.compile(r"([A-Za-z])(?:[ _-]?\(?\d{1,4}\)?)?")
+_PERSON = "user|signer|subject|person|participant|student|volunteer|hand"
+_PERSON_FOLDER = re.compile(rf"(?:.*[\W_])?(?:{_PERSON}|[psu])[ _-]?\d+|(?:{_PERSON})[ _-].+", re.IGNORECASE)
+_CONTENTS = re.compile(
+    "train|training|test|testing|val|valid|validation|dev|eval|data|datasets?|images?|imgs?|photos?|pictures?|pics?|"
+    "frames?|samples?|raw|all|letters?|alphabet|asl|signs?|digits?|gestures?|archive|macosx|misc"
+)
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')  # what some file system cannot have in a name
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an entry's path says.
+
+    Attributes:
+        label: Upper-case; empty if it cannot be told.
+        signer: From a pattern's group, else the folder that may be one; empty if there is none.
+        is_certain: Whether a pattern named the signer, so that it needs no judging.
+        folder: What goes before the file name in the stored name; empty for a file at the top.
+        remark: Why there is no label, or what contradicts it.
+    """
+
+    label: str = ""
+    signer: str = ""
+    is_certain: bool = False
+    folder: str = ""
+    remark: str = ""
+
+
+def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
+    r"""Returns the label and signer that an entry's path shows, by the rules at the top of this module.
+
+    >>> read_place("set/user_3/A0.jpg").label, read_place("set/user_3/A0.jpg").signer
+    ('A', 'user_3')
+    >>> read_place("user_9/r/5.jpg").label, read_place("user_2/holiday.jpg").label
+    ('R', '')
+    >>> read_place("hand1_a_bot.jpeg", re.compile(r"(?P<signer>hand\d+)_(?P<label>[a-z])_")).signer
+    'hand1'
+    """
+    *folders, file_name = _split(entry)
+    if pattern is not None:
+        return _read_by_pattern("/".join((*folders, file_name)), pattern, folders)
+    stem = _LABEL_STEM.fullmatch(file_name.rpartition(".")[0] or file_name)
+    parent, above = ([*reversed(folders), "", ""])[:2]
+    if _LABEL_FOLDER.fullmatch(parent):
+        outer = folders[:-1]
+        if _LABEL_FOLDER.fullmatch(above) and not (above.isdigit() and parent.isalpha()):
+            return Place(remark=f"the folders {above}/{parent} could both be the label: say which with --pattern")
+        if parent.isdigit() and stem:
+            return Place(remark=f"folder {parent} and file {file_name} could both be the label: say with --pattern")
+        contradiction = f"its name reads {stem[1].upper()}" if stem and stem[1].upper() != parent.upper() else ""
+        signer = _nearest_signer(outer)
+        return Place(parent.upper(), signer, folder=signer or (outer or [""])[-1], remark=contradiction)
+    if _PERSON_FOLDER.fullmatch(parent) and _LABEL_FOLDER.fullmatch(above):
+        if stem and stem[1].upper() != above.upper():
+            return Place(remark=f"folder {above} and file {file_name} could both be the label: say with --pattern")
+        return Place(above.upper(), parent, folder=parent)
+    if stem:
+        signer = _nearest_signer(folders)
+        return Place(stem[1].upper(), signer, folder=signer or parent)
+    return Place(remark="no letter can be told from its path: say where it stands with --pattern")
+
+
+def _read_by_pattern(path: str, pattern: re.Pattern[str], folders: list[str]) -> Place:
+    found = pattern.search(path)
+    if not found or not found["label"]:
+        return Place(remark="the pattern does not match its path")
+    label = found["label"].upper()
+    if label.startswith("_") or clean_part(label) != label:
+        return Place(remark=f"the pattern's label {label!r} cannot name a folder")
+    signer = found.groupdict().get("signer") or ""
+    return Place(label, signer, is_certain=True, folder=signer or (folders or [""])[-1])
+
+
+def find_signers(places: Iterable[Place]) -> frozenset[str]:
+    """Returns which of the candidate folders are taken for people.
+
+    A folder named like a person (`user_3`, `Signer 12`, `hand4`) is one. Others (`anna`, `ben`) are if the archive has
+    at least two candidates; a single one (`my_photos/A0.jpg`) tells nobody apart, and stays unnamed.
+
+    >>> sorted(find_signers([Place("A", "anna"), Place("B", "ben")])), find_signers([Place("A", "holiday")])
+    (['anna', 'ben'], frozenset())
+    """
+    candidates = {place.signer: place.is_certain for place in places if place.label and place.signer}
+    return frozenset(
+        name
+        for name, is_certain in candidates.items()
+        if is_certain or len(candidates) > 1 or _PERSON_FOLDER.fullmatch(name)
+    )
+
+
+def find_owner(entry: str, signers: frozenset[str]) -> str:
+    """Returns the nearest folder above an entry that is a signer, or an empty string."""
+    return next((folder for folder in reversed(_split(entry)[:-1]) if folder in signers), "")
+
+
+def _nearest_signer(folders: list[str]) -> str:
+    """Returns the nearest folder that is not named for what it contains."""
+    for name in reversed(folders):
+        if _PERSON_FOLDER.fullmatch(name):
+            return name
+        if name and not any(map(_CONTENTS.fullmatch, re.findall(r"[a-z]+", name.lower()))):
+            return name
+    return ""
+
+
+def _split(entry: str) -> list[str]:
+    return entry.replace("\\", "/").split("/")
+
+
+def clean_part(name: str) -> str:
+    """Returns a folder or file name that every file system takes, as close to `name` as can be.
+
+    >>> clean_part("A0.jpg"), clean_part(".."), clean_part('what?.jpg'), clean_part("user_Zoë")
+    ('A0.jpg', '._', 'what_.jpg', 'user_Zoë')
+    """
+    name = _FORBIDDEN.sub("_", name)
+    return name[:-1] + "_" if name.endswith((".", " ")) else name
+
+
+def clean_path(entry: str) -> str:
+    """Returns a relative path without "..", drive or leading slash.
+
+    >>> clean_path("../../etc/passwd"), clean_path("/a//b"), clean_path("C:\\\\x.jpg")
+    ('._/._/etc/passwd', 'a/b', 'C_/x.jpg')
+    """
+    return "/".join(clean_part(part) for part in _split(entry) if part and part != ".") or "_"
+
+
+class UniqueNames:
+    """Hands out names that stay apart on every file system: case and Unicode form do not tell two names apart."""
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        self._taken = {_fold(name) for name in taken}
+        self._next: dict[str, int] = {}
+
+    def claim(self, name: str) -> str:
+        """Returns `name`, with "~2", "~3" … before its extension if it has been claimed before.
+
+        >>> names = UniqueNames()
+        >>> names.claim("A/x.jpg"), names.claim("a/X.jpg"), names.claim("A/x.jpg")
+        ('A/x.jpg', 'a/X~2.jpg', 'A/x~3.jpg')
+        """
+        key = _fold(name)
+        head, slash, tail = name.rpartition("/")
+        stem, dot, extension = tail.rpartition(".")
+        if not stem:
+            stem, dot, extension = tail, "", ""
+        free = name
+        while _fold(free) in self._taken:
+            number = self._next[key] = self._next.get(key, 1) + 1
+            free = f"{head}{slash}{stem}~{number}{dot}{extension}"
+        self._taken.add(_fold(free))
+        return free
+
+
+def _fold(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
