@@ -26,19 +26,22 @@ def set_trainable(model: keras.Model, trainable: str) -> None:
     """Freezes and unfreezes the base as a phase asks: "head", "all" or "top:N"; BatchNormalization always stays frozen.
 
     Raises:
-        DataError: `trainable` is none of these.
+        DataError: `trainable` is none of these, or N is more than the base has layers.
     """
     base = model.get_layer("base")
     word, _, number = trainable.partition(":")
     if word not in ("head", "all", "top") or (word == "top") != number.isdecimal():
         raise DataError(f'A phase trains "head", "all" or "top:N", N a number of layers; received {trainable!r}.')
+    if word == "top" and int(number) > len(base.layers):
+        raise DataError(
+            f"A phase can train the {len(base.layers)} layers of the base at the most; received {trainable!r}."
+        )
+    first = len(base.layers) - int(number or len(base.layers))
     base.trainable = word != "head"
-    if word == "top":
-        for layer in base.layers[: len(base.layers) - int(number)]:
-            layer.trainable = False
-    if word != "head":
-        for layer in batch_norms(base):
-            layer.trainable = False
+    for k, layer in enumerate(base.layers):  # one by one: a base that is trainable already passes nothing on
+        layer.trainable = base.trainable and k >= first
+    for layer in batch_norms(base):
+        layer.trainable = False
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,15 @@ def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
         position = {layer.name: k for k, layer in enumerate(layers)}
         reach = [0] * len(layers)  # the last layer that reads each one
         for k, layer in enumerate(layers[1:], start=1):
-            for tensor in _inputs_of(layer):
-                source = position[tensor._keras_history.operation.name]
-                reach[source] = max(reach[source], k)
-        furthest = 0
+            for name in _sources_of(layer):
+                if name in position:  # an earlier cut has left nodes of its own, which begin outside the base
+                    reach[position[name]] = max(reach[position[name]], k)
+        furthest, worth_it = 0, False
         for k, layer in enumerate(layers[:-1]):
             if layer.trainable_variables:
                 break
-            if k and furthest <= k:
+            worth_it = worth_it or bool(layer.variables)  # padding alone is no work to save
+            if worth_it and furthest <= k:
                 cut = layer.output
             furthest = max(furthest, reach[k])
     if cut is None:
@@ -142,8 +146,8 @@ def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     return extractor, keras.Model(features, y)
 
 
-def _inputs_of(layer: keras.Layer) -> list:
-    return [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+def _sources_of(layer: keras.Layer) -> list[str]:
+    return [tensor._keras_history.operation.name for node in layer._inbound_nodes for tensor in node.input_tensors]
 
 
 def reseed(model: keras.Model, *entropy: int) -> None:
