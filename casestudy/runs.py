@@ -50,7 +50,8 @@ class RunFolder:
         version = run.settings.get("schema_version")
         if version != SCHEMA_VERSION:
             raise RunError(
-                f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. Install the version that wrote it."
+                f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. "
+                f"Install the version that wrote it."
             )
         return run
 

@@ -9,12 +9,14 @@ epoch and the history so far: no hidden state is lost, and resuming gives the we
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 import json
 import logging
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,9 +24,10 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from casestudy import checkpoints
 from casestudy.backend import keras, tf
+from casestudy.checkpoints import Progress
 from casestudy.errors import DataError
-from casestudy.files import atomic_path
 from casestudy.models import batch_norms, build_model, estimate_batch_norm
 from casestudy.splits import Splits
 from casestudy.stages import PREDICT_BATCH, Stage, compute_features, reseed, set_trainable, split_model, stage_for
@@ -33,6 +36,7 @@ from casestudy.study import ModelSpec, Phase
 log = logging.getLogger(__name__)
 
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
+CHECKPOINT = "checkpoint.npz"
 PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
 
@@ -54,18 +58,6 @@ class TrainingRun:
     seconds: dict[str, float]
     images_per_second: dict[str, float]
     batch_norm_change: float
-
-
-@dataclass
-class _Progress:
-    """What a checkpoint holds besides weights."""
-
-    phase: int = 0
-    history: list[dict] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)  # one a phase, the last still growing
-
-    def values(self, phase: Phase, metric: str) -> list[float]:
-        return [row["value"] for row in self.history if row["phase"] == phase.name and row["metric"] == metric]
 
 
 @dataclass(frozen=True)
@@ -118,12 +110,10 @@ def train(
     with TemporaryDirectory(prefix="casestudy-") as scratch:
         work = Path(folder or scratch)
         work.mkdir(parents=True, exist_ok=True)
-        progress = _Progress()
-        if (work / "progress.json").exists():
-            progress = _Progress(**json.loads((work / "progress.json").read_text()))
+        progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed))
         for index, phase in enumerate(phases):
             _run_phase(model, splits, phase, index, len(phases), progress, work, seed=seed, cache=cache)
-    seen = {phase.name: len(splits.train) * len(progress.values(phase, "loss")) for phase in phases}
+    seen = {phase.name: len(splits.train) * len(progress.values(phase.name, "loss")) for phase in phases}
     seconds = {phase.name: spent for phase, spent in zip(phases, progress.seconds, strict=True)}
     return TrainingRun(
         model=model,
@@ -242,57 +232,55 @@ def _run_phase(
     phase: Phase,
     index: int,
     count: int,
-    progress: _Progress,
+    progress: Progress,
     work: Path,
     *,
     seed: int,
     cache: bool,
 ) -> None:
     set_trainable(model, phase.trainable)
-    best_file, checkpoint = work / f"phase-{index + 1}-best.npz", work / "checkpoint.npz"
+    best, checkpoint = work / f"phase-{index + 1}-best.npz", work / CHECKPOINT
+    if progress.phase > index:
+        checkpoints.restore(best, (split_model(model)[1] if cache else model).variables)
+        return
     with TemporaryDirectory(prefix="features-", dir=work) as scratch:
         started = time.perf_counter()
-        finished = progress.phase > index
-        stage = Stage(split_model(model)[1] if cache else model)
-        if not finished:
-            stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
-            _compile(stage.model, phase)
-            if len(progress.seconds) <= index:
-                progress.seconds.append(0.0)
-            elif checkpoint.exists():
-                _restore(stage.model.variables + stage.model.optimizer.variables, checkpoint)
+        stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
+        _compile(stage.model, phase)
+        state = stage.model.variables + stage.model.optimizer.variables
+        if len(progress.seconds) > index:
+            checkpoints.restore(checkpoint, state)
+        else:
+            progress.seconds.append(0.0)
         spent = progress.seconds[index]
-        while not finished:
-            losses, epoch = progress.values(phase, "val_loss"), len(progress.values(phase, "loss"))
+        while True:
+            losses, epoch = progress.values(phase.name, "val_loss"), len(progress.values(phase.name, "loss"))
             if is_over(phase, losses, epoch):
                 break
             rate = learning_rate(phase, epoch, losses)
             logs = _fit_epoch(model, stage, splits, phase, rate, entropy=(seed, index, epoch))
+            if not all(math.isfinite(value) for value in logs.values()):
+                raise DataError(
+                    f"The loss must stay a number; in epoch {epoch + 1} of phase {phase.name} it became "
+                    f"{logs['loss']}. Use a learning rate below {rate:g}."
+                )
             progress.history += [
                 {"phase": phase.name, "epoch": epoch + 1, "metric": metric, "value": value}
                 for metric, value in {**logs, "learning_rate": rate}.items()
             ]
-            if not math.isfinite(logs["loss"]):
-                raise DataError(
-                    f"The loss must stay a number; in epoch {epoch + 1} of phase {phase.name} it became {logs['loss']}. "
-                    f"Use a learning rate below {rate:g}."
-                )
             progress.seconds[index] = spent + time.perf_counter() - started
             if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
-                _save(stage.model.variables, best_file)
-            _save(stage.model.variables + stage.model.optimizer.variables, checkpoint)
-            _save_progress(progress, work)
+                checkpoints.save(best, stage.model.variables)
+            checkpoints.save(checkpoint, state, progress)
             left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
             log.info(
                 "phase %d/%d %s, epoch %d/%d: %s; at most %s left in this phase",
                 index + 1, count, phase.name, epoch + 1, phase.epochs,
                 ", ".join(f"{name} {value:.3f}" for name, value in logs.items()), duration(left),
             )  # fmt: skip
-        _restore(stage.model.variables, best_file)
-        if not finished:
-            progress.phase = index + 1
-            _save_progress(progress, work)
-            checkpoint.unlink(missing_ok=True)
+        checkpoints.restore(best, stage.model.variables)
+        progress.phase = index + 1
+        checkpoints.save(checkpoint, [], progress)
         del stage  # unmaps the features before their folder goes
 
 
@@ -352,20 +340,12 @@ def _dataset(source: np.ndarray, indices: np.ndarray, labels: np.ndarray, batch_
     )
 
 
-def _save(variables: list, path: Path) -> None:
-    with atomic_path(path) as partial, partial.open("wb") as file:
-        np.savez(file, **{str(k): np.asarray(variable) for k, variable in enumerate(variables)})
-
-
-def _restore(variables: list, path: Path) -> None:
-    with np.load(path) as stored:
-        for k, variable in enumerate(variables):
-            variable.assign(stored[str(k)])
-
-
-def _save_progress(progress: _Progress, work: Path) -> None:
-    with atomic_path(work / "progress.json") as partial:
-        partial.write_text(json.dumps(vars(progress)))
+def _recipe(spec: ModelSpec, splits: Splits, phases: tuple[Phase, ...], weights: str | None, seed: int) -> str:
+    settings = [dataclasses.asdict(spec), [dataclasses.asdict(phase) for phase in phases], weights, seed]
+    digest = hashlib.sha256(json.dumps([settings, splits.images.digest]).encode())
+    for part in (splits.train, splits.validation):
+        digest.update(part.tobytes() + b"|")
+    return digest.hexdigest()
 
 
 def _batch_norm_values(model: keras.Model) -> list[np.ndarray]:

@@ -1,4 +1,4 @@
-"""Holds a finished run against its own files: does every figure follow from the predictions, and can it be had again?"""
+"""Holds a finished run against its own files: does every figure follow from the predictions; would it come out again?"""
 
 from __future__ import annotations
 
