@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import casestudy
+from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError
 from casestudy.studies import STUDIES
 from casestudy.study import Phase, SplitSpec, Study
@@ -92,10 +93,8 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--pattern", help="regular expression with the groups label and signer, for other file names")
     run.add_argument("--resume", action="store_true", default=True, help="go on where a killed run stopped (always on)")
 
-    clean = command("clean", "archive of per-user folders to letters.zip, nothing lost", _clean)
-    from casestudy.regroup import add_arguments
-
-    add_arguments(clean)
+    clean = command("clean", "archive of per-user folders to letters.zip, nothing lost", clean_command.run_clean)
+    clean_command.add_arguments(clean)
 
     report = command("report", "write report.html again from a run folder", _report)
     report.add_argument("run", type=Path, help="run folder")
@@ -206,12 +205,6 @@ def _screen(run: casestudy.RunFolder) -> str:
         lines.append(f"  {row['label']:5}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
-
-
-def _clean(args: argparse.Namespace) -> int:
-    from casestudy.regroup import run_clean
-
-    return run_clean(args)
 
 
 def _report(args: argparse.Namespace) -> int:
