@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("\ncasestudy: stopped. Nothing is lost; the same command goes on from here.", file=sys.stderr)
+        print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
 
 

@@ -33,6 +33,7 @@ class Evaluation:
         accuracy: Share of photographs read rightly, in [0, 1].
         loss: Mean cross-entropy in nats.
         interval: 95 % interval of the accuracy.
+        loss_interval: The same of the loss; NaN where fewer than two signers are known.
         interval_method: "bootstrap over N signers", or "Wilson" where fewer than two signers are known.
         calibration_error: Expected calibration error over ten equal bins of confidence, in [0, 1].
         confusion: int64 (K, K), true label down, predicted label across.
@@ -46,6 +47,7 @@ class Evaluation:
     accuracy: float
     loss: float
     interval: tuple[float, float]
+    loss_interval: tuple[float, float]
     interval_method: str
     calibration_error: float
     confusion: np.ndarray
@@ -55,15 +57,22 @@ class Evaluation:
     predictions: pd.DataFrame
 
     def to_json(self) -> dict:
-        """Returns the headline numbers as plain JSON values."""
+        """Returns the headline numbers as plain JSON values, NaN as null."""
         return {
             "images": len(self.predictions),
-            "accuracy": self.accuracy,
-            "loss": self.loss,
-            "interval": list(self.interval),
+            "accuracy": none_if_nan(self.accuracy),
+            "loss": none_if_nan(self.loss),
+            "interval": [none_if_nan(end) for end in self.interval],
+            "loss_interval": [none_if_nan(end) for end in self.loss_interval],
             "interval_method": self.interval_method,
-            "calibration_error": self.calibration_error,
+            "calibration_error": none_if_nan(self.calibration_error),
         }
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The confusion matrix as float (K, K) shares of each true label; NaN rows for labels without support."""
+        support = self.confusion.sum(axis=1, keepdims=True)
+        return np.divide(self.confusion, support, out=np.full(self.confusion.shape, np.nan), where=support > 0)
 
     def top_losses(self, count: int = 15) -> pd.DataFrame:
         """Returns the rows of the predictions that cost most, the worst first."""
@@ -141,8 +150,11 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
     signers = predictions["signer"].fillna("").to_numpy(dtype=str)
     known = np.full(len(signers), bool(len(signers)) and all(signers))  # no table by signer where some are unknown
     per_signer = _per_group(signers[known], right[known], losses[known], "signer")
+    loss_interval = (math.nan, math.nan)
     if len(per_signer) >= 2:
-        interval = bootstrap_interval(per_signer["accuracy"] * per_signer["support"], per_signer["support"], seed=seed)
+        support = per_signer["support"].to_numpy()
+        interval = bootstrap_interval(per_signer["accuracy"].to_numpy() * support, support, seed=seed)
+        loss_interval = bootstrap_interval(per_signer["loss"].to_numpy() * support, support, seed=seed)
         method = f"bootstrap over {len(per_signer)} signers"
     else:
         interval, method = wilson_interval(int(right.sum()), len(right)), "Wilson"
@@ -151,6 +163,7 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         accuracy=_ratio(confusion.trace(), confusion.sum()),
         loss=_ratio(losses.sum(), len(losses)),
         interval=interval,
+        loss_interval=loss_interval,
         interval_method=method,
         calibration_error=calibration_error(probabilities.max(axis=1), right),
         confusion=confusion,
@@ -159,6 +172,11 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         most_confused=_most_confused(table),
         predictions=table,
     )
+
+
+def none_if_nan(value: float) -> float | None:
+    """Returns the number, or None for NaN, which JSON does not know."""
+    return None if math.isnan(value) else value
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
@@ -176,15 +194,18 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def bootstrap_interval(
-    correct: pd.Series, support: pd.Series, *, seed: int, draws: int = 10_000
+    totals: np.ndarray, support: np.ndarray, *, seed: int, draws: int = 10_000
 ) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of the pooled accuracy when whole signers are drawn with replacement.
+    """Returns the 95 % percentile interval of sum(totals) / sum(support) when whole signers are drawn with replacement.
 
     Photographs of one signer resemble each other, so the signer is the unit that chance picks (cluster bootstrap).
+
+    Args:
+        totals: float (S,), each signer's number of right answers, or sum of losses.
+        support: int (S,), each signer's photographs.
     """
     chosen = np.random.default_rng(seed).integers(len(support), size=(draws, len(support)))
-    scores = correct.to_numpy()[chosen].sum(axis=1) / support.to_numpy()[chosen].sum(axis=1)
-    low, high = np.percentile(scores, [2.5, 97.5])
+    low, high = np.percentile(totals[chosen].sum(axis=1) / support[chosen].sum(axis=1), [2.5, 97.5])
     return (float(low), float(high))
 
 

@@ -22,7 +22,7 @@ import pandas as pd
 
 from casestudy.dataset import ImageSet, load_images
 from casestudy.errors import DataError, RunError
-from casestudy.evaluation import predict, prediction_table
+from casestudy.evaluation import none_if_nan, predict, prediction_table
 from casestudy.files import atomic_path
 from casestudy.regroup import clean_archive
 from casestudy.report import write_report
@@ -244,7 +244,7 @@ def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:
         {
             "seconds": result.seconds,
             "images_per_second": result.images_per_second,
-            "batch_norm_change": result.batch_norm_change,
+            "batch_norm_change": none_if_nan(result.batch_norm_change),
             "parameters": result.model.count_params(),
         },
     )

@@ -50,10 +50,9 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
     return ax
 
 
-def plot_confusion(ax: Axes, confusion: np.ndarray, class_names: list[str]) -> Axes:
-    """Draws int (K, K) counts, each row shaded by its rates; true labels down, predicted labels across."""
-    support = confusion.sum(axis=1, keepdims=True)
-    rates = np.divide(confusion, support, out=np.zeros(confusion.shape), where=support > 0)
+def plot_confusion(ax: Axes, confusion: np.ndarray, rates: np.ndarray, class_names: list[str]) -> Axes:
+    """Draws int (K, K) counts shaded by float (K, K) rates of each row; true labels down, predicted labels across."""
+    rates = np.nan_to_num(rates)
     ax.imshow(rates, cmap=mpl.colormaps["Blues"], vmin=0, vmax=1)
     size = 8 if len(class_names) <= 30 else 5
     for (row, column), count in np.ndenumerate(confusion):
@@ -61,8 +60,8 @@ def plot_confusion(ax: Axes, confusion: np.ndarray, class_names: list[str]) -> A
             colour = "white" if rates[row, column] > 0.55 else "black"
             ax.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
     ticks = range(len(class_names))
-    ax.set_xticks(ticks, class_names, fontsize=size + 1)
-    ax.set_yticks(ticks, class_names, fontsize=size + 1)
+    ax.set_xticks(ticks, class_names, fontsize=size + 1, parse_math=False)  # a name is no formula
+    ax.set_yticks(ticks, class_names, fontsize=size + 1, parse_math=False)
     ax.set_xticks(np.arange(len(class_names)) - 0.5, minor=True)
     ax.set_yticks(np.arange(len(class_names)) - 0.5, minor=True)
     ax.grid(which="minor", color="#e4e4e4", lw=0.5)
@@ -78,7 +77,7 @@ def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
     places = np.arange(len(rows))
     errors = np.vstack([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]).clip(0)
     ax.errorbar(rows["accuracy"], places, xerr=errors, fmt="o", ms=4, color=BLUE, ecolor="#9ec3e0", elinewidth=2)
-    ax.set_yticks(places, rows[name])
+    ax.set_yticks(places, rows[name], parse_math=False)
     ax.set(xlim=(-0.02, 1.02), xlabel="accuracy, 95 % interval", ylabel=name)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="x", color="#e4e4e4")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import io
 import math
 import zipfile
@@ -71,7 +70,7 @@ def render(run: RunFolder) -> str:
             top_losses=run.read_table("top_losses.csv").to_dict("records"),
             photographs=_photographs(run),
             trainings=[run.read_json(path.relative_to(run.path).as_posix()) for path in trainings],
-            created=datetime.date.today().isoformat(),
+            created=settings["started"][:10],
             command=reproduce_command(settings),
         )
     )

@@ -38,12 +38,13 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
 
 def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
     """Returns the tables of an evaluation by their file names."""
-    confusion = pd.DataFrame(evaluation.confusion, columns=list(evaluation.class_names))
-    confusion.insert(0, "label", list(evaluation.class_names))
+    names = list(evaluation.class_names)
+    by_label = pd.DataFrame({"label": names})
     return {
         "per_label.csv": evaluation.per_class,
         "per_signer.csv": evaluation.per_signer,
-        "confusion.csv": confusion,
+        "confusion.csv": by_label.join(pd.DataFrame(evaluation.confusion, columns=names)),
+        "confusion_rates.csv": by_label.join(pd.DataFrame(evaluation.rates, columns=names)),
         "most_confused.csv": evaluation.most_confused,
         "top_losses.csv": evaluation.top_losses()[["name", "signer", "label", "predicted", "confidence", "loss"]],
     }
@@ -59,7 +60,7 @@ def _draw(run: RunFolder, evaluation: Evaluation) -> None:
         drawings[f"learning_{metric}"] = fig
     side = max(5.0, 0.32 * len(evaluation.class_names) + 1.2)
     drawings["confusion"], (ax,) = plots.figure(side, side)
-    plots.plot_confusion(ax, evaluation.confusion, list(evaluation.class_names))
+    plots.plot_confusion(ax, evaluation.confusion, evaluation.rates, list(evaluation.class_names))
     drawings["per_label"], (ax,) = plots.figure(6.4, 0.24 * len(evaluation.class_names) + 1)
     plots.plot_per_group(ax, evaluation.per_class, "label")
     if len(evaluation.per_signer):

@@ -8,7 +8,7 @@
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
-    metrics.json      the scores; per_label.csv, per_signer.csv, confusion.csv, most_confused.csv: their tables
+    metrics.json      the scores; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
     plots/*.png, report.html
     folds/SIGNER/     history.csv, training.json and model.keras of each fold of leave-one-signer-out
 
@@ -76,7 +76,9 @@ class RunFolder:
             raise RunError(f"{self.path / name} must be JSON; {error}. Restore it or make the run again.") from error
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, default=_plain)
+        text = json.dumps(
+            {"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
+        )
         with atomic_path(self._target(name)) as partial:
             partial.write_text(text + "\n", encoding="utf-8")
 
@@ -101,11 +103,14 @@ class RunFolder:
             partial.write_text(table_text(table), encoding="utf-8", newline="")
 
     def seal(self) -> None:
-        """Writes the SHA-256 of every result into run.json, which marks the run as finished."""
+        """Writes the SHA-256 of every result into run.json, which marks the run as finished.
+
+        The report is no result: it only shows the others, and may be written again.
+        """
         files = {
             path.relative_to(self.path).as_posix(): file_sha256(path)
             for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path.name != "run.json" and "checkpoints" not in path.parts
+            if path.is_file() and path.name not in ("run.json", "report.html")
         }
         self.write_json("run.json", {**self.settings, "files": files})
 
