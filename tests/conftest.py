@@ -1,0 +1,191 @@
+"""What the tests share: a small drawn data set, a letters.zip written by hand, and one finished run."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+LABELS = ("A", "B", "C")
+LEDGER_COLUMNS = (
+    *("entry", "status", "stored_as", "signer", "label", "format", "width", "height", "bytes", "sha256", "phash"),
+    *("reason", "duplicate_of", "near_duplicate_of", "note"),
+)
+BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
+
+
+@pytest.fixture(scope="session")
+def realdata() -> Path:
+    """The folder with real archives; tests that ask for it are skipped where there is none."""
+    folder = os.environ.get("CASESTUDY_REALDATA")
+    if not folder:
+        pytest.skip("CASESTUDY_REALDATA names no folder")
+    return Path(folder)
+
+
+def _draw(label: str, signer: int, number: int, size: int = 32) -> np.ndarray:
+    """Returns uint8 (size, size, 3): a bar whose place is the label's and whose colours are the signer's."""
+    chance = np.random.default_rng([ord(label[0]), signer, number])
+    background, ink = (np.random.default_rng(signer).integers(0, 256, (2, 3))).astype(float)
+    if np.abs(background - ink).sum() < 200:
+        ink = 255 - background
+    picture = np.full((size, size, 3), background)
+    bar = slice(size // 3 + chance.integers(-2, 3), 2 * size // 3)
+    if label == "A":
+        picture[bar] = ink
+    elif label == "B":
+        picture[:, bar] = ink
+    else:
+        picture[bar, bar] = ink
+    return (picture + chance.normal(0, 8, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def draw() -> Callable[..., np.ndarray]:
+    """Draws the photograph of (label, signer number, take)."""
+    return _draw
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Encodes an array or picture; PNG, so that pixels come back as they were, unless asked otherwise."""
+
+    def encoded(picture: np.ndarray | Image.Image, kind: str = "PNG", **options) -> bytes:
+        image = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+        buffer = io.BytesIO()
+        image.save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return encoded
+
+
+@pytest.fixture(scope="session")
+def make_images() -> Callable[..., object]:
+    """Makes an `ImageSet` in memory: `takes` photographs of each label by each signer, no duplicates."""
+    from casestudy.dataset import ImageSet
+
+    def made(signers: int = 4, takes: int = 4, labels: tuple[str, ...] = LABELS, size: int = 32) -> ImageSet:
+        facts = [(label, s, k) for s in range(1, signers + 1) for label in labels for k in range(takes)]
+        return ImageSet(
+            images=np.stack([_draw(*fact, size=size) for fact in facts]),
+            labels=np.array([labels.index(label) for label, _, _ in facts], dtype=np.int64),
+            class_names=labels,
+            signers=np.array([f"user_{s}" for _, s, _ in facts]),
+            names=np.array([f"{label}/user_{s}__{label}{k}.png" for label, s, k in facts]),
+            groups=np.arange(len(facts), dtype=np.int64),
+            digest="drawn",
+        )
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def write_letters() -> Callable[..., Path]:
+    """Writes a letters.zip by hand, in the columns that the cleaning step promises."""
+
+    def written(path: Path, photos: list[dict], boxes: dict[str, tuple] | None = None) -> Path:
+        """Each photo needs `entry`, `stored_as`, `data`; the other columns have the values of a kept photograph."""
+        rows = []
+        with zipfile.ZipFile(path, "w") as archive:
+            for photo in photos:
+                data = photo["data"]
+                archive.writestr(photo["stored_as"], data)
+                facts = {"status": "kept", "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+                rows.append({**facts, **{key: value for key, value in photo.items() if key != "data"}})
+            archive.writestr("ledger.csv", _table(LEDGER_COLUMNS, rows))
+            if boxes is not None:
+                named = [dict(zip(BOX_COLUMNS, (image, *box), strict=True)) for image, box in boxes.items()]
+                archive.writestr("boxes.csv", _table(BOX_COLUMNS, named))
+        return path
+
+    return written
+
+
+def _table(columns: tuple[str, ...] | list[str], rows: list[dict]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+@pytest.fixture(scope="session")
+def letters_zip(tmp_path_factory, encode, write_letters) -> Path:
+    """45 photographs of 3 labels by 5 signers; three of them copies of one, and a row of every other status.
+
+    user_2/B0.png has the bytes of user_1/B0.png, and user_3/B0.png is a near duplicate of that copy: a chain through
+    three signers.
+    """
+    photos = []
+    for signer in range(1, 6):
+        for label in LABELS:
+            for take in range(3):
+                name = f"user_{signer}/{label}{take}.png"
+                copied = label == "B" and take == 0 and signer in (2, 3)
+                picture = _draw("B", 1, 0) if copied else _draw(label, signer, take)
+                if copied and signer == 3:
+                    picture[0, 0] ^= 1
+                photos.append(
+                    {
+                        "entry": name,
+                        "stored_as": f"{label}/user_{signer}__{label}{take}.png",
+                        "signer": f"user_{signer}",
+                        "label": label,
+                        "status": "duplicate" if copied and signer == 2 else "kept",
+                        "duplicate_of": "user_1/B0.png" if copied and signer == 2 else "",
+                        "near_duplicate_of": "user_2/B0.png" if copied and signer == 3 else "",
+                        "data": encode(picture),
+                    }
+                )
+    for status, folder, facts in (
+        ("corrupt", "_quarantine", {"signer": "user_4", "label": "A", "reason": "truncated: ends in the first scan"}),
+        ("sidecar", "_sidecar", {"note": "nothing to see"}),
+        ("unrecognised", "_unrecognised", {"signer": "user_5"}),
+    ):
+        name = f"user_9/{status}.png"
+        photos.append({"entry": name, "stored_as": f"{folder}/{name}", "status": status, "data": b"?" * 9, **facts})
+    boxes = {photo["stored_as"]: (4, 4, 28, 28) for photo in photos if photo["status"] in ("kept", "duplicate")}
+    return write_letters(tmp_path_factory.mktemp("data") / "letters.zip", photos, boxes)
+
+
+@pytest.fixture(scope="session")
+def small_study():
+    """Two phases of a small network on 32 px, from random weights: what the pipeline's tests run."""
+    from casestudy.study import ModelSpec, Phase, SplitSpec, Study
+
+    return Study(
+        name="small",
+        title="Small <case> study",
+        source="the tests",
+        model=ModelSpec("small_cnn", image_size=(32, 32), weights=None, dropout=0.2),
+        phases=(
+            Phase("head", "head", epochs=2, learning_rate=1e-2),
+            Phase("fine-tune", "all", epochs=1, learning_rate=1e-3),
+        ),
+        split=SplitSpec("signer", validation=0.2, test=0.4),
+    )
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory, letters_zip, small_study):
+    """One finished run; to change something in it, take `run_copy`."""
+    from casestudy.pipeline import run_study
+
+    return run_study(small_study, letters_zip, tmp_path_factory.mktemp("runs") / "first", seed=3)
+
+
+@pytest.fixture
+def run_copy(finished_run, tmp_path):
+    """A copy of the finished run that a test may alter."""
+    from casestudy.runs import RunFolder
+
+    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "copy")))

@@ -1,0 +1,201 @@
+"""Images come in as stored, cropped as asked, decoded once."""
+
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from casestudy import dataset
+from casestudy.dataset import load_images
+from casestudy.errors import DataError
+
+
+@pytest.fixture
+def gradient():
+    """uint8 (48, 64, 3) in which every pixel is another one."""
+    y, x = np.mgrid[:48, :64]
+    return np.stack([4 * x, 5 * y, x + y], axis=-1).astype(np.uint8)
+
+
+def test_letters_zip_gives_pixels_labels_signers_and_groups(letters_zip, draw, tmp_path):
+    images = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    assert images.class_names == ("A", "B", "C")
+    assert images.images.shape == (45, 32, 32, 3)
+    assert images.images.dtype == np.uint8
+    assert images.labels.dtype == np.int64
+    for k in (0, 8, 20, 44):
+        name = images.names[k]  # A/user_1__A0.png
+        label, signer, take = name[0], int(name[7]), int(name[-5])
+        assert images.class_names[images.labels[k]] == label
+        assert images.signers[k] == f"user_{signer}"
+        np.testing.assert_array_equal(images.images[k], draw(label, signer, take))
+    where = {name: k for k, name in enumerate(images.names)}
+    copies = [images.groups[where[f"B/user_{signer}__B0.png"]] for signer in (1, 2, 3)]
+    assert len(set(copies)) == 1
+    assert len(set(images.groups)) == 45 - 2
+
+
+def test_quarantine_sidecars_and_unlabelled_are_no_images(letters_zip, tmp_path):
+    names = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path).names
+    assert not [name for name in names if name.startswith("_")]
+
+
+def test_folder_and_zip_of_class_folders_agree(tmp_path, draw, encode):
+    folder = tmp_path / "photos"
+    for label in "BA":
+        (folder / label).mkdir(parents=True)
+        for k in range(2):
+            (folder / label / f"{k}.png").write_bytes(encode(draw(label, 1, k)))
+    for stray in ("_quarantine/bad.png", ".cache/x.png", "A/notes.txt", "top.png"):
+        (folder / stray).parent.mkdir(exist_ok=True)
+        (folder / stray).write_bytes(b"no picture")
+    zipped = shutil.make_archive(str(tmp_path / "photos"), "zip", folder)
+    one = load_images(folder, image_size=(32, 32), cache_dir=tmp_path / "cache")
+    two = load_images(zipped, image_size=(32, 32), cache_dir=tmp_path / "cache")
+    for images in (one, two):
+        assert images.names.tolist() == ["A/0.png", "A/1.png", "B/0.png", "B/1.png"]
+        assert images.labels.tolist() == [0, 0, 1, 1]
+        assert images.signers is None
+        np.testing.assert_array_equal(images.images[3], draw("B", 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("box", "margin", "rows", "columns"),
+    [
+        ((10, 5, 26, 21), 0.0, (5, 21), (10, 26)),
+        ((26, 21, 10, 5), 0.0, (5, 21), (10, 26)),  # corners the other way round
+        ((10, 5, 26, 21), 0.5, (1, 25), (6, 30)),  # 16 and a half of it is 24, about the centre (18, 13)
+        ((10, 9, 26, 17), 0.0, (5, 21), (10, 26)),  # a wide box becomes a square about its centre
+        ((-4, 30, 12, 60), 0.0, (18, 48), (0, 30)),  # partly outside: moved in, not distorted
+        ((-90, -90, 200, 200), 0.0, (0, 48), (16, 64)),  # larger than the picture: the largest square inside
+    ],
+)
+def test_crop_is_the_square_round_the_box(box, margin, rows, columns, tmp_path, gradient, encode, write_letters):
+    photo = {"entry": "u/A0.png", "stored_as": "A/u__A0.png", "signer": "u", "label": "A", "data": encode(gradient)}
+    path = write_letters(tmp_path / "letters.zip", [photo], {"A/u__A0.png": box})
+    side = rows[1] - rows[0]
+    images = load_images(path, image_size=(side, side), cache_dir=tmp_path, crop="boxes", margin=margin)
+    np.testing.assert_array_equal(images.images[0], gradient[slice(*rows), slice(*columns)])
+
+
+def test_without_a_box_the_whole_photograph_is_used(tmp_path, draw, gradient, encode, write_letters, caplog):
+    facts = {"signer": "u", "label": "A"}
+    photos = [
+        {"entry": "u/A0.png", "stored_as": "A/u__A0.png", "data": encode(gradient), **facts},
+        {"entry": "u/A1.png", "stored_as": "A/u__A1.png", "data": encode(draw("A", 1, 1, size=16)), **facts},
+    ]
+    path = write_letters(tmp_path / "letters.zip", photos, {"A/u__A0.png": (0, 0, 16, 16)})
+    images = load_images(path, image_size=(16, 16), cache_dir=tmp_path, crop="boxes", margin=0)
+    np.testing.assert_array_equal(images.images[0], gradient[:16, :16])
+    np.testing.assert_array_equal(images.images[1], draw("A", 1, 1, size=16))
+    assert "A/u__A1.png" in caplog.text
+
+
+def test_cache_is_mapped_and_spares_the_second_decoding(letters_zip, tmp_path, monkeypatch):
+    first = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    assert isinstance(first.images, np.memmap)
+    assert not first.images.flags.writeable
+
+    def decode_again(*args):
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr(dataset, "_decoded", decode_again)
+    second = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    np.testing.assert_array_equal(first.images, second.images)
+    assert first.digest == second.digest
+    with pytest.raises(AssertionError, match="decoded again"):
+        load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path, crop="boxes")
+
+
+@pytest.mark.parametrize("kind", ["letters", "folder", "zip"])
+def test_other_content_is_another_cache_file(kind, tmp_path, draw, encode, write_letters):
+    found = []
+    for round_ in range(2):
+        data = encode(draw("A", 1, round_))
+        path = tmp_path / f"{kind}{round_}"
+        if kind == "letters":
+            photo = {"entry": "u/A0.png", "stored_as": "A/u__A0.png", "signer": "u", "label": "A", "data": data}
+            write_letters(path, [photo])
+        elif kind == "folder":
+            (path / "A").mkdir(parents=True)
+            (path / "A" / "0.png").write_bytes(data)
+        else:
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("A/0.png", data)
+        found.append(load_images(path, image_size=(32, 32), cache_dir=tmp_path / "cache"))
+        np.testing.assert_array_equal(found[-1].images[0], draw("A", 1, round_))
+    assert found[0].digest != found[1].digest
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+
+
+def test_an_interrupted_decoding_leaves_no_cache(letters_zip, tmp_path, monkeypatch):
+    def stop(*args):
+        raise KeyboardInterrupt
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "_decoded", stop)
+        with pytest.raises(KeyboardInterrupt):
+            load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path).images[0].any()
+
+
+def test_every_mode_of_picture_becomes_rgb(tmp_path, draw, encode):
+    photo = Image.fromarray(draw("A", 1, 0))
+    grey = np.asarray(photo.convert("L"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: show it a quarter clockwise
+    folder = tmp_path / "photos" / "A"
+    folder.mkdir(parents=True)
+    (folder / "1-grey.png").write_bytes(encode(photo.convert("L")))
+    (folder / "2-alpha.png").write_bytes(encode(photo.convert("RGBA")))
+    (folder / "3-turned.png").write_bytes(encode(photo, exif=exif))
+    (folder / "4-cmyk.jpg").write_bytes(encode(photo.convert("CMYK"), "JPEG", quality=100, subsampling=0))
+    (folder / "5-palette.png").write_bytes(encode(photo.quantize(256)))
+    (folder / "6.gif").write_bytes(encode(photo.convert("L"), "GIF"))
+    images = load_images(tmp_path / "photos", image_size=(32, 32), cache_dir=tmp_path).images
+    np.testing.assert_array_equal(images[0], np.stack([grey] * 3, axis=-1))
+    np.testing.assert_array_equal(images[1], np.asarray(photo))
+    np.testing.assert_array_equal(images[2], np.rot90(np.asarray(photo), -1))
+    for k in (3, 4):
+        assert np.abs(images[k].astype(int) - np.asarray(photo)).mean() < 12
+    np.testing.assert_array_equal(images[5], images[0])
+
+
+def test_height_comes_before_width(tmp_path, gradient, encode):
+    (tmp_path / "photos" / "A").mkdir(parents=True)
+    (tmp_path / "photos" / "A" / "0.png").write_bytes(encode(gradient))
+    images = load_images(tmp_path / "photos", image_size=(48, 64), cache_dir=tmp_path).images
+    np.testing.assert_array_equal(images[0], gradient)
+
+
+def test_an_image_that_does_not_decode_is_named(tmp_path, draw, encode):
+    folder = tmp_path / "photos" / "A"
+    folder.mkdir(parents=True)
+    (folder / "good.jpg").write_bytes(encode(draw("A", 1, 0), "JPEG"))
+    (folder / "bad.jpg").write_bytes(encode(draw("A", 1, 1), "JPEG")[:300])
+    with pytest.raises(DataError, match=r"A/bad\.jpg.*casestudy clean") as caught:
+        load_images(tmp_path / "photos", image_size=(32, 32), cache_dir=tmp_path / "cache")
+    assert "\n" not in str(caught.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_what_cannot_be_loaded_says_why(tmp_path, encode, draw, write_letters):
+    def load(source, **options):
+        return load_images(source, image_size=(32, 32), cache_dir=tmp_path / "cache", **options)
+
+    with pytest.raises(DataError, match="casestudy clean"):
+        load(tmp_path / "nowhere.zip")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="No labelled image"):
+        load(tmp_path / "empty")
+    photo = {"entry": "A0.png", "stored_as": "A/A0.png", "label": "A", "data": encode(draw("A", 1, 0))}
+    path = write_letters(tmp_path / "letters.zip", [photo])
+    with pytest.raises(DataError, match="no boxes"):
+        load(path, crop="boxes")
+    with pytest.raises(DataError, match="'faces'"):
+        load(path, crop="faces")
+    assert load(path).signers is None

@@ -1,0 +1,231 @@
+"""Every number against scikit-learn, SciPy or a sum done by hand."""
+
+import io
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binomtest
+from sklearn import metrics
+
+from casestudy.evaluation import (
+    bootstrap_interval,
+    calibration_error,
+    cross_entropy,
+    evaluate,
+    evaluate_predictions,
+    prediction_table,
+    reliability,
+    wilson_interval,
+)
+from casestudy.runs import RunFolder, table_text
+
+
+def table(truth, probabilities, class_names, signers=None) -> pd.DataFrame:
+    """Returns a table of predictions, made without the code under test."""
+    probabilities = np.asarray(probabilities, dtype="float32")
+    facts = {
+        "name": [f"{label}/{k:03d}.jpg" for k, label in enumerate(truth)],
+        "signer": signers if signers is not None else [""] * len(truth),
+        "label": list(truth),
+    }
+    return pd.DataFrame({**facts, **{f"p_{name}": probabilities[:, k] for k, name in enumerate(class_names)}})
+
+
+@pytest.fixture
+def by_hand():
+    """Six photographs of A and B by two signers; C has none, though one B is read as C.
+
+    true  A A A B B B
+    read  A A B B C B
+    """
+    sure = [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.8, 0.1], [0.1, 0.4, 0.5], [0.2, 0.6, 0.2]]
+    return evaluate_predictions(
+        table("AAABBB", sure, "ABC", ["u1", "u1", "u2", "u2", "u2", "u2"]), tuple("ABC"), seed=0
+    )
+
+
+def test_three_labels_by_hand(by_hand):
+    assert by_hand.confusion.tolist() == [[2, 1, 0], [0, 2, 1], [0, 0, 0]]
+    assert by_hand.confusion.dtype == np.int64
+    assert by_hand.accuracy == 4 / 6
+    losses = [-math.log(p) for p in (0.8, 0.6, 0.2, 0.8, 0.4, 0.6)]
+    assert by_hand.loss == pytest.approx(sum(losses) / 6, rel=1e-6)
+    a, b, c = by_hand.per_class.to_dict("records")
+    assert (a["support"], a["accuracy"], a["precision"], a["f1"]) == (3, 2 / 3, 1.0, pytest.approx(0.8))
+    assert (b["support"], b["accuracy"], b["precision"], b["f1"]) == (3, 2 / 3, 2 / 3, pytest.approx(2 / 3))
+    assert a["loss"] == pytest.approx(sum(losses[:3]) / 3, rel=1e-6)
+    assert (a["most_confused_with"], b["most_confused_with"], c["most_confused_with"]) == ("B", "C", "")
+    first, second = by_hand.per_signer.to_dict("records")
+    assert (first["signer"], first["support"], first["accuracy"]) == ("u1", 2, 1.0)
+    assert (second["signer"], second["support"], second["accuracy"]) == ("u2", 4, 0.5)
+    assert second["loss"] == pytest.approx(sum(losses[2:]) / 4, rel=1e-6)
+
+
+def test_a_label_without_support_is_nan_never_zero(by_hand):
+    nobody = by_hand.per_class.iloc[2]
+    assert nobody["support"] == 0
+    for figure in ("accuracy", "f1", "loss", "low", "high"):
+        assert math.isnan(nobody[figure]), figure
+    assert nobody["precision"] == 0.0  # one B was claimed to be C: that is a figure
+    unclaimed = evaluate_predictions(table("AB", [[0.9, 0.1], [0.9, 0.1]], "AB"), tuple("AB"), seed=0).per_class.iloc[1]
+    assert math.isnan(unclaimed["precision"])
+    assert unclaimed["accuracy"] == unclaimed["f1"] == 0.0
+
+
+def test_rates_are_shares_of_the_true_label(by_hand):
+    np.testing.assert_allclose(by_hand.rates, [[2 / 3, 1 / 3, 0], [0, 2 / 3, 1 / 3], [np.nan] * 3])
+
+
+def test_nan_is_null_in_json(by_hand):
+    assert json.loads(json.dumps(by_hand.to_json(), allow_nan=False))["images"] == 6
+    alone = evaluate_predictions(by_hand.predictions.assign(signer="u1"), tuple("ABC"), seed=0)
+    assert alone.to_json()["loss_interval"] == [None, None]
+
+
+def test_most_confused_and_top_losses(by_hand):
+    rows = by_hand.most_confused.to_dict("records")
+    assert [(row["label"], row["predicted"], row["count"], row["share"]) for row in rows] == [
+        ("A", "B", 1, 1 / 3),
+        ("B", "C", 1, 1 / 3),
+    ]
+    assert rows[0]["examples"] == "A/002.jpg"
+    assert by_hand.top_losses(2)["name"].tolist() == ["A/002.jpg", "B/004.jpg"]
+
+
+def test_most_confused_shows_the_most_frequent_and_the_surest_first():
+    wrong = [[0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.95, 0.05]]
+    rows = evaluate_predictions(table("AAAB", wrong, "AB"), tuple("AB"), seed=0).most_confused.to_dict("records")
+    assert [(row["label"], row["count"]) for row in rows] == [("A", 3), ("B", 1)]
+    assert rows[0]["examples"] == "A/000.jpg; A/002.jpg; A/001.jpg"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """400 predictions of 7 labels by 6 signers, right about half the time."""
+    chance = np.random.default_rng(0)
+    class_names = tuple("ABCDEFG")
+    truth = chance.integers(7, size=400)
+    scores = chance.normal(size=(400, 7)) + 1.5 * np.eye(7)[truth]
+    probabilities = (np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)).astype("float32")
+    signers = [f"user_{k}" for k in chance.integers(6, size=400)]
+    labels = np.array(class_names)[truth]
+    return class_names, labels, probabilities, table(labels, probabilities, class_names, signers)
+
+
+def test_against_scikit_learn(drawn):
+    class_names, labels, probabilities, predictions = drawn
+    found = evaluate_predictions(predictions, class_names, seed=0)
+    guess = np.array(class_names)[probabilities.argmax(axis=1)]
+    np.testing.assert_array_equal(found.confusion, metrics.confusion_matrix(labels, guess, labels=class_names))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(labels, guess, labels=class_names)
+    np.testing.assert_allclose(found.per_class["precision"], precision, rtol=1e-12)
+    np.testing.assert_allclose(found.per_class["accuracy"], recall, rtol=1e-12)
+    np.testing.assert_allclose(found.per_class["f1"], f1, rtol=1e-12)
+    np.testing.assert_array_equal(found.per_class["support"], support)
+    assert found.accuracy == metrics.accuracy_score(labels, guess) == found.confusion.trace() / found.confusion.sum()
+    exact = probabilities.astype("float64")
+    exact /= exact.sum(axis=1, keepdims=True)
+    assert found.loss == pytest.approx(metrics.log_loss(labels, exact, labels=class_names), rel=1e-6)
+    for row in found.per_signer.itertuples():
+        theirs = predictions["signer"] == row.signer
+        assert row.accuracy == metrics.accuracy_score(labels[theirs], guess[theirs])
+    weights = found.per_class["support"]
+    assert (found.per_class["loss"] * weights).sum() / weights.sum() == pytest.approx(found.loss, rel=1e-12)
+
+
+def test_what_the_table_claims_about_itself_is_not_believed(drawn):
+    class_names, _, _, predictions = drawn
+    boasting = predictions.assign(predicted=predictions["label"], loss=0.0, confidence=1.0)
+    honest = evaluate_predictions(predictions, class_names, seed=0)
+    assert evaluate_predictions(boasting, class_names, seed=0).to_json() == honest.to_json()
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 5), (5, 5), (8, 10), (1, 3), (437, 512)])
+def test_wilson_against_scipy(successes, trials):
+    expected = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_without_trials_is_unknown():
+    assert all(math.isnan(end) for end in wilson_interval(0, 0))
+
+
+def test_cross_entropy_stays_finite():
+    assert cross_entropy(np.array([0.25, 1.0])).tolist() == [pytest.approx(math.log(4)), 0.0]
+    assert cross_entropy(np.array([0.0]))[0] == pytest.approx(-math.log(1e-7))
+
+
+def test_calibration_by_hand():
+    confidence = np.array([0.55, 0.58, 0.91, 0.99, 1.0, 0.32])
+    right = np.array([1, 0, 1, 1, 0, 1])
+    # bins: [0.5, 0.6) mean 0.565, right 1/2; [0.9, 1.0] mean 2.9/3, right 2/3; [0.3, 0.4) 0.32, right 1
+    expected = (2 * abs(0.565 - 0.5) + 3 * abs(2.9 / 3 - 2 / 3) + 1 * abs(0.32 - 1)) / 6
+    assert calibration_error(confidence, right) == pytest.approx(expected)
+    assert reliability(confidence, right)["support"].tolist() == [1, 2, 3]
+    assert math.isnan(calibration_error(np.array([]), np.array([])))
+
+
+def test_bootstrap_draws_whole_signers():
+    correct, support = np.array([10.0, 0.0, 5.0]), np.array([10, 10, 10])
+    low, high = bootstrap_interval(correct, support, seed=1)
+    assert (low, high) == bootstrap_interval(correct, support, seed=1)
+    assert low <= 1 / 6  # all three draws hit the signer nobody understands in 1 of 27 worlds: the 2.5 % point
+    assert high >= 5 / 6
+    assert low < 0.5 < high
+    same = np.array([7.0, 7.0, 7.0])
+    assert bootstrap_interval(same, support, seed=1) == pytest.approx((0.7, 0.7))
+    exact = [(a + b + c) / 30 for a in correct for b in correct for c in correct]  # all 27 equally likely worlds
+    assert (low, high) == pytest.approx(np.percentile(exact, [2.5, 97.5], method="inverted_cdf"), abs=1e-9)
+
+
+def test_interval_says_how_it_was_made(drawn):
+    class_names, _, _, predictions = drawn
+    assert evaluate_predictions(predictions, class_names, seed=0).interval_method == "bootstrap over 6 signers"
+    for signers in ([""] * 400, ["user_1"] * 400, ["user_1"] * 399 + [""]):
+        found = evaluate_predictions(predictions.assign(signer=signers), class_names, seed=0)
+        assert found.interval_method == "Wilson"
+        assert found.interval == wilson_interval(int(found.confusion.trace()), 400)
+    assert len(found.per_signer) == 0  # where one is unknown, there is no table by signer
+
+
+def test_predictions_survive_the_file_bit_for_bit(drawn, make_images, tmp_path):
+    images = make_images()
+    chance = np.random.default_rng(3)
+    probabilities = chance.dirichlet(np.ones(3) * 0.05, size=10).astype("float32")
+    probabilities[0] = [np.float32(1e-42), np.nextafter(np.float32(1), np.float32(0)), 0]
+    indices = chance.permutation(len(images))[:10]
+    written = prediction_table(images, indices, probabilities)
+    columns = ["p_A", "p_B", "p_C"]
+    read = pd.read_csv(io.StringIO(table_text(written)), dtype=dict.fromkeys(columns, "float32"))
+    assert (read[columns].to_numpy("float32").view("uint32") == probabilities.view("uint32")).all()
+    run = RunFolder(tmp_path)
+    run.write_table("predictions.csv", written)
+    again = run.read_table("predictions.csv")
+    assert (again[columns].to_numpy("float32").view("uint32") == probabilities.view("uint32")).all()
+    before, after = (evaluate_predictions(t, images.class_names, seed=0) for t in (written, again))
+    assert before.to_json() == after.to_json()
+    assert again["name"].tolist() == images.names[indices].tolist()
+    assert again["label"].tolist() == [images.class_names[images.labels[k]] for k in indices]
+
+
+def test_labels_and_predictions_come_from_one_pass(make_images):
+    images = make_images()
+
+    class Reader:
+        """Answers from the pixels alone: the first class where a photograph is the third of its kind, else the last."""
+
+        def predict_on_batch(self, batch):
+            known = {picture.tobytes(): k for k, picture in enumerate(images.images)}
+            places = [known[picture.astype("uint8").tobytes()] for picture in batch]
+            return np.eye(3, dtype="float32")[[0 if k % 4 == 2 else 2 for k in places]]
+
+    indices = np.random.default_rng(0).permutation(len(images))  # any order gives the same figures
+    found = evaluate(Reader(), images, indices, seed=0)
+    assert found.confusion.tolist() == [[4, 0, 12], [4, 0, 12], [4, 0, 12]]
+    for row in found.predictions.itertuples():
+        k = images.names.tolist().index(row.name)
+        assert row.label == images.class_names[images.labels[k]]
+        assert row.predicted == ("A" if k % 4 == 2 else "C")

@@ -1,0 +1,91 @@
+"""Axes in, the same axes out, with the numbers that were given on them."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors
+
+from casestudy import plots
+
+
+def saved(fig) -> bytes:
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def test_history_runs_on_over_the_phases():
+    rows = [("head", k, m, v) for k in (1, 2, 3) for m, v in (("accuracy", k / 10), ("val_accuracy", k / 20))]
+    rows += [("tune", 1, "accuracy", 0.9), ("tune", 1, "val_accuracy", 0.8)]
+    fig, (ax,) = plots.figure()
+    assert plots.plot_history(ax, pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]), "accuracy") is ax
+    curves = {tuple(line.get_xdata()): list(line.get_ydata()) for line in ax.lines if line.get_marker() == "o"}
+    assert list(curves) == [(1, 2, 3), (4,)]
+    assert curves[(4,)] == [0.8]  # drawn last: validation
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [3.5]
+    assert saved(fig)
+
+
+def test_confusion_has_truth_down_and_guesses_across():
+    confusion = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
+    fig, (ax,) = plots.figure()
+    rates = np.array([[0.8, 0.2, 0], [np.nan] * 3, [0.25, 0, 0.75]])
+    assert plots.plot_confusion(ax, confusion, rates, ["A", "B", "C"]) is ax
+    shown = {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in ax.texts}
+    assert shown == {(0, 0): "8", (0, 1): "2", (2, 0): "1", (2, 2): "3"}
+    np.testing.assert_allclose(ax.images[0].get_array(), [[0.8, 0.2, 0], [0, 0, 0], [0.25, 0, 0.75]])
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted label", "true label")
+    dark = {t.get_text(): colors.to_hex(t.get_color()) for t in ax.texts}
+    assert dark["8"] == "#ffffff"  # readable on the dark cell
+    assert dark["2"] == "#000000"
+    assert saved(fig)
+
+
+def test_26_labels_fit(recwarn):
+    fig, (ax,) = plots.figure(9.5, 9.5)
+    plots.plot_confusion(ax, np.full((26, 26), 88), np.full((26, 26), 1 / 26), list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    fig.draw_without_rendering()
+    cell = np.diff(ax.transData.transform([(0, 0), (1, 0)])[:, 0])[0]
+    widest = max(text.get_window_extent().width for text in ax.texts)
+    assert widest < cell
+    assert not [w for w in recwarn if "layout" in str(w.message)]
+
+
+def test_per_group_shows_each_interval_and_leaves_out_who_has_none():
+    table = pd.DataFrame(
+        {
+            "label": ["A", "B", "C"],
+            "accuracy": [0.9, np.nan, 0.4],
+            "low": [0.7, np.nan, 0.2],
+            "high": [1.0, np.nan, 0.5],
+        }
+    )
+    fig, (ax,) = plots.figure()
+    assert plots.plot_per_group(ax, table, "label") is ax
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["A", "C"]  # upwards: the weakest at the top
+    ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
+    assert ends == [pytest.approx([0.7, 1.0]), pytest.approx([0.2, 0.5])]
+    assert saved(fig)
+
+
+def test_reliability_draws_the_bins():
+    bins = pd.DataFrame({"bin": [3, 9], "confidence": [0.35, 0.95], "accuracy": [0.5, 0.9], "support": [2, 8]})
+    fig, (ax,) = plots.figure()
+    assert plots.plot_reliability(ax, bins) is ax
+    np.testing.assert_allclose(ax.collections[0].get_offsets(), [[0.35, 0.5], [0.95, 0.9]])
+    assert saved(fig)
+
+
+@pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])
+def test_any_name_can_be_drawn(name):
+    rows = {"signer": [name, "user_2"], "accuracy": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]}
+    for draw in (
+        lambda ax: plots.plot_per_group(ax, pd.DataFrame(rows), "signer"),
+        lambda ax: plots.plot_confusion(ax, np.eye(2, dtype=int), np.eye(2), [name, "B"]),
+    ):
+        fig, (ax,) = plots.figure()
+        draw(ax)
+        assert saved(fig)

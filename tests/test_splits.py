@@ -1,0 +1,150 @@
+"""Nobody sits in two parts, no photograph in two, and whatever is left out is named."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from casestudy.errors import DataError
+from casestudy.splits import leave_one_signer_out, split_images
+from casestudy.study import SplitSpec
+
+PARTS = ("train", "validation", "test")
+
+
+def all_splits(images, seeds=range(6)):
+    """Returns splits of every protocol and several seeds."""
+    found = [split_images(images, SplitSpec(protocol), seed=k) for protocol in ("signer", "random") for k in seeds]
+    return found + leave_one_signer_out(images)
+
+
+@pytest.fixture
+def doubled(make_images):
+    """8 signers, in which chains of copies run through signers and labels."""
+    images = make_images(signers=8, takes=3)
+    groups = images.groups.copy()
+    first = {(s, label): int(np.flatnonzero((images.signers == f"user_{s}") & (images.labels == label))[0])
+             for s in range(1, 9) for label in range(3)}  # fmt: skip
+    for pair in ([(1, 0), (2, 0), (3, 0)], [(4, 1), (5, 1)], [(6, 2), (7, 2), (8, 2), (1, 2)], [(2, 1), (2, 2)]):
+        groups[[first[one] for one in pair]] = groups[first[pair[0]]]
+    return dataclasses.replace(images, groups=groups)
+
+
+def test_parts_are_disjoint_and_whatever_is_missing_is_left_out(doubled):
+    for split in all_splits(doubled):
+        everything = np.concatenate([split.train, split.validation, split.test, split.left_out])
+        assert sorted(everything) == list(range(len(doubled)))
+        part = split.part_of()
+        for name in PARTS:
+            assert np.flatnonzero(part == name).tolist() == getattr(split, name).tolist()
+        assert np.flatnonzero(part == "left out").tolist() == split.left_out.tolist()
+
+
+def test_copies_never_sit_in_two_parts(doubled):
+    for split in all_splits(doubled):
+        groups = [set(doubled.groups[getattr(split, name)]) for name in PARTS]
+        assert not groups[0] & groups[1]
+        assert not groups[0] & groups[2]
+        assert not groups[1] & groups[2]
+
+
+def test_without_the_gate_copies_would_leak(doubled):
+    blind = dataclasses.replace(doubled, groups=np.arange(len(doubled)))
+    for seed in range(6):
+        split, leaky = (split_images(images, SplitSpec("signer"), seed=seed) for images in (doubled, blind))
+        assert split.test.tolist() == leaky.test.tolist()  # the test part is whole
+        later = set(doubled.groups[[*leaky.test, *leaky.validation]])
+        leaks = {k for k in leaky.train if doubled.groups[k] in later}
+        assert leaks
+        assert leaks <= set(split.left_out)
+
+
+def test_signers_stay_apart(make_images):
+    images = make_images(signers=8, takes=2)
+    for seed in range(10):
+        split = split_images(images, SplitSpec("signer", validation=0.15, test=0.25), seed=seed)
+        people = [set(images.signers[getattr(split, name)]) for name in PARTS]
+        assert [len(group) for group in people] == [5, 1, 2]
+        assert len(set.union(*people)) == 8
+        assert len(split.left_out) == 0
+
+
+def test_leaving_one_out_tests_every_photograph_once(doubled):
+    folds = leave_one_signer_out(doubled)
+    assert [split.fold for split in folds] == [f"user_{k}" for k in range(1, 9)]
+    assert sorted(np.concatenate([split.test for split in folds])) == list(range(len(doubled)))
+    for split in folds:
+        assert set(doubled.signers[split.test]) == {split.fold}
+        assert split.fold not in set(doubled.signers[split.train])
+        assert len(split.validation) == 0
+
+
+def test_random_split_is_stratified(make_images):
+    images = make_images(signers=10, takes=12)
+    keep = np.concatenate([np.flatnonzero(images.labels == k)[: 20 * (k + 1)] for k in range(3)])
+    images = dataclasses.replace(
+        images,
+        images=images.images[keep],
+        labels=images.labels[keep],
+        signers=images.signers[keep],
+        names=images.names[keep],
+        groups=np.arange(len(keep)),
+    )
+    for seed in range(4):
+        split = split_images(images, SplitSpec("random", validation=0.15, test=0.25), seed=seed)
+        counts = [np.bincount(images.labels[getattr(split, name)]).tolist() for name in PARTS]
+        assert counts == [[12, 24, 36], [3, 6, 9], [5, 10, 15]]
+
+
+@pytest.mark.parametrize("protocol", ["signer", "random"])
+def test_the_seed_decides(make_images, protocol):
+    images = make_images(signers=8, takes=3)
+    np.random.seed(0)
+    one = split_images(images, SplitSpec(protocol), seed=5).part_of().tolist()
+    np.random.seed(1)  # global state has no say
+    assert split_images(images, SplitSpec(protocol), seed=5).part_of().tolist() == one
+    assert any(split_images(images, SplitSpec(protocol), seed=k).part_of().tolist() != one for k in (6, 7, 8))
+
+
+def test_splitting_leaves_global_randomness_alone(make_images):
+    images = make_images()
+    np.random.seed(0)
+    expected = np.random.random(3)
+    np.random.seed(0)
+    all_splits(images, seeds=[1])
+    np.testing.assert_array_equal(np.random.random(3), expected)
+
+
+def test_missing_labels_are_named(make_images):
+    images = make_images(signers=4, takes=2)
+    alone = images.signers == "user_3"
+    images = dataclasses.replace(
+        images, labels=np.where(alone, images.labels, images.labels % 2)
+    )  # only user_3 signs C
+    for split in leave_one_signer_out(images):
+        assert split.missing() == ({"train": ["C"]} if split.fold == "user_3" else {"test": ["C"]})
+
+
+def test_no_validation_where_none_is_asked_for(make_images):
+    images = make_images(signers=5)
+    for protocol in ("signer", "random"):
+        split = split_images(images, SplitSpec(protocol, validation=0), seed=1)
+        assert len(split.validation) == 0
+        assert len(split.train) + len(split.test) == len(images)
+
+
+def test_what_cannot_be_split_says_why(make_images):
+    with pytest.raises(DataError, match=r"at least 3 signers; received 2.*--split random"):
+        split_images(make_images(signers=2), SplitSpec("signer"), seed=0)
+    with pytest.raises(DataError, match=r"at least 2 signers; received 1"):
+        leave_one_signer_out(make_images(signers=1))
+    with pytest.raises(DataError, match=r"does not say.*--split random"):
+        split_images(dataclasses.replace(make_images(), signers=None), SplitSpec("signer"), seed=0)
+    with pytest.raises(DataError, match=r"leave a signer to train on; 4 signers"):
+        split_images(make_images(signers=4), SplitSpec("signer", validation=0.5, test=0.5), seed=0)
+    rare = make_images(signers=4)
+    rare = dataclasses.replace(rare, labels=np.where(np.arange(len(rare)) == 0, 0, 1 + rare.labels % 2))
+    with pytest.raises(DataError, match=r"rarest here is 'A'"):
+        split_images(rare, SplitSpec("random"), seed=0)
+    with pytest.raises(DataError, match="leave_one_signer_out"):
+        split_images(rare, SplitSpec("leave-one-signer-out"), seed=0)
