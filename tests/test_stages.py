@@ -1,0 +1,188 @@
+"""What a phase freezes is frozen, and a cut model computes what the whole one does."""
+
+import numpy as np
+import pytest
+
+from casestudy.errors import DataError
+from casestudy.study import ModelSpec, Phase, SplitSpec
+
+SHAPE = (32, 32, 3)
+
+
+def residual_base(*, input_shape, weights):
+    """Returns a base of three residual blocks, small enough to be trained in every way."""
+    from casestudy.backend import keras
+
+    layers = keras.layers
+    inputs = keras.Input(input_shape)
+    x = layers.ZeroPadding2D(1, name="pad")(inputs)
+    x = layers.Conv2D(8, 3, strides=2, name="stem")(x)
+    for block in range(3):
+        y = layers.BatchNormalization(name=f"norm{block}")(x)
+        y = layers.ReLU(name=f"relu{block}")(y)
+        y = layers.Conv2D(8, 3, padding="same", name=f"conv{block}")(y)
+        x = layers.Add(name=f"add{block}")([x, y])
+    return keras.Model(inputs, layers.ReLU(name="last")(x), name="base")
+
+
+@pytest.fixture(scope="module")
+def residual():
+    """The name of a residual network that the registry knows while this module is tested."""
+    from casestudy.models import MODELS
+
+    MODELS["residual"] = residual_base
+    yield "residual"
+    del MODELS["residual"]
+
+
+def build(name):
+    from casestudy.models import build_model
+
+    return build_model(ModelSpec(name, dropout=0.3), input_shape=SHAPE, num_classes=3, weights=None)
+
+
+def trainable_kernels(base):
+    return [layer.name for layer in base.layers if layer.trainable and hasattr(layer, "kernel")]
+
+
+def test_each_wish_freezes_what_it_says(residual):
+    from casestudy.models import batch_norms
+    from casestudy.stages import set_trainable
+
+    model = build(residual)
+    base = model.get_layer("base")
+    kernels = ["stem", "conv0", "conv1", "conv2"]
+    # In any order: what one phase froze, the next one must be able to train.
+    for wish, expected in (
+        ("head", []),
+        ("all", kernels),
+        ("top:7", kernels[2:]),  # norm1 is frozen and counted
+        ("top:3", kernels[3:]),
+        ("top:2", []),
+        ("top:9", kernels[2:]),
+        ("all", kernels),
+        (f"top:{len(base.layers)}", kernels),
+        ("top:0", []),
+        ("all", kernels),
+    ):
+        set_trainable(model, wish)
+        assert trainable_kernels(base) == expected, wish
+        assert len(base.trainable_variables) == 2 * len(expected)
+        assert not any(layer.trainable for layer in batch_norms(model))
+        assert len(model.get_layer("probabilities").trainable_variables) == 2
+
+
+@pytest.mark.parametrize("wish", ["", "base", "top", "top:", "top:-1", "top:x", "all:3", "top:17"])
+def test_other_wishes_are_refused(wish, residual):
+    from casestudy.stages import set_trainable
+
+    with pytest.raises(DataError, match=f"received '{wish}'"):
+        set_trainable(build(residual), wish)
+
+
+def test_wherever_it_is_cut_the_halves_make_the_whole(residual):
+    from casestudy.stages import set_trainable, split_model
+
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype("float32")
+    model = build(residual)
+    base = model.get_layer("base")
+    whole = np.asarray(model(pixels))
+    ends = {}
+    for count in range(len(base.layers) + 1):
+        set_trainable(model, f"top:{count}")
+        beginning, end = split_model(model)
+        assert len(end.trainable_variables) == len(model.trainable_variables)
+        if beginning is None:
+            assert end is model
+            continue
+        assert beginning.trainable_variables == []
+        ends[count] = end
+        np.testing.assert_allclose(np.asarray(end(beginning(pixels))), whole, atol=1e-6)
+    # Only the ends of blocks can be cut, and mere padding is not worth it.
+    assert max(ends) == len(base.layers) - 3
+    assert {len(end.trainable_variables) for end in ends.values()} == {2, 4, 6, 8}
+
+
+@pytest.mark.parametrize(("name", "count"), [("mobilenet_v2_0.35", 30), ("resnet50v2", 35)])
+def test_published_networks_can_be_cut(name, count):
+    from casestudy.stages import set_trainable, split_model
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).astype("float32")
+    model = build(name)
+    set_trainable(model, "all")
+    assert split_model(model)[0] is None
+    set_trainable(model, f"top:{count}")
+    for _ in range(2):  # a run that goes on cuts once more
+        beginning, end = split_model(model)
+    np.testing.assert_allclose(np.asarray(end(beginning(pixels))), np.asarray(model(pixels)), rtol=1e-4, atol=1e-6)
+    set_trainable(model, "head")
+    beginning, end = split_model(model)
+    assert beginning.output.shape == (None, model.get_layer("base").output.shape[-1])
+    np.testing.assert_allclose(np.asarray(end(beginning(pixels))), np.asarray(model(pixels)), rtol=1e-4, atol=1e-6)
+
+
+def test_the_end_is_the_whole_models_own(residual):
+    from casestudy.stages import set_trainable, split_model
+
+    model = build(residual)
+    set_trainable(model, "top:3")
+    _, end = split_model(model)
+    own = {id(variable) for variable in model.variables}
+    assert {id(variable) for variable in end.variables} <= own
+    kernel = model.get_layer("base").get_layer("conv2").kernel
+    assert any(variable is kernel for variable in end.trainable_variables)
+
+
+def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_path):
+    from casestudy.stages import compute_features, set_trainable, split_model
+
+    images = make_images().images
+    model = build(residual)
+    set_trainable(model, "head")
+    beginning, _ = split_model(model)
+    indices = np.array([40, 3, 17])
+    found = compute_features(beginning, images, indices, tmp_path / "features.npy")
+    assert isinstance(found, np.memmap)
+    np.testing.assert_allclose(found, np.asarray(beginning(images[indices].astype("float32"))), atol=1e-6)
+
+
+def test_views_are_augmented_validation_is_not(residual, make_images, tmp_path):
+    from casestudy.models import build_model
+    from casestudy.splits import split_images
+    from casestudy.stages import set_trainable, split_model, stage_for
+
+    images = make_images()
+    splits = split_images(images, SplitSpec("signer"), seed=0)
+    spec = ModelSpec(residual, augmentation={"shift": 0.3})
+    model = build_model(spec, input_shape=SHAPE, num_classes=3, weights=None)
+    set_trainable(model, "head")
+    phase = Phase("head", "head", epochs=1, learning_rate=1e-3, views=3)
+    stages = []
+    for k, seed in enumerate((5, 5, 6)):
+        (tmp_path / str(k)).mkdir()
+        stages.append(stage_for(model, splits, phase, tmp_path / str(k), seed=seed))
+    one, same, other = stages
+    beginning, _ = split_model(model)
+    plain = np.asarray(beginning(images.images[splits.validation].astype("float32")))
+    np.testing.assert_allclose(one.validation, plain, atol=1e-6)
+    assert len(one.train) == 3
+    for k in range(3):
+        np.testing.assert_array_equal(one.train[k], same.train[k])
+        assert np.abs(one.train[k] - other.train[k]).max() > 1e-3
+        assert np.abs(one.train[k] - one.train[(k + 1) % 3]).max() > 1e-3
+
+
+def test_reseeding_decides_what_is_random():
+    from casestudy.stages import reseed
+
+    model = build("small_cnn")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("float32")
+
+    def drawn(*entropy):
+        reseed(model, *entropy)
+        return np.asarray(model.get_layer("dropout")(np.ones((8, 256), "float32"), training=True))
+
+    np.testing.assert_array_equal(drawn(1, 0, 2), drawn(1, 0, 2))
+    assert (drawn(1, 0, 2) != drawn(1, 0, 3)).any()
+    assert (drawn(1, 0, 2) != drawn(2, 0, 2)).any()
+    assert np.isfinite(np.asarray(model(pixels))).all()
