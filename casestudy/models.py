@@ -26,8 +26,9 @@ def build_model(
 ) -> keras.Model:
     """Returns an uncompiled model from pixels (batch, height, width, 3) in 0-255 to probabilities (batch, num_classes).
 
-    The convolutional base is one layer named "base", called with `training=False`: its BatchNormalization layers use
-    their moving statistics in every phase (document step 3; Keras' transfer-learning guide gives the reason).
+    The convolutional base is one layer named "base", called with `training=False` (document step 3; Keras'
+    transfer-learning guide gives the reason). Keras 3 hands the `training=True` of `fit` down to it all the same: what
+    keeps its BatchNormalization layers at their moving statistics is that `stages.set_trainable` freezes them.
 
     Args:
         spec: Architecture, dropout and augmentation.
@@ -112,8 +113,8 @@ def _application(
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         remedy = (
-            "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), "
-            "or start with --weights none"
+            "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), in place of "
+            "a damaged one if it is there, or start with --weights none"
             if weights == "imagenet"
             else "Use a file saved from the same architecture without its top"
         )
