@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import math
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def machine() -> Machine:
     """Returns the defaults for the best device here; mixed precision only on GPUs with tensor cores, never on a CPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
-        return Machine("CPU", (96, 96), "float32")
+        return Machine("CPU", (64, 64), "float32")
     details = tf.config.experimental.get_device_details(gpus[0])
     fast_half = details.get("compute_capability", (0, 0)) >= (7, 0)
     return Machine(details.get("device_name", "GPU"), (224, 224), "mixed_float16" if fast_half else "float32")
@@ -349,7 +350,7 @@ def _recipe(spec: ModelSpec, splits: Splits, phases: tuple[Phase, ...], weights:
 
 
 def _batch_norm_values(model: keras.Model) -> list[np.ndarray]:
-    return [np.array(variable) for layer in batch_norms(model) for variable in layer.variables]
+    return [np.asarray(variable).copy() for layer in batch_norms(model) for variable in layer.variables]
 
 
 def _largest_change(before: list[np.ndarray], after: list[np.ndarray]) -> float:
@@ -359,6 +360,4 @@ def _largest_change(before: list[np.ndarray], after: list[np.ndarray]) -> float:
 
 def remove_checkpoints(folder: Path) -> None:
     """Removes what `train` wrote to `folder` to be able to go on, once it is no longer needed."""
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)  # whole: a killed run may have left its cached features, a folder, behind
