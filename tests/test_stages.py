@@ -9,32 +9,6 @@ from casestudy.study import ModelSpec, Phase, SplitSpec
 SHAPE = (32, 32, 3)
 
 
-def residual_base(*, input_shape, weights):
-    """Returns a base of three residual blocks, small enough to be trained in every way."""
-    from casestudy.backend import keras
-
-    layers = keras.layers
-    inputs = keras.Input(input_shape)
-    x = layers.ZeroPadding2D(1, name="pad")(inputs)
-    x = layers.Conv2D(8, 3, strides=2, name="stem")(x)
-    for block in range(3):
-        y = layers.BatchNormalization(name=f"norm{block}")(x)
-        y = layers.ReLU(name=f"relu{block}")(y)
-        y = layers.Conv2D(8, 3, padding="same", name=f"conv{block}")(y)
-        x = layers.Add(name=f"add{block}")([x, y])
-    return keras.Model(inputs, layers.ReLU(name="last")(x), name="base")
-
-
-@pytest.fixture(scope="module")
-def residual():
-    """The name of a residual network that the registry knows while this module is tested."""
-    from casestudy.models import MODELS
-
-    MODELS["residual"] = residual_base
-    yield "residual"
-    del MODELS["residual"]
-
-
 def build(name):
     from casestudy.models import build_model
 

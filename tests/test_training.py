@@ -1,0 +1,320 @@
+"""The same seed gives the same run, killed or not, cached or not; and BatchNormalization stays where it was."""
+
+import math
+
+import numpy as np
+import pytest
+
+from casestudy.errors import DataError, RunError
+from casestudy.splits import split_images
+from casestudy.study import ModelSpec, Phase, SplitSpec
+
+SPEC = ModelSpec("small_cnn", dropout=0.3, augmentation={"shift": 0.1, "brightness": 0.1})
+PHASES = (
+    Phase("head", "head", epochs=2, learning_rate=1e-2, batch_size=8, views=2),
+    Phase("tune", "all", epochs=2, learning_rate=1e-3, batch_size=8, schedule="cosine"),
+)
+
+
+@pytest.fixture(scope="module")
+def splits(make_images):
+    return split_images(make_images(signers=4, takes=3), SplitSpec("signer"), seed=1)
+
+
+def run(splits, spec=SPEC, phases=PHASES, seed=7, **options):
+    from casestudy.training import train
+
+    return train(spec, splits, phases=phases, weights=None, seed=seed, **options)
+
+
+@pytest.fixture(scope="module")
+def trained(splits):
+    """A run that nothing interrupted, with augmentation and dropout."""
+    return run(splits)
+
+
+@pytest.fixture
+def initial(splits):
+    """The model that `trained` began with."""
+    from casestudy.training import _initial_model
+
+    return _initial_model(SPEC, splits, weights=None, seed=7)
+
+
+def values(model):
+    """Returns the model's variables, but for the states of random layers."""
+    return [v.numpy().copy() for v in model.variables if v.name != "seed_generator_state"]
+
+
+def assert_same_run(one, two):
+    assert one.history.to_dict("records") == two.history.to_dict("records")
+    for mine, theirs in zip(values(one.model), values(two.model), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_history_is_tidy_and_finite(trained, splits):
+    history = trained.history
+    assert list(history.columns) == ["phase", "epoch", "metric", "value"]
+    assert history.groupby(["phase", "metric"], sort=False)["epoch"].apply(list).to_dict() == {
+        (phase, metric): [1, 2]
+        for phase in ("head", "tune")
+        for metric in ("accuracy", "loss", "val_accuracy", "val_loss", "learning_rate")
+    }
+    assert np.isfinite(history["value"]).all()
+    rates = history[history["metric"] == "learning_rate"]["value"].tolist()
+    assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 5e-4])
+    assert set(trained.seconds) == set(trained.images_per_second) == {"head", "tune"}
+    for phase, seconds in trained.seconds.items():
+        assert trained.images_per_second[phase] == pytest.approx(2 * len(splits.train) / seconds)
+
+
+def test_batch_norm_is_bit_identical_and_convolutions_learn(trained, initial):
+    from casestudy.models import batch_norms
+
+    assert trained.batch_norm_change == 0.0
+    before, after = batch_norms(initial), batch_norms(trained.model)
+    assert len(before) == len(after) == 4
+    for old, new in zip(before, after, strict=True):
+        for a, b in zip(old.variables, new.variables, strict=True):
+            np.testing.assert_array_equal(a, b)
+    for old, new in zip(initial.get_layer("base").layers, trained.model.get_layer("base").layers, strict=True):
+        if hasattr(old, "kernel"):
+            assert np.abs(np.asarray(old.kernel) - np.asarray(new.kernel)).max() > 0
+
+
+def test_a_naive_unfreezing_would_be_noticed(splits, monkeypatch):
+    from casestudy import training
+
+    def naive(model, trainable):
+        model.get_layer("base").trainable = False
+        model.get_layer("base").trainable = trainable != "head"
+
+    monkeypatch.setattr(training, "set_trainable", naive)
+    phases = (Phase("tune", "all", epochs=1, learning_rate=1e-3, batch_size=16),)
+    assert run(splits, ModelSpec("small_cnn"), phases).batch_norm_change > 1e-6
+
+
+def test_another_seed_is_another_run(trained, splits):
+    phases = (Phase("head", "head", epochs=1, learning_rate=1e-2, batch_size=8, views=1),)
+    other, first = run(splits, phases=phases, seed=8), trained.history["value"]
+    assert other.history["value"][0] != first[0]
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp_path, monkeypatch):
+    """One training, stopped while it saves, then after every epoch with that epoch's work lost."""
+    from casestudy import checkpoints, training
+
+    real_epoch, real_save = training._fit_epoch, checkpoints.save
+    folder = tmp_path / "checkpoints"
+
+    def while_saving(path, variables, progress=None):
+        if progress is not None:
+            raise Killed
+        real_save(path, variables, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save", while_saving)
+        with pytest.raises(Killed):
+            run(splits, folder=folder)
+    for done in range(4):
+        calls = []
+
+        def one_epoch_more(*args, entropy, calls=calls, **options):
+            logs = real_epoch(*args, entropy=entropy, **options)
+            calls.append(entropy)
+            if len(calls) == 2:
+                raise Killed
+            return logs
+
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "_fit_epoch", one_epoch_more)
+            if done < 3:
+                with pytest.raises(Killed):
+                    run(splits, folder=folder)
+            else:
+                last = run(splits, folder=folder)
+        assert calls == [(7, e // 2, e % 2) for e in range(done, min(done + 2, 4))]
+    assert_same_run(last, trained)
+    monkeypatch.setattr(training, "_fit_epoch", lambda *args, **options: pytest.fail("trained again"))
+    assert_same_run(run(splits, folder=folder), trained)  # killed after training, before its results were written
+    with pytest.raises(RunError, match="another folder"):
+        run(splits, folder=folder, seed=8)
+    (folder / "features-left-by-a-kill").mkdir()
+    (folder / "features-left-by-a-kill" / "view-0.npy").write_bytes(b"x")
+    training.remove_checkpoints(folder)
+    assert not folder.exists()
+
+
+def test_the_cached_way_takes_the_same_steps_as_the_plain_way(splits, residual):
+    """Phase 1 on pooled features, then the last block on activations from inside a residual network."""
+    phases = (
+        Phase("head", "head", epochs=2, learning_rate=1e-2, batch_size=8),
+        Phase("tune", "top:3", epochs=2, learning_rate=1e-2, batch_size=8),
+    )
+    spec = ModelSpec(residual, dropout=0.3)
+    for count in (1, 2):
+        cached, plain = (run(splits, spec, phases[:count], cache=cache) for cache in (True, False))
+        for mine, theirs in zip(values(cached.model), values(plain.model), strict=True):
+            np.testing.assert_allclose(mine, theirs, atol=1e-6)
+        np.testing.assert_allclose(cached.history["value"], plain.history["value"], atol=1e-5)
+    base = cached.model.get_layer("base")
+    from casestudy.training import _initial_model
+
+    start = _initial_model(spec, splits, weights=None, seed=7).get_layer("base")
+    moved = [
+        layer.name
+        for layer, old in zip(base.layers, start.layers, strict=True)
+        if any((a.numpy() != b.numpy()).any() for a, b in zip(layer.variables, old.variables, strict=True))
+    ]
+    assert moved == ["conv2"]
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Replaces epochs by a script of validation losses; the head's bias says which epoch the weights are of."""
+    from casestudy import training
+
+    def play(losses):
+        rates, script = [], iter(enumerate(losses, start=1))
+
+        def epoch(model, stage, splits, phase, rate, *, entropy):
+            number, loss = next(script)
+            rates.append(rate)
+            bias = model.get_layer("probabilities").bias
+            bias.assign(np.full(bias.shape, number, dtype="float32"))
+            return {"loss": 1.0, "accuracy": 0.5} | ({} if loss is None else {"val_loss": loss})
+
+        monkeypatch.setattr(training, "_fit_epoch", epoch)
+        return rates
+
+    return play
+
+
+def kept_epoch(result):
+    return int(result.model.get_layer("probabilities").bias.numpy()[0])
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs_run", "kept"),
+    [
+        ([0.9, 0.5, 0.6, 0.7, 0.1], 2, 4, 2),  # two epochs in vain: the third chance is never taken
+        ([0.9, 0.5, 0.6, 0.4, 0.5], 2, 5, 4),  # 0.4 starts the patience anew
+        ([0.9, 0.5, 0.5, 0.5, 0.1], 2, 4, 2),  # as good is not better
+        ([0.9, 0.5, 0.6, 0.7, 0.8], None, 5, 2),  # never stops early, keeps the best all the same
+        ([0.5, 0.6, 0.7, 0.8, 0.9], 1, 2, 1),
+        ([None] * 5, 2, 5, 5),  # nothing to choose by: the last
+    ],
+)
+def test_a_phase_stops_and_keeps_its_best(losses, patience, epochs_run, kept, splits, scripted):
+    rates = scripted(losses)
+    phase = Phase("head", "head", epochs=5, learning_rate=0.1, patience=patience)
+    result = run(splits, ModelSpec("small_cnn"), (phase,))
+    assert len(rates) == epochs_run == result.history["epoch"].max()
+    assert kept_epoch(result) == kept
+
+
+def test_the_next_phase_starts_from_the_best_of_the_one_before(splits, monkeypatch, scripted):
+    scripted([0.5, 0.9, 0.8])
+    phases = (
+        Phase("head", "head", epochs=2, learning_rate=0.1),
+        Phase("tune", "all", epochs=1, learning_rate=0.1),
+    )
+    from casestudy import training
+
+    found, fake = [], training._fit_epoch
+
+    def look(model, *args, entropy):
+        found.append(int(model.get_layer("probabilities").bias.numpy()[0]))
+        return fake(model, *args, entropy=entropy)
+
+    monkeypatch.setattr(training, "_fit_epoch", look)
+    run(splits, ModelSpec("small_cnn"), phases)
+    assert found == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "losses", "expected"),
+    [
+        ("constant", [1, 2, 3, 4, 5, 6], [0.1] * 6),
+        ("cosine", [1] * 6, [0.05 * (1 + math.cos(math.pi * k / 6)) for k in range(6)]),
+        # two epochs in vain halve the rate for the one after, and the waiting starts anew
+        ("plateau", [1.0, 1.1, 1.2, 1.3, 1.4, 1.5], [0.1, 0.1, 0.1, 0.05, 0.05, 0.025]),
+        ("plateau", [1.0, 1.1, 0.9, 1.0, 1.0, 0.8], [0.1, 0.1, 0.1, 0.1, 0.1, 0.05]),
+    ],
+)
+def test_learning_rate_by_hand(schedule, losses, expected, splits, scripted):
+    rates = scripted(losses)
+    result = run(splits, ModelSpec("small_cnn"), (Phase("head", "head", 6, learning_rate=0.1, schedule=schedule),))
+    assert rates == pytest.approx(expected)
+    history = result.history
+    assert history[history["metric"] == "learning_rate"]["value"].tolist() == pytest.approx(expected)
+
+
+def test_the_rate_reaches_the_optimizer(splits):
+    """With a rate of (almost) zero nothing moves; with SGD one step is rate times gradient."""
+    spec = ModelSpec("small_cnn", dropout=0.0)
+    steps = []
+    for rate in (1e-30, 0.1, 0.2):
+        phase = Phase("head", "head", 1, learning_rate=rate, optimizer="sgd", batch_size=1000)
+        from casestudy.training import _initial_model
+
+        start = _initial_model(spec, splits, weights=None, seed=7).get_layer("probabilities").kernel.numpy()
+        end = run(splits, spec, (phase,)).model.get_layer("probabilities").kernel.numpy()
+        steps.append(end - start)
+    assert np.abs(steps[0]).max() == 0
+    np.testing.assert_allclose(steps[2], 2 * steps[1], rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("logs", [{"loss": math.nan}, {"loss": 1.0, "val_loss": math.nan}, {"loss": math.inf}])
+def test_a_loss_that_is_no_number_stops_the_run(logs, splits, monkeypatch, tmp_path):
+    from casestudy import training
+
+    monkeypatch.setattr(training, "_fit_epoch", lambda *args, **options: logs)
+    with pytest.raises(DataError, match=r"epoch 1 of phase head .*learning rate below 0\.01") as caught:
+        run(splits, folder=tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*.npz"))
+
+
+def test_a_real_divergence_is_noticed(splits):
+    phase = Phase("head", "head", 2, learning_rate=1e38, optimizer="sgd", batch_size=8)
+    with pytest.raises(DataError, match="The loss must stay a number"):
+        run(splits, ModelSpec("small_cnn"), (phase,))
+
+
+def test_training_never_sees_the_test_part(splits, monkeypatch):
+    """Black photographs in the test part change nothing: not the weights, not the BatchNormalization statistics."""
+    import dataclasses
+
+    phases = (Phase("head", "head", 1, learning_rate=1e-2, batch_size=8),)
+    pixels = splits.images.images.copy()
+    pixels[splits.test] = 0
+    blinded = dataclasses.replace(splits, images=dataclasses.replace(splits.images, images=pixels))
+    assert_same_run(run(splits, ModelSpec("small_cnn"), phases), run(blinded, ModelSpec("small_cnn"), phases))
+
+
+def test_the_head_alone_learns_from_features(make_images):
+    from casestudy.training import train_head
+
+    images = make_images(signers=5, takes=4)
+    splits = split_images(images, SplitSpec("signer"), seed=0)
+    features = np.random.default_rng(0).normal(size=(len(images), 6)).astype("float32")
+    features[np.arange(len(images)), images.labels] += 6
+    phase = Phase("head", "head", epochs=4, learning_rate=0.1, batch_size=8)
+    one, two = (train_head(features, splits, phase, dropout=0.1, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(one, two)
+    np.testing.assert_allclose(one.sum(axis=1), 1, rtol=1e-5)
+    assert (one.argmax(axis=1) == images.labels[splits.test]).mean() > 0.9
+    assert (train_head(features, splits, phase, dropout=0.1, seed=4) != one).any()
+
+
+def test_every_phase_of_every_study_is_named_once():
+    from casestudy.studies import STUDIES
+
+    for study in STUDIES.values():
+        names = [phase.name for phase in study.phases]
+        assert len(set(names)) == len(names)
