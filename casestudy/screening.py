@@ -165,7 +165,7 @@ def _explain(error: Exception) -> str:
         return f"unsupported format: {text}"
     if isinstance(error, Image.DecompressionBombError):
         return f"decompression bomb: {text}"
-    ends_early = isinstance(error, EOFError) or any(word in text.lower() for word in ("premature", "truncated"))
+    ends_early = isinstance(error, EOFError) or "truncated" in text or "Premature end" in text
     return f"{'truncated' if ends_early else 'damaged'}: {text}"
 
 

