@@ -16,7 +16,7 @@ from casestudy.study import Phase, SplitSpec, Study
 
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 DEFAULT_SEED = 7
-QUICK_IMAGE_SIZE = (64, 64)
+QUICK_IMAGE_SIZE = (48, 48)
 QUICK_EPOCHS = 2
 
 
@@ -77,7 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
         action="store_true",
         help="small images and two epochs a phase: a look at everything, in a minute or two",
     )
-    run.add_argument("--epochs", help="at most so many, one number for each phase: 20,10")
+    run.add_argument("--epochs", help="at most so many, one number for each phase: 20,5")
     run.add_argument("--learning-rate", help="one number for each phase: 1e-3,1e-4")
     run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine)")
     run.add_argument("--model", help="resnet50v2, mobilenet_v2, mobilenet_v2_0.35 or small_cnn")
@@ -87,7 +87,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--split", choices=("signer", "random", "leave-one-signer-out"), help="who is tested (default: signer)"
     )
     run.add_argument("--compare-splits", action="store_true", help="also train in full on a random split")
-    run.add_argument("--crop", choices=("boxes",), help="cut each hand out by boxes.csv")
+    run.add_argument(
+        "--crop",
+        choices=("auto", "boxes", "none"),
+        help="cut hands out by boxes.csv (default: auto, where there are boxes)",
+    )
     run.add_argument("--mirror", action="store_true", help="also train on mirrored photographs")
     run.add_argument("--password", help="of an encrypted archive")
     run.add_argument("--pattern", help="regular expression with the groups label and signer, for other file names")
@@ -120,7 +124,7 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
         model = dataclasses.replace(model, image_size=QUICK_IMAGE_SIZE)
         phases = tuple(dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in phases)
     if args.epochs:
-        phases = _for_each_phase(phases, "epochs", args.epochs, int, "20,10")
+        phases = _for_each_phase(phases, "epochs", args.epochs, int, "20,5")
     if args.learning_rate:
         phases = _for_each_phase(phases, "learning_rate", args.learning_rate, float, "1e-3,1e-4")
     if args.fine_tune:

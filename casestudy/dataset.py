@@ -42,6 +42,7 @@ class ImageSet:
         signers: str (N,), who is in the photograph, or None where the data does not say.
         names: str (N,), where each image is stored in its source.
         groups: int64 (N,), equal for images that are exact or near duplicates of one another.
+        cropped: Whether hands were cut out by their boxes.
         digest: Hash of the content and of how it was cropped and resized.
     """
 
@@ -51,6 +52,7 @@ class ImageSet:
     signers: np.ndarray | None
     names: np.ndarray
     groups: np.ndarray
+    cropped: bool
     digest: str
 
     def __len__(self) -> int:
@@ -78,7 +80,7 @@ def load_images(
     *,
     image_size: tuple[int, int],
     cache_dir: str | os.PathLike[str],
-    crop: str | None = None,
+    crop: str = "none",
     margin: float = 0.1,
 ) -> ImageSet:
     """Returns the labelled images of a letters.zip, of a zip of class folders or of a folder of class folders.
@@ -87,7 +89,8 @@ def load_images(
         source: What `clean_archive` wrote, or class folders (`A/….jpg`).
         image_size: (height, width) of the result in pixels.
         cache_dir: Folder for the decoded pixels; made where missing.
-        crop: "boxes" cuts a square round each hand by boxes.csv; None takes the whole photograph.
+        crop: "boxes" cuts a square round each hand by boxes.csv, "none" takes the whole photograph, "auto" cuts where
+            there are boxes.
         margin: How much larger than the box the square is, as a share of its side.
 
     Raises:
@@ -106,19 +109,17 @@ def load_images(
     photos = found.photos
     if not photos:
         raise DataError(f"No labelled image in {path}. Look into its ledger.csv, or name the labels with --pattern.")
-    if crop == "boxes":
-        lacking = [photo.name for photo in photos if photo.box is None]
-        if len(lacking) == len(photos):
-            raise DataError(
-                f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Leave --crop out."
-            )
-        if lacking:
-            log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
-    elif crop is not None:
-        raise DataError(f"crop is 'boxes' or None; received {crop!r}.")
-    recipe = json.dumps([CACHE_FORMAT, found.digest, list(image_size), crop, margin if crop else 0])
+    if crop not in ("auto", "boxes", "none"):
+        raise DataError(f"crop is auto, boxes or none; received {crop!r}.")
+    lacking = [photo.name for photo in photos if photo.box is None]
+    if crop == "boxes" and len(lacking) == len(photos):
+        raise DataError(f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Use --crop none.")
+    cropped = crop != "none" and len(lacking) < len(photos)
+    if cropped and lacking:
+        log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
+    recipe = json.dumps([CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None])
     digest = hashlib.sha256(recipe.encode()).hexdigest()
-    images = _decode(found, image_size, crop, margin, Path(cache_dir) / f"images-{digest[:16]}.npy")
+    images = _decode(found, image_size, margin if cropped else None, Path(cache_dir) / f"images-{digest[:16]}.npy")
     class_names = tuple(sorted({photo.label for photo in photos}))
     index = {name: k for k, name in enumerate(class_names)}
     signers = np.array([photo.signer for photo in photos])
@@ -129,6 +130,7 @@ def load_images(
         signers=signers if all(signers) else None,
         names=np.array([photo.name for photo in photos]),
         groups=np.array([k if p.group < 0 else p.group for k, p in enumerate(photos)], dtype=np.int64),
+        cropped=cropped,
         digest=digest,
     )
 
@@ -201,7 +203,7 @@ def duplicate_groups(rows: list[dict[str, str]]) -> list[int]:
     return [root(k) for k in range(len(rows))]
 
 
-def _decode(found: _Source, image_size: tuple[int, int], crop: str | None, margin: float, target: Path) -> np.ndarray:
+def _decode(found: _Source, image_size: tuple[int, int], margin: float | None, target: Path) -> np.ndarray:
     if not target.exists():
         height, width = image_size
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -209,7 +211,7 @@ def _decode(found: _Source, image_size: tuple[int, int], crop: str | None, margi
         shape = (len(found.photos), height, width, 3)
         try:
             pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-            for k, array in enumerate(_decoded(found, image_size, margin if crop else None)):
+            for k, array in enumerate(_decoded(found, image_size, margin)):
                 pixels[k] = array
             pixels.flush()
             del pixels  # Windows cannot rename a file that is still mapped

@@ -222,6 +222,7 @@ def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, ma
         "weights": sentence,
         "pretrained": weights is not None,
         "protocol": protocol,
+        "cropped": images.cropped,
         "class_names": list(images.class_names),
         "machine": {**dataclasses.asdict(machine), "image_size": list(spec.image_size)},
         "environment": environment(),

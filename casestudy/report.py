@@ -101,10 +101,13 @@ def reproduce_command(settings: dict[str, Any]) -> str:
     parts = ["casestudy run", study["name"], "--data", settings["data"]["name"], "--seed", str(settings["seed"])]
     height, width = settings["machine"]["image_size"]
     parts += ["--image-size", str(height) if height == width else f"{height}x{width}"]
-    parts += ["--model", study["model"]["name"], "--epochs", ",".join(str(p["epochs"]) for p in study["phases"])]
-    parts += ["--split", study["split"]["protocol"], "--weights", str(study["model"]["weights"] or "none")]
-    if study["crop"]:
-        parts += ["--crop", study["crop"]]
+    parts += ["--model", study["model"]["name"], "--weights", str(study["model"]["weights"] or "none")]
+    for name in ("epochs", "learning_rate"):
+        parts += [f"--{name.replace('_', '-')}", ",".join(f"{phase[name]:g}" for phase in study["phases"])]
+    parts += ["--fine-tune", study["phases"][-1]["trainable"]]
+    parts += ["--split", study["split"]["protocol"], "--crop", study["crop"]]
+    if study["model"]["augmentation"].get("mirror"):
+        parts.append("--mirror")
     if settings["compare_splits"]:
         parts.append("--compare-splits")
     if settings["pattern"]:

@@ -21,9 +21,10 @@ ASL = Study(
         # The head alone learns fast on cached features, and stops when validation does.
         Phase("head", trainable="head", epochs=20, learning_rate=1e-3, patience=4, views=3),
         # A tenth of the rate and falling, so that what the base knows is bent and not broken.
-        Phase("fine-tune", trainable="all", epochs=10, learning_rate=1e-4, schedule="cosine", patience=4),
+        Phase("fine-tune", trainable="all", epochs=5, learning_rate=1e-4, schedule="cosine", patience=4),
     ),
     split=SplitSpec(protocol="signer", validation=0.15, test=0.25),
+    crop="auto",  # a hand is a small part of a photograph; boxes, where there are any, find it
 )
 
 STUDIES: dict[str, Study] = {study.name: study for study in (ASL,)}

@@ -19,7 +19,7 @@ class ModelSpec:
 
     Attributes:
         name: A key of `models.MODELS`.
-        image_size: (height, width) in pixels; None lets the machine decide (96 on a CPU, 224 on a GPU).
+        image_size: (height, width) in pixels; None lets the machine decide (64 on a CPU, 224 on a GPU).
         weights: "auto", "imagenet", the path of a `.weights.h5` file, or None for random initialisation.
         dropout: Rate in [0, 1) before the softmax layer.
         augmentation: Keyword arguments of `models.build_augmentation`; empty for none.
@@ -80,7 +80,7 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class Study:
-    """One case study: everything a run needs except the data and the seed."""
+    """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it."""
 
     name: str
     title: str
@@ -88,7 +88,7 @@ class Study:
     model: ModelSpec
     phases: tuple[Phase, ...]
     split: SplitSpec
-    crop: Literal["boxes"] | None = None
+    crop: Literal["auto", "boxes", "none"] = "none"
     crop_margin: float = 0.1
 
     def to_json(self) -> dict[str, Any]:
