@@ -1,9 +1,9 @@
-"""From where an entry lies in the archive to its letter, its signer and the name it is stored under.
+r"""From where an entry lies in the archive to its letter, its signer and the name it is stored under.
 
 A letter is read from one of two places, in any case and at any depth:
 
-- the folder that holds the photograph, if its name is a single letter or digit: `user_3/A/anything.jpg`, `7/x.png`.
-  One folder named after a user may stand between: `A/user_3/x.jpg`;
+- the folder that holds the photograph, if its name is a single letter or digit: `user_3/A/anything.jpg`, `7/1.png`, or
+  says so in a word: `class_A/1.jpg`. One folder named after a user may stand between: `A/user_3/1.jpg`;
 - the file name, if it is one letter followed by at most four digits: `A0.jpg`, `b_12.jpg`, `C (3).jpg`. A digit is not
   read this way, since `7.jpg` is more often a count than a label.
 
@@ -11,8 +11,8 @@ Where two such folders meet (`A/b/x.jpg`), or a digit folder holds a file that r
 digit 3?), nothing is guessed. A pattern says it instead: a regular expression, searched in the entry's path, with a
 group `label` and, if it can, a group `signer`:
 
-    class_(?P<label>[A-Z])/                          data/train/class_B/17.jpg
-    (?P<signer>hand\\d+)_(?P<label>[a-z0-9])_         hand1_a_bot_seg_1.jpeg
+    (?P<label>[A-Z]+)_\d+                             words/HELLO_17.jpg
+    (?P<signer>hand\d+)_(?P<label>[a-z0-9])_         hand1_a_bot_seg_1.jpeg
     (?P<signer>[A-E])/(?P<label>[a-z])/              dataset5/C/k/color_0_0002.png
 
 The signer is the folder around the letter: the nearest one above that is not named for its contents (`train`, `images`,
@@ -26,7 +26,7 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_LABEL_FOLDER = re.compile(r"[A-Za-z0-9]")
+_LABEL_FOLDER = re.compile(r"(?:(?:class|label|letter|sign)[ _-])?([A-Za-z0-9])", re.IGNORECASE)
 _LABEL_STEM = re.compile(r"([A-Za-z])(?:[ _-]?\(?\d{1,4}\)?)?")
 _PERSON = "user|signer|subject|person|participant|student|volunteer|hand"
 _PERSON_FOLDER = re.compile(rf"(?:.*[\W_])?(?:{_PERSON}|[psu])[ _-]?\d+|(?:{_PERSON})[ _-].+", re.IGNORECASE)
@@ -69,24 +69,25 @@ def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
     *folders, file_name = _split(entry)
     if pattern is not None:
         return _read_by_pattern("/".join((*folders, file_name)), pattern, folders)
-    stem = _LABEL_STEM.fullmatch(file_name.rpartition(".")[0] or file_name)
+    named = _LABEL_STEM.fullmatch(file_name.rpartition(".")[0] or file_name)
+    by_name = named[1].upper() if named else ""
     parent, above = ([*reversed(folders), "", ""])[:2]
-    if _LABEL_FOLDER.fullmatch(parent):
-        outer = folders[:-1]
-        if _LABEL_FOLDER.fullmatch(above) and not (above.isdigit() and parent.isalpha()):
+    by_parent, by_above = _folder_label(parent), _folder_label(above)
+    if by_parent:
+        if by_above and not (by_above.isdigit() and by_parent.isalpha()):
             return Place(remark=f"the folders {above}/{parent} could both be the label: say which with --pattern")
-        if parent.isdigit() and stem:
+        if by_parent.isdigit() and by_name:
             return Place(remark=f"folder {parent} and file {file_name} could both be the label: say with --pattern")
-        contradiction = f"its name reads {stem[1].upper()}" if stem and stem[1].upper() != parent.upper() else ""
-        signer = _nearest_signer(outer)
-        return Place(parent.upper(), signer, folder=signer or (outer or [""])[-1], remark=contradiction)
-    if _PERSON_FOLDER.fullmatch(parent) and _LABEL_FOLDER.fullmatch(above):
-        if stem and stem[1].upper() != above.upper():
+        signer = _nearest_signer(folders[:-1])
+        contradiction = f"its name reads {by_name}" if by_name not in ("", by_parent) else ""
+        return Place(by_parent, signer, folder=signer or above, remark=contradiction)
+    if by_above and _PERSON_FOLDER.fullmatch(parent):
+        if by_name not in ("", by_above):
             return Place(remark=f"folder {above} and file {file_name} could both be the label: say with --pattern")
-        return Place(above.upper(), parent, folder=parent)
-    if stem:
+        return Place(by_above, parent, folder=parent)
+    if by_name:
         signer = _nearest_signer(folders)
-        return Place(stem[1].upper(), signer, folder=signer or parent)
+        return Place(by_name, signer, folder=signer or parent)
     return Place(remark="no letter can be told from its path: say where it stands with --pattern")
 
 
@@ -121,6 +122,11 @@ def find_signers(places: Iterable[Place]) -> frozenset[str]:
 def find_owner(entry: str, signers: frozenset[str]) -> str:
     """Returns the nearest folder above an entry that is a signer, or an empty string."""
     return next((folder for folder in reversed(_split(entry)[:-1]) if folder in signers), "")
+
+
+def _folder_label(name: str) -> str:
+    found = _LABEL_FOLDER.fullmatch(name)
+    return found[1].upper() if found else ""
 
 
 def _nearest_signer(folders: list[str]) -> str:

