@@ -29,6 +29,11 @@ from casestudy.errors import RunError
 from casestudy.files import atomic_path
 
 SCHEMA_VERSION = 1
+# Columns whose cells are text whatever they look like, an empty one the empty text; the second line is the ledger's.
+TEXT_COLUMNS = frozenset(
+    "name signer label predicted most_confused_with examples part phase metric "
+    "entry status stored_as format sha256 phash reason duplicate_of near_duplicate_of note".split()
+)
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,14 @@ class RunFolder:
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
-        text = {"name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"}
         path = self._existing(name)
         try:
             columns = pd.read_csv(path, nrows=0).columns
             return pd.read_csv(
                 path,
-                dtype={column: str for column in columns if column in text},
+                dtype={column: str for column in columns if column in TEXT_COLUMNS},
                 keep_default_na=False,
-                na_values={column: [""] for column in columns if column not in text},
+                na_values={column: [""] for column in columns if column not in TEXT_COLUMNS},
                 float_precision="round_trip",
             )
         except ValueError as error:
