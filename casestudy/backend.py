@@ -37,5 +37,6 @@ with _without_startup_noise():
     import tensorflow as tf
 
     tf.config.list_physical_devices()  # the first look at the devices has lines of its own
+    tf.get_logger().setLevel("ERROR")  # every fold is a model of its own; TensorFlow warns of each as retracing
 
 __all__ = ["keras", "tf"]
