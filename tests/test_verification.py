@@ -1,0 +1,152 @@
+"""A good run passes; whatever is changed in it is found, even where the recorded hashes were changed with it."""
+
+import json
+
+import pytest
+
+from casestudy.errors import RunError
+from casestudy.results import Score, write_results
+from casestudy.runs import RunFolder
+from casestudy.verification import verify_run
+
+FILES = "files are the ones written"
+
+
+def failed(run) -> list[str]:
+    return [what for what, holds, _ in verify_run(RunFolder.open(run.path)) if not holds]
+
+
+def reseal(run) -> None:
+    """Makes the hashes fit, as whoever covers up a change would."""
+    run.seal()
+
+
+def edit(run, name, change) -> None:
+    table = run.read_table(name)
+    change(table)
+    run.write_table(name, table)
+
+
+def test_a_good_run_holds(finished_run):
+    checks = verify_run(finished_run)
+    assert [what for what, holds, _ in checks if not holds] == []
+    said = " ".join(what for what, _, _ in checks)
+    for name in ("headline", "per_label.csv", "per_signer.csv", "confusion.csv", "most_confused.csv", "test part"):
+        assert name in said
+    assert len([what for what, _, _ in checks if what.startswith("score")]) == 3
+
+
+def test_an_edited_prediction(run_copy):
+    def better(table):
+        k = (table["label"] != table["predicted"]).to_numpy().nonzero()[0][0]
+        table.loc[k, ["p_A", "p_B", "p_C"]] = 0.0
+        table.loc[k, "p_" + table.loc[k, "label"]] = 1.0
+
+    edit(run_copy, "predictions.csv", better)
+    assert FILES in failed(run_copy)
+    reseal(run_copy)
+    found = failed(run_copy)
+    assert FILES not in found
+    assert "score 'headline' follows from predictions.csv" in found
+    assert "per_label.csv follows from predictions.csv" in found
+
+
+def test_an_edited_metric(run_copy):
+    metrics = json.loads((run_copy.path / "metrics.json").read_text())
+    metrics["scores"][0]["accuracy"] += 0.01
+    (run_copy.path / "metrics.json").write_text(json.dumps(metrics))
+    reseal(run_copy)
+    assert failed(run_copy) == ["score 'headline' follows from predictions.csv"]
+
+
+@pytest.mark.parametrize("name", ["per_label.csv", "per_signer.csv", "confusion.csv", "top_losses.csv"])
+def test_an_edited_table(name, run_copy):
+    path = run_copy.path / name
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    digit = next(k for k, letter in reversed(list(enumerate(lines[1]))) if letter.isdigit())
+    lines[1] = lines[1][:digit] + str((int(lines[1][digit]) + 1) % 10) + lines[1][digit + 1 :]
+    path.write_text("".join(lines), encoding="utf-8", newline="")
+    assert failed(run_copy) == [FILES, f"{name} follows from predictions.csv"]
+    reseal(run_copy)
+    assert failed(run_copy) == [f"{name} follows from predictions.csv"]
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_signer_who_leaks(part, run_copy):
+    def leak(table):
+        k = (table["part"] == "test").to_numpy().nonzero()[0][0]
+        table.loc[k, "part"] = part
+
+    edit(run_copy, "splits.csv", leak)
+    reseal(run_copy)
+    assert failed(run_copy) == ["predictions are of the test part, each once", "no signer is in two parts"]
+
+
+def test_a_signer_in_training_and_validation(run_copy):
+    def leak(table):
+        k = (table["part"] == "train").to_numpy().nonzero()[0][0]
+        table.loc[k, "part"] = "validation"
+
+    edit(run_copy, "splits.csv", leak)
+    reseal(run_copy)
+    assert failed(run_copy) == ["no signer is in two parts"]
+
+
+def test_a_photograph_tested_twice(run_copy):
+    edit(run_copy, "predictions.csv", lambda table: table.__setitem__("name", table["name"].iloc[0]))
+    reseal(run_copy)
+    assert "predictions are of the test part, each once" in failed(run_copy)
+
+
+def test_labels_bent_to_the_predictions(run_copy):
+    """The truth is the ledger's and the split's, not what predictions.csv says about itself."""
+    edit(run_copy, "predictions.csv", lambda table: table.__setitem__("label", table["predicted"]))
+    scores = [
+        Score(**{key: score[key] for key in ("name", "protocol", "training", "predictions")})
+        for score in run_copy.read_json("metrics.json")["scores"]
+    ]
+    write_results(run_copy, scores)
+    reseal(run_copy)
+    assert run_copy.read_json("metrics.json")["scores"][0]["accuracy"] == 1.0
+    assert failed(run_copy) == ["predictions are of the test part, each once"]
+
+
+@pytest.mark.parametrize("name", ["model.keras", "plots/confusion.png", "per_signer.csv"])
+def test_a_missing_file(name, run_copy):
+    (run_copy.path / name).unlink()
+    checks = verify_run(RunFolder.open(run_copy.path))
+    assert [detail for what, holds, detail in checks if what == FILES and not holds] == [name]
+
+
+def test_missing_predictions_are_named(run_copy):
+    (run_copy.path / "predictions.csv").unlink()
+    with pytest.raises(RunError, match=r"predictions\.csv"):
+        verify_run(RunFolder.open(run_copy.path))
+
+
+def test_an_unfinished_run_cannot_be_verified(run_copy):
+    settings = run_copy.settings
+    del settings["files"]
+    run_copy.write_json("run.json", settings)
+    with pytest.raises(RunError, match="finished run"):
+        verify_run(run_copy)
+
+
+def test_training_again_gives_the_same(finished_run, tmp_path):
+    checks = verify_run(finished_run, retrain=tmp_path / "again")
+    assert [what for what, holds, _ in checks if not holds] == []
+    same = [what for what, _, _ in checks if what.endswith("comes out the same")]
+    for name in ("splits.csv", "history.csv", "predictions.csv", "predictions_head.csv"):
+        assert f"{name} comes out the same" in same
+    for name in ("splits.csv", "history.csv", "predictions.csv", "metrics.json"):
+        assert (tmp_path / "again" / name).read_bytes() == (finished_run.path / name).read_bytes()
+
+
+def test_training_again_finds_another_result(run_copy, finished_run, tmp_path, monkeypatch):
+    from casestudy import verification
+
+    monkeypatch.setattr(verification, "run_study", lambda *args, **options: finished_run)  # stands for the second run
+    edit(run_copy, "history.csv", lambda table: table.__setitem__("value", table["value"] + 1e-9))
+    reseal(run_copy)
+    checks = verify_run(run_copy, retrain=tmp_path / "again")
+    assert [what for what, holds, _ in checks if not holds] == ["history.csv comes out the same"]
