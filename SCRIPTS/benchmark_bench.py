@@ -1,0 +1,123 @@
+"""Runs ways in fresh processes, and keeps what they measured as the rows of a table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).resolve().parent.parent
+WAYS = Path(__file__).resolve().parent / "benchmark_ways.py"
+# A new user sets none of these; what this shell has set must not reach a plain recipe.
+SWITCHES = {
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+    "ONEDNN_MAX_CPU_ISA",
+    "KERAS_BACKEND",
+    "OMP_NUM_THREADS",
+}
+
+
+class Failed(Exception):
+    """A way did not come to its end."""
+
+
+class Part:
+    """The samples of one part, and the table they make."""
+
+    def __init__(self) -> None:
+        self._samples: dict[tuple[str, str, str], list[float]] = {}
+        self._ratios: list[tuple[str, str, str]] = []
+        self.notes: list[str] = []
+
+    def add(self, what: str, way: str, unit: str, value: float | None) -> None:
+        if value is not None:
+            self._samples.setdefault((what, way, unit), []).append(value)
+
+    def note(self, sentence: str) -> None:
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+
+    def compare(self, what: str, slow: str, fast: str) -> None:
+        """Asks for the ratio of two ways' seconds, run by run."""
+        if (what, slow, fast) not in self._ratios:
+            self._ratios.append((what, slow, fast))
+
+    def medians(self, way: str) -> dict[str, float]:
+        """Returns the median seconds of a way by what was measured."""
+        return {what: median(v) for (what, which, unit), v in self._samples.items() if (which, unit) == (way, "s")}
+
+    def rows(self) -> list[dict]:
+        """Returns one row for each thing measured, then the ratios."""
+        rows = [_row(*key, values) for key, values in self._samples.items()]
+        for what, slow, fast in self._ratios:
+            both = (self._samples.get((what, way, "s"), []) for way in (slow, fast))
+            values = [a / b for a, b in zip(*both, strict=False)]
+            if values:
+                rows.append(_row(what, f"{slow} / {fast}", "×", values))
+        return rows
+
+    def to_json(self) -> dict:
+        return {"rows": self.rows(), "notes": self.notes}
+
+
+def _row(what: str, way: str, unit: str, values: list[float]) -> dict:
+    values = [_round(value) for value in values]
+    return {"what": what, "way": way, "unit": unit, "values": values, "median": _round(median(values))}
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+class Bench:
+    """What all parts share: the options, a scratch folder and the running of ways."""
+
+    def __init__(self, options: argparse.Namespace, work: Path) -> None:
+        self.options, self.work = options, work
+        self.quick, self.repeats = options.quick, options.repeats or (2 if options.quick else 3)
+
+    def run(self, way: str, *, python: str = sys.executable, env: dict | None = None, **arguments: object) -> dict:
+        """Returns what a way printed, run in a process of its own; stopped when it is over the budget."""
+        environment = {name: value for name, value in os.environ.items() if name not in SWITCHES}
+        environment.update({"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})})
+        command = [python, str(WAYS), way, json.dumps(arguments)]
+        budget = self.options.budget
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=budget)
+        except subprocess.TimeoutExpired:
+            return {"left_out": f"not run to its end (over the budget of {budget:g} s)"}
+        if done.returncode:
+            raise Failed(f"{way} stopped with {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def folder(self, name: str) -> str:
+        """Returns an empty folder."""
+        path = self.work / name
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        return str(path)
+
+    def solid_archive(self, count: int) -> str:
+        """Returns the path of a solid RAR5 of `count` drawn photographs, made once."""
+        archive = self.work / f"solid-{count}.rar"
+        if not archive.exists():
+            photos = self.folder("photographs")
+            self.run("draw_photographs", folder=photos, count=count)
+            subprocess.run(["rar", "a", "-idq", "-ma5", "-s", "-ep1", "-r", str(archive), f"{photos}/"], check=True)
+        return str(archive)
+
+    def training_data(self) -> str:
+        """Returns the folder with the pixels and initial weights of both training parts, made once."""
+        folder = self.work / "training"
+        if not (folder / "data.npz").exists():
+            self.folder("training")
+            size, images = (64, 64) if self.quick else (96, 512)
+            self.run("prepare_training", work=str(folder), size=size, images=images)
+        return str(folder)
