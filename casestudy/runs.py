@@ -30,9 +30,10 @@ from casestudy.files import atomic_path
 
 SCHEMA_VERSION = 1
 # Columns whose cells are text whatever they look like, an empty one the empty text; the second line is the ledger's.
-TEXT_COLUMNS = frozenset(
-    "name signer label predicted most_confused_with examples part phase metric "
-    "entry status stored_as format sha256 phash reason duplicate_of near_duplicate_of note".split()
+TEXT_COLUMNS = {
+    *("name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"),
+    *("entry", "status", "stored_as", "format", "sha256", "phash", "reason", "duplicate_of", "near_duplicate_of", "note"),
+}
 )
 
 
