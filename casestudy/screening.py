@@ -122,7 +122,7 @@ def examine(data: bytes) -> Screening:
     try:
         grey = _decode_jpeg(data) if name == "JPEG" else _decode_other(data)
     except Exception as error:  # decoders raise nearly anything on damaged bytes, and each of them is a finding
-        return Screening(_explain(error), name, width, height)
+        return Screening(_explain(error, data), name, width, height)
     if width is None or height is None:
         width, height = grey.size
     thumbnail = grey.resize((_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), Image.Resampling.LANCZOS).tobytes()
@@ -159,13 +159,14 @@ class _UnsupportedError(Exception):
     pass
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, data: bytes) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, _UnsupportedError):
         return f"unsupported format: {text}"
     if isinstance(error, Image.DecompressionBombError):
         return f"decompression bomb: {text}"
     ends_early = isinstance(error, EOFError) or "truncated" in text or "Premature end" in text
+    ends_early |= detect_format(data) == "JPEG" and b"\xff\xd9" not in data  # cut before the picture data
     return f"{'truncated' if ends_early else 'damaged'}: {text}"
 
 
