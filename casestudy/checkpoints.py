@@ -54,7 +54,7 @@ class Progress:
 
 def save(path: Path, variables: list, progress: Progress | None = None) -> None:
     """Writes the values of Keras variables (and the progress) to one .npz, whole or not at all."""
-    arrays = {str(k): np.asarray(variable) for k, variable in enumerate(variables)}
+    arrays: dict[str, Any] = {str(k): np.asarray(variable) for k, variable in enumerate(variables)}
     if progress is not None:
         arrays["progress"] = np.array(json.dumps(asdict(progress)))
     with atomic_path(path) as partial, partial.open("wb") as file:

@@ -146,7 +146,12 @@ def _from_zip(path: Path) -> _Source:
     boxes_bytes = archive.read("boxes.csv") if "boxes.csv" in members else b""
     rows = [row for row in csv.DictReader(io.StringIO(ledger_bytes.decode("utf-8"))) if row["status"] in USED]
     boxes = {
-        row["image"]: tuple(float(row[f"{corner}_{axis}"]) for corner in ("top_left", "bottom_right") for axis in "xy")
+        row["image"]: (
+            float(row["top_left_x"]),
+            float(row["top_left_y"]),
+            float(row["bottom_right_x"]),
+            float(row["bottom_right_y"]),
+        )
         for row in csv.DictReader(io.StringIO(boxes_bytes.decode("utf-8")))
     }
     groups = duplicate_groups(rows)

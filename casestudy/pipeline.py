@@ -75,15 +75,17 @@ def run_study(
     from casestudy import training  # TensorFlow is needed from here on, and loaded only now
 
     machine = training.machine()
-    spec = dataclasses.replace(study.model, image_size=study.model.image_size or machine.image_size)
+    image_size = study.model.image_size or machine.image_size
+    spec = dataclasses.replace(study.model, image_size=image_size)
     images = load_images(
         clean_zip,
-        image_size=spec.image_size,
+        image_size=image_size,
         cache_dir=run.path.parent / ".cache",
         crop=study.crop,
         margin=study.crop_margin,
     )
     protocol, splits, flattering = _split(run, study, images, seed)
+    machine = dataclasses.replace(machine, image_size=image_size)
     weights = _settle(run, spec, protocol, images, machine)
 
     def train(parts: list[Splits], folder: str, target: str) -> None:
@@ -216,7 +218,7 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
 
 def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, machine: Any) -> str | None:
     """Returns the weights to start from, and writes what was decided here into run.json."""
-    weights, sentence = resolve_weights(spec.name, spec.weights, spec.image_size)
+    weights, sentence = resolve_weights(spec.name, spec.weights, machine.image_size)
     log.info("weights: %s", sentence)
     settled = {
         "weights": sentence,
@@ -224,7 +226,7 @@ def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, ma
         "protocol": protocol,
         "cropped": images.cropped,
         "class_names": list(images.class_names),
-        "machine": {**dataclasses.asdict(machine), "image_size": list(spec.image_size)},
+        "machine": _as_json(dataclasses.asdict(machine)),
         "environment": environment(),
     }
     before = run.settings

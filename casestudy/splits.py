@@ -67,7 +67,7 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
         return _random(images, spec, seed)
     if spec.protocol == "leave-one-signer-out":
         raise DataError("leave-one-signer-out makes one split a signer; call leave_one_signer_out for all of them.")
-    signers = np.random.default_rng(seed).permutation(_signers(images, at_least=3))
+    signers = [str(name) for name in np.random.default_rng(seed).permutation(_signers(images, at_least=3))]
     test_count = max(1, round(spec.test * len(signers)))
     validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
     if test_count + validation_count >= len(signers):
@@ -100,6 +100,7 @@ def _signers(images: ImageSet, at_least: int) -> list[str]:
 
 
 def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: str, fold: str = "") -> Splits:
+    assert images.signers is not None  # `_signers` has made sure
     rank = np.zeros(len(images), dtype=np.int8)  # 0 train, 1 validation, 2 test
     rank[np.isin(images.signers, validation)] = 1
     rank[np.isin(images.signers, test)] = 2
@@ -107,8 +108,8 @@ def _by_signer(images: ImageSet, test: list[str], validation: list[str], protoco
     highest = np.zeros(images.groups.max() + 1, dtype=np.int8)
     np.maximum.at(highest, images.groups, rank)
     leaks = rank < highest[images.groups]
-    parts = [np.flatnonzero((rank == k) & ~leaks) for k in range(3)]
-    return Splits(images, protocol, *parts, left_out=np.flatnonzero(leaks), fold=fold)
+    train, validating, testing = (np.flatnonzero((rank == k) & ~leaks) for k in range(3))
+    return Splits(images, protocol, train, validating, testing, left_out=np.flatnonzero(leaks), fold=fold)
 
 
 def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
@@ -126,5 +127,7 @@ def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
             f"A stratified split needs every label in every part; the rarest here is {fewest!r} ({error}). "
             f"Add photographs of it, or leave the label out."
         ) from error
-    parts = [np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)]
-    return Splits(images, "random", *parts, left_out=np.empty(0, dtype=np.int64))
+    train, validation, test = (
+        np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)
+    )
+    return Splits(images, "random", train, validation, test, left_out=np.empty(0, dtype=np.int64))

@@ -117,7 +117,8 @@ def train(
     seen = {phase.name: len(splits.train) * len(progress.values(phase.name, "loss")) for phase in phases}
     seconds = {phase.name: spent for phase, spent in zip(phases, progress.seconds, strict=True)}
     return TrainingRun(
-        model=model,
+        # The same layers without the optimizer, whose state would make a saved model three times as large.
+        model=keras.Model(model.inputs, model.outputs, name=model.name),
         history=pd.DataFrame(progress.history, columns=["phase", "epoch", "metric", "value"]),
         seconds=seconds,
         images_per_second={name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()},
@@ -302,7 +303,7 @@ def _fit_epoch(
     reseed(model, *entropy)
     stage.model.optimizer.learning_rate.assign(rate)
     labels, pixels = splits.images.labels, splits.images.images
-    if stage.train is None:
+    if stage.train is None or stage.validation is None:
         training = _dataset(pixels, splits.train[order], labels[splits.train[order]], phase.batch_size)
         held_out = _dataset(pixels, splits.validation, labels[splits.validation], PREDICT_BATCH)
     else:
