@@ -29,12 +29,12 @@ from casestudy.errors import RunError
 from casestudy.files import atomic_path
 
 SCHEMA_VERSION = 1
-# Columns whose cells are text whatever they look like, an empty one the empty text; the second line is the ledger's.
+# Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *("name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"),
-    *("entry", "status", "stored_as", "format", "sha256", "phash", "reason", "duplicate_of", "near_duplicate_of", "note"),
+    *("entry", "status", "stored_as", "format", "sha256", "phash"),
+    *("reason", "duplicate_of", "near_duplicate_of", "note"),
 }
-)
 
 
 @dataclass(frozen=True)
