@@ -82,6 +82,7 @@ def make_images() -> Callable[..., object]:
             signers=np.array([f"user_{s}" for _, s, _ in facts]),
             names=np.array([f"{label}/user_{s}__{label}{k}.png" for label, s, k in facts]),
             groups=np.arange(len(facts), dtype=np.int64),
+            cropped=False,
             digest="drawn",
         )
 

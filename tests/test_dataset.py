@@ -199,3 +199,16 @@ def test_what_cannot_be_loaded_says_why(tmp_path, encode, draw, write_letters):
     with pytest.raises(DataError, match="'faces'"):
         load(path, crop="faces")
     assert load(path).signers is None
+
+
+def test_auto_crops_where_there_are_boxes(tmp_path, gradient, encode, write_letters):
+    photo = {"entry": "u/A0.png", "stored_as": "A/u__A0.png", "signer": "u", "label": "A", "data": encode(gradient)}
+    for boxes in ({"A/u__A0.png": (10, 5, 26, 21)}, {}, None):
+        path = write_letters(tmp_path / "letters.zip", [photo], boxes)
+        size = (16, 16) if boxes else (48, 64)
+        images = load_images(path, image_size=size, cache_dir=tmp_path, crop="auto", margin=0)
+        assert images.cropped == bool(boxes)
+        np.testing.assert_array_equal(images.images[0], gradient[5:21, 10:26] if boxes else gradient)
+        whole = load_images(path, image_size=(48, 64), cache_dir=tmp_path, crop="none")
+        assert not whole.cropped
+        np.testing.assert_array_equal(whole.images[0], gradient)
