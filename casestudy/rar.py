@@ -122,7 +122,7 @@ def _iter_decoded(
             if entry is not None and entry.needs_password():
                 raise _wrong_password(path) from None
             failures.append(f"{decoder.name}: {failure}")
-            log.warning("%s could not read all of %s (%s).", decoder.name, path.name, failure)
+            log.info("%s could not read all of %s (%s).", decoder.name, path.name, failure)
     tried = "; ".join(failures) if failures else "none found"
     raise DecoderError(
         f"Cannot unpack {path.name}: {len(sent)} of {len(entries)} files were read (decoders tried: {tried}). "
