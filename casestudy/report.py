@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from PIL import Image
+from PIL import Image, ImageOps
 
 from casestudy.files import atomic_path
 from casestudy.runs import RunFolder
@@ -150,8 +150,8 @@ def _photographs(run: RunFolder) -> dict[str, str]:
     pictures = {}
     with zipfile.ZipFile(path) as archive:
         for name in sorted(names & set(archive.namelist())):
-            with Image.open(io.BytesIO(archive.read(name))) as image:
-                image = image.convert("RGB")
+            with Image.open(io.BytesIO(archive.read(name))) as opened:
+                image = ImageOps.exif_transpose(opened).convert("RGB")
                 image.thumbnail((THUMBNAIL, THUMBNAIL))
                 buffer = io.BytesIO()
                 image.save(buffer, "JPEG", quality=80)
