@@ -152,6 +152,8 @@ def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None
         other = [key for key, value in wishes.items() if settings[key] != _as_json(value)]
         if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
             other.append("data")
+        if source.is_dir() and settings["data"]["path"] != str(source.resolve()):
+            other.append("data")
         if other:
             raise RunError(
                 f"A run is never overwritten; {run.path} holds one with another {' and another '.join(other)}. "
@@ -201,7 +203,12 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
         splits = leave_one_signer_out(images)
     else:
         splits = [split_images(images, dataclasses.replace(study.split, protocol=protocol), seed=seed)]
-    flattering = [] if protocol == "random" else [split_images(images, at_random, seed=seed)]
+    flattering = []
+    if protocol != "random":
+        try:
+            flattering = [split_images(images, at_random, seed=seed)]
+        except DataError as error:  # the honest score stands without the flattering one
+            log.warning("no random split to compare with: %s", error)
     labels = np.array(images.class_names)[images.labels]
     signers = images.signers if images.signers is not None else [""] * len(images)
     table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
