@@ -1,0 +1,197 @@
+"""A run goes on where it stopped, is never overwritten, and says what it is."""
+
+import dataclasses
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+
+from casestudy.errors import DataError, RunError
+from casestudy.pipeline import run_study
+from casestudy.runs import RunFolder
+
+
+def snapshot(folder):
+    """Returns content and time of every file in a folder."""
+    return {
+        p.relative_to(folder).as_posix(): (p.read_bytes(), p.stat().st_mtime_ns)
+        for p in folder.rglob("*")
+        if p.is_file()
+    }
+
+
+def refuse(*args, **options):
+    raise AssertionError("done again")
+
+
+def test_a_finished_run_holds_everything(finished_run, letters_zip):
+    names = {p.relative_to(finished_run.path).as_posix() for p in finished_run.path.rglob("*") if p.is_file()}
+    assert names >= {
+        *("run.json", "ledger.csv", "splits.csv", "history.csv", "training.json", "model.keras", "metrics.json"),
+        *("predictions.csv", "predictions_head.csv", "predictions_head_random.csv", "report.html"),
+        *("per_label.csv", "per_signer.csv", "confusion.csv", "most_confused.csv", "top_losses.csv"),
+        *("plots/confusion.png", "plots/learning_loss.png", "plots/learning_accuracy.png"),
+    }
+    assert {name.rsplit(".", 1)[1] for name in names} <= {"csv", "json", "png", "keras", "html"}
+    assert "letters.zip" not in names  # it was given a clean one
+    settings = finished_run.settings
+    assert settings["protocol"] == "signer"
+    assert "random initialisation" in settings["weights"]
+    assert settings["class_names"] == ["A", "B", "C"]
+    with zipfile.ZipFile(letters_zip) as archive:
+        assert archive.read("ledger.csv") == (finished_run.path / "ledger.csv").read_bytes()
+    assert json.loads((finished_run.path / "training.json").read_text())["batch_norm_change"] == 0.0
+
+
+def test_signers_stay_apart_and_copies_with_one_of_them(finished_run):
+    splits = finished_run.read_table("splits.csv")
+    by_part = {part: set(rows["signer"]) for part, rows in splits.groupby("part") if part != "left out"}
+    assert [len(by_part[part]) for part in ("train", "validation", "test")] == [2, 1, 2]
+    assert len(set.union(*by_part.values())) == 5
+    copies = splits[splits["name"].isin([f"B/user_{k}__B0.png" for k in (1, 2, 3)])]
+    assert len(set(copies["part"]) - {"left out"}) == 1
+    tested = finished_run.read_table("predictions.csv")
+    assert sorted(tested["name"]) == sorted(splits[splits["part"] == "test"]["name"])
+
+
+def test_the_saved_model_gives_the_predictions(finished_run, letters_zip, tmp_path):
+    from casestudy.backend import keras
+    from casestudy.dataset import load_images
+
+    model = keras.saving.load_model(finished_run.path / "model.keras", safe_mode=True)
+    images = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    table = finished_run.read_table("predictions.csv")
+    where = {name: k for k, name in enumerate(images.names)}
+    found = model.predict_on_batch(images.images[[where[name] for name in table["name"]]].astype("float32"))
+    np.testing.assert_allclose(found, table[["p_A", "p_B", "p_C"]].to_numpy("float32"), atol=1e-6)
+
+
+def test_a_second_call_does_nothing(finished_run, letters_zip, small_study, monkeypatch):
+    from casestudy import pipeline, training
+
+    before = snapshot(finished_run.path)
+    for owner, name in ((training, "train"), (pipeline, "load_images"), (pipeline, "write_report")):
+        monkeypatch.setattr(owner, name, refuse)
+    assert run_study(small_study, letters_zip, finished_run.path, seed=3) == finished_run
+    assert snapshot(finished_run.path) == before
+
+
+@pytest.mark.parametrize("what", ["seed", "study", "compare_splits", "data"])
+def test_another_wish_needs_another_folder(what, finished_run, letters_zip, small_study, tmp_path):
+    wishes = {"seed": 3, "compare_splits": False}
+    study, source = small_study, letters_zip
+    if what == "study":
+        study = dataclasses.replace(study, phases=study.phases[:1])
+    elif what == "data":
+        source = tmp_path / "letters.zip"
+        shutil.copy(letters_zip, source)
+        with zipfile.ZipFile(source, "a") as archive:
+            archive.writestr("more.txt", "more")
+    else:
+        wishes[what] = 4 if what == "seed" else True
+    before = snapshot(finished_run.path)
+    with pytest.raises(RunError, match=f"another {what}.*--out"):
+        run_study(study, source, finished_run.path, **wishes)
+    assert snapshot(finished_run.path) == before
+
+
+def test_another_folder_of_photographs_is_other_data(finished_run, run_copy, small_study, tmp_path):
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(RunError, match="another data"):
+        run_study(small_study, tmp_path / "photos", run_copy.path, seed=3)
+
+
+def test_nothing_foreign_is_touched(letters_zip, small_study, tmp_path):
+    (tmp_path / "thesis.doc").write_text("precious")
+    with pytest.raises(RunError, match=r"new or empty folder.*--out"):
+        run_study(small_study, letters_zip, tmp_path, seed=3)
+    with pytest.raises(RunError, match="is a file"):
+        run_study(small_study, letters_zip, tmp_path / "thesis.doc", seed=3)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.doc"]
+    assert (tmp_path / "thesis.doc").read_text() == "precious"
+
+
+def test_missing_data_leaves_no_folder(small_study, tmp_path):
+    with pytest.raises(DataError, match="--data"):
+        run_study(small_study, tmp_path / "nowhere.rar", tmp_path / "run", seed=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+RESULTS = ("metrics.json", "report.html", "per_label.csv", "predictions_head.csv", "plots")
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_a_stopped_run_goes_on(kept, finished_run, letters_zip, small_study, tmp_path, monkeypatch):
+    """Stopped after its predictions, it trains no more and ends with the files of the run that was never stopped."""
+    from casestudy import training
+
+    run = RunFolder(tmp_path / "run")
+    shutil.copytree(finished_run.path, run.path)
+    settings = run.settings
+    del settings["files"]
+    run.write_json("run.json", settings)
+    for name in RESULTS[kept:]:
+        path = run.path / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    monkeypatch.setattr(training, "train", refuse)
+    again = run_study(small_study, letters_zip, run.path, seed=3)
+    assert again.finished
+    expected = finished_run.settings["files"]
+    assert {n: h for n, h in again.settings["files"].items() if not n.endswith(".png")} == {
+        n: h for n, h in expected.items() if not n.endswith(".png")
+    }
+    assert (run.path / "report.html").read_bytes() == (finished_run.path / "report.html").read_bytes()
+
+
+def test_stopped_between_training_and_predictions_it_goes_on(
+    finished_run, letters_zip, small_study, tmp_path, monkeypatch
+):
+    from casestudy import pipeline, training
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "predict", stop)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(small_study, letters_zip, tmp_path / "run", seed=3)
+    monkeypatch.setattr(training, "_fit_epoch", stop)  # not one epoch more
+    monkeypatch.setattr(training, "train_head", lambda *args, **options: refuse())
+    with pytest.raises(AssertionError, match="done again"):  # the head under both protocols is the next step
+        run_study(small_study, letters_zip, tmp_path / "run", seed=3)
+    for name in ("predictions.csv", "history.csv", "splits.csv"):
+        assert (tmp_path / "run" / name).read_bytes() == (finished_run.path / name).read_bytes()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_weights_that_come_or_go_do_not_mix(finished_run, run_copy, letters_zip, small_study):
+    settings = run_copy.settings
+    del settings["files"]
+    run_copy.write_json("run.json", settings | {"pretrained": True})
+    with pytest.raises(RunError, match="pretrained it began with"):
+        run_study(small_study, letters_zip, run_copy.path, seed=3)
+
+
+def test_a_label_too_rare_for_the_random_split_does_not_stop_the_honest_one(
+    tmp_path, draw, encode, write_letters, small_study, monkeypatch
+):
+    photos = [
+        {
+            "entry": f"user_{s}/{label}{k}.png",
+            "stored_as": f"{label}/user_{s}__{label}{k}.png",
+            "signer": f"user_{s}",
+            "label": label,
+            "data": encode(draw(label, s, k)),
+        }
+        for s in range(1, 6)
+        for label in "ABC"
+        for k in range(2)
+        if label != "C" or (s, k) == (1, 0)
+    ]
+    from casestudy import training
+
+    monkeypatch.setattr(training, "train", refuse)  # as far as the split: that is enough
+    with pytest.raises(AssertionError, match="done again"):
+        run_study(small_study, write_letters(tmp_path / "letters.zip", photos), tmp_path / "run", seed=3)
