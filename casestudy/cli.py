@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import re
 import sys
 from pathlib import Path
 
 import casestudy
 from casestudy import clean_command
-from casestudy.errors import CaseStudyError, DataError
+from casestudy.errors import CaseStudyError, DataError, WeightsError
 from casestudy.studies import STUDIES
-from casestudy.study import Phase, SplitSpec, Study
+from casestudy.study import ARCHITECTURES, Phase, SplitSpec, Study
 
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 DEFAULT_SEED = 7
@@ -80,7 +81,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--epochs", help="at most so many, one number for each phase: 20,5")
     run.add_argument("--learning-rate", help="one number for each phase: 1e-3,1e-4")
     run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine)")
-    run.add_argument("--model", help="resnet50v2, mobilenet_v2, mobilenet_v2_0.35 or small_cnn")
+    run.add_argument("--model", choices=ARCHITECTURES, help="which network (default: the study's)")
     run.add_argument("--weights", help="auto, imagenet, none or a .weights.h5 file (default: auto)")
     run.add_argument("--fine-tune", metavar="LAYERS", help="what the last phase trains: all, or top:N of the base")
     run.add_argument(
@@ -128,12 +129,18 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     if args.learning_rate:
         phases = _for_each_phase(phases, "learning_rate", args.learning_rate, float, "1e-3,1e-4")
     if args.fine_tune:
+        if not re.fullmatch(r"head|all|top:[1-9]\d*", args.fine_tune):
+            raise DataError(f"--fine-tune takes head, all or top:N, N a number of layers; received {args.fine_tune!r}.")
         phases = (*phases[:-1], dataclasses.replace(phases[-1], trainable=args.fine_tune))
     if args.image_size:
         model = dataclasses.replace(model, image_size=_image_size(args.image_size))
     if args.model:
         model = dataclasses.replace(model, name=args.model)
     if args.weights:
+        if args.weights not in ("auto", "imagenet", "none") and not Path(args.weights).is_file():
+            raise WeightsError(
+                f"--weights takes auto, imagenet, none or a .weights.h5 file; there is no file {args.weights}."
+            )
         model = dataclasses.replace(model, weights=None if args.weights == "none" else args.weights)
     if args.mirror:
         model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})

@@ -147,20 +147,18 @@ def run_study(
 def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-    if run.has("run.json"):
+    if run.has("ledger.csv"):  # before that nothing has been made, and another start does no harm
         settings = RunFolder.open(run.path).settings
-        other = [key for key, value in wishes.items() if settings[key] != _as_json(value)]
+        other = _differences({key: settings[key] for key in wishes}, _as_json(wishes))
         if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
-            other.append("data")
-        if source.is_dir() and settings["data"]["path"] != str(source.resolve()):
             other.append("data")
         if other:
             raise RunError(
-                f"A run is never overwritten; {run.path} holds one with another {' and another '.join(other)}. "
+                f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
                 f"Name another folder with --out."
             )
         return
-    if run.path.is_dir() and any(run.path.iterdir()):
+    if run.path.is_dir() and {path.name for path in run.path.iterdir()} - {"run.json"}:
         raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
     if not source.exists():
         raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
@@ -174,6 +172,17 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _as_json(item) for key, item in value.items()}
     return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """Returns the dotted names of the settings that differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
+    return [] if before == now else [name.removeprefix(".")]
 
 
 def _clean(run: RunFolder, source: Path, password: str | None, pattern: str | None) -> Path:

@@ -90,7 +90,7 @@ def plot_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
     ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
     area = 20 + 180 * bins["support"] / bins["support"].max()
     ax.plot(bins["confidence"], bins["accuracy"], color=BLUE, lw=1)
-    ax.scatter(bins["confidence"], bins["accuracy"], s=area, color=BLUE)
+    ax.scatter(bins["confidence"], bins["accuracy"], s=area, color=BLUE, clip_on=False, zorder=3)
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy")
     ax.xaxis.set_major_formatter(PercentFormatter(1))
     ax.yaxis.set_major_formatter(PercentFormatter(1))

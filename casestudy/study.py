@@ -10,6 +10,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+ARCHITECTURES = ("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn")  # the keys of `models.MODELS`
 Protocol = Literal["signer", "random", "leave-one-signer-out"]
 
 
@@ -18,7 +19,7 @@ class ModelSpec:
     """Which network, and how its input is prepared.
 
     Attributes:
-        name: A key of `models.MODELS`.
+        name: One of `ARCHITECTURES`.
         image_size: (height, width) in pixels; None lets the machine decide (64 on a CPU, 224 on a GPU).
         weights: "auto", "imagenet", the path of a `.weights.h5` file, or None for random initialisation.
         dropout: Rate in [0, 1) before the softmax layer.
