@@ -147,18 +147,22 @@ def run_study(
 def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     if run.path.exists() and not run.path.is_dir():
         raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-    if run.has("ledger.csv"):  # before that nothing has been made, and another start does no harm
+    made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
+    if run.has("run.json"):
         settings = RunFolder.open(run.path).settings
         other = _differences({key: settings[key] for key in wishes}, _as_json(wishes))
         if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
             other.append("data")
-        if other:
+        if source.is_dir() and settings["data"]["path"] != str(source.resolve()):
+            other.append("data")
+        if not other:
+            return
+        if made:  # before that, another start does no harm
             raise RunError(
                 f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
                 f"Name another folder with --out."
             )
-        return
-    if run.path.is_dir() and {path.name for path in run.path.iterdir()} - {"run.json"}:
+    if made:
         raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
     if not source.exists():
         raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")

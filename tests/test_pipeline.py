@@ -92,15 +92,36 @@ def test_another_wish_needs_another_folder(what, finished_run, letters_zip, smal
     else:
         wishes[what] = 4 if what == "seed" else True
     before = snapshot(finished_run.path)
-    with pytest.raises(RunError, match=f"another {what}.*--out"):
+    with pytest.raises(RunError, match=f"differs in {what}.*--out"):
         run_study(study, source, finished_run.path, **wishes)
     assert snapshot(finished_run.path) == before
 
 
 def test_another_folder_of_photographs_is_other_data(finished_run, run_copy, small_study, tmp_path):
     (tmp_path / "photos").mkdir()
-    with pytest.raises(RunError, match="another data"):
+    with pytest.raises(RunError, match="differs in data"):
         run_study(small_study, tmp_path / "photos", run_copy.path, seed=3)
+
+
+def test_a_run_stopped_while_cleaning_goes_on_and_one_that_made_nothing_may_begin_anew(
+    letters_zip, small_study, tmp_path, monkeypatch
+):
+    from casestudy import pipeline
+
+    def stop(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pipeline, "_clean", stop)
+    for seed in (3, 4):  # nothing was made of the first wish
+        with pytest.raises(KeyboardInterrupt):
+            run_study(small_study, letters_zip, tmp_path / "run", seed=seed)
+        assert RunFolder(tmp_path / "run").settings["seed"] == seed
+    for left in (".letters.1.tmp.zip", "letters.zip"):  # killed while writing it, and just after
+        (tmp_path / "run" / left).write_bytes(b"half")
+        with pytest.raises(KeyboardInterrupt):
+            run_study(small_study, letters_zip, tmp_path / "run", seed=4)
+    with pytest.raises(RunError, match="differs in seed"):
+        run_study(small_study, letters_zip, tmp_path / "run", seed=3)
 
 
 def test_nothing_foreign_is_touched(letters_zip, small_study, tmp_path):
