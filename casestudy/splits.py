@@ -109,6 +109,11 @@ def _by_signer(images: ImageSet, test: list[str], validation: list[str], protoco
     np.maximum.at(highest, images.groups, rank)
     leaks = rank < highest[images.groups]
     train, validating, testing = (np.flatnonzero((rank == k) & ~leaks) for k in range(3))
+    if not len(train):
+        raise DataError(
+            f"A split must leave photographs to train on; here each one is of {', '.join([*test, *validation])} or a "
+            f"duplicate of theirs. Look into ledger.csv for what counts as a duplicate, or use --split random."
+        )
     return Splits(images, protocol, train, validating, testing, left_out=np.flatnonzero(leaks), fold=fold)
 
 

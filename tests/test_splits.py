@@ -148,3 +148,7 @@ def test_what_cannot_be_split_says_why(make_images):
         split_images(rare, SplitSpec("random"), seed=0)
     with pytest.raises(DataError, match="leave_one_signer_out"):
         split_images(rare, SplitSpec("leave-one-signer-out"), seed=0)
+    same = make_images(signers=3, takes=1)
+    same = dataclasses.replace(same, groups=same.labels)  # everybody handed in the same photographs
+    with pytest.raises(DataError, match=r"photographs to train on.*user_1 or a duplicate"):
+        leave_one_signer_out(same)
