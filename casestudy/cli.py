@@ -154,7 +154,7 @@ def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type,
         values = [kind(part) for part in text.split(",")]
     except ValueError:
         values = []
-    if len(values) != len(phases) or any(value <= 0 for value in values):
+    if len(values) != len(phases) or any(not 0 < value < float("inf") for value in values):
         option = name.replace("_", "-")
         raise DataError(
             f"--{option} takes a positive number for each of the {len(phases)} phases, as {example}; received {text!r}."

@@ -46,6 +46,7 @@ def test_version(capsys):
         ["run", "--epochs", "1,x"],
         ["run", "--epochs", "0,1"],
         ["run", "--learning-rate=-1,1"],
+        ["run", "--learning-rate", "1e-3,nan"],
         ["run", "--image-size", "8"],
         ["run", "--image-size", "large"],
         ["run", "--fine-tune", "top:0"],
