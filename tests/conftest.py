@@ -208,9 +208,9 @@ def _residual_base(*, input_shape, weights):
     return keras.Model(inputs, layers.ReLU(name="last")(x), name="base")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def residual():
-    """The name of a small residual network that the registry of models knows while the tests run."""
+    """The name of a small residual network that the registry of models knows while a module of tests runs."""
     from casestudy.models import MODELS
 
     MODELS["residual"] = _residual_base
