@@ -60,8 +60,8 @@ def page(results: dict) -> str:
     lines = [
         "# What it costs",
         "",
-        "Made by `python SCRIPTS/benchmark.py` from the JSON file beside it. A ratio (×) divides the seconds of the",
-        "way named first by those of the second, run by run: above 1 the second is faster. The range is from",
+        "Made by `python SCRIPTS/benchmark.py` from the JSON file beside it. A ratio (×) divides what the",
+        "way named first took by what the second took, run by run: above 1 the second is faster. The range is from",
         "the least to the most of all runs.",
     ]
     for name, part in results["parts"].items():

@@ -33,7 +33,7 @@ class Part:
 
     def __init__(self) -> None:
         self._samples: dict[tuple[str, str, str], list[float]] = {}
-        self._ratios: list[tuple[str, str, str]] = []
+        self._ratios: list[tuple[str, str, str, str]] = []
         self.notes: list[str] = []
 
     def add(self, what: str, way: str, unit: str, value: float | None) -> None:
@@ -44,10 +44,10 @@ class Part:
         if sentence not in self.notes:
             self.notes.append(sentence)
 
-    def compare(self, what: str, slow: str, fast: str) -> None:
-        """Asks for the ratio of two ways' seconds, run by run."""
-        if (what, slow, fast) not in self._ratios:
-            self._ratios.append((what, slow, fast))
+    def compare(self, what: str, slow: str, fast: str, unit: str = "s") -> None:
+        """Asks for the ratio of what two ways took, run by run."""
+        if (what, slow, fast, unit) not in self._ratios:
+            self._ratios.append((what, slow, fast, unit))
 
     def medians(self, way: str) -> dict[str, float]:
         """Returns the median seconds of a way by what was measured."""
@@ -56,11 +56,11 @@ class Part:
     def rows(self) -> list[dict]:
         """Returns one row for each thing measured, then the ratios."""
         rows = [_row(*key, values) for key, values in self._samples.items()]
-        for what, slow, fast in self._ratios:
-            both = (self._samples.get((what, way, "s"), []) for way in (slow, fast))
+        for what, slow, fast, unit in self._ratios:
+            both = (self._samples.get((what, way, unit), []) for way in (slow, fast))
             values = [a / b for a, b in zip(*both, strict=False)]
             if values:
-                rows.append(_row(what, f"{slow} / {fast}", "×", values))
+                rows.append(_row(what, f"{slow} / {fast}", f"× ({unit})", values))
         return rows
 
     def to_json(self) -> dict:
@@ -118,6 +118,6 @@ class Bench:
         folder = self.work / "training"
         if not (folder / "data.npz").exists():
             self.folder("training")
-            size, images = (64, 64) if self.quick else (96, 512)
+            size, images = (64, 64) if self.quick else (96, 384)
             self.run("prepare_training", work=str(folder), size=size, images=images)
         return str(folder)

@@ -30,21 +30,24 @@ class LeftOut(Exception):
 
 
 class _Clock:
-    """Wall-clock and processor seconds between two moments, in all threads and finished child processes."""
+    """Wall-clock seconds, and both kinds of seconds of each epoch that is marked.
+
+    Processor seconds (of all threads) hardly change when others use the machine too; wall-clock seconds do.
+    """
 
     def __init__(self) -> None:
-        self._wall, self._cpu = time.perf_counter(), self._processor()
+        self._start = time.perf_counter()
+        self._marks: list[tuple[float, float]] = []
 
-    @staticmethod
-    def _processor() -> float:
-        return sum(os.times()[:4])
+    def mark(self) -> None:
+        """Notes the end of an epoch."""
+        self._marks.append((time.perf_counter(), time.process_time()))
 
-    def stop(self) -> dict[str, float]:
-        return {
-            "seconds": time.perf_counter() - self._wall,
-            "cpu_seconds": self._processor() - self._cpu,
-            "peak_mb": peak_memory(),
-        }
+    def stop(self) -> dict[str, float | list[float] | None]:
+        """Returns the seconds since the start, of the epochs after the first (which also compiles), and the memory."""
+        seconds = time.perf_counter() - self._start
+        walls, cpus = ([b[k] - a[k] for a, b in itertools.pairwise(self._marks)] for k in (0, 1))
+        return {"seconds": seconds, "epoch_seconds": walls, "epoch_cpu_seconds": cpus, "peak_mb": peak_memory()}
 
 
 def peak_memory() -> float | None:
@@ -254,32 +257,27 @@ def train_ours(
     images = load_images(Path(work, "letters.zip"), image_size=size, cache_dir=work)
     splits = Splits(images, "random", chosen, held_out, test=chosen[:0], left_out=chosen[:0])
     phase = Phase("phase", trainable, epochs, rate, batch_size=BATCH, views=views)
-    marks = _EpochMarks()
-    logging.getLogger("casestudy.training").addHandler(marks)
+    clock = _Clock()
+    logging.getLogger("casestudy.training").addHandler(_EpochMarks(clock))
     logging.getLogger("casestudy.training").setLevel(logging.INFO)
     # The same seed, images and dropout as in `prepare_training` give the same initial weights.
-    clock = _Clock()
     run = train(_spec(augment), splits, phases=(phase,), weights=None, seed=SEED, cache=cache)
     measured = {**clock.stop(), "seconds": run.seconds["phase"]}
     np.savez(Path(work, out), *run.model.get_weights())
     of = {name: list(rows["value"]) for name, rows in run.history.groupby("metric")}
-    return {**measured, "epoch_seconds": marks.seconds(), **_outcome(of)}
+    return {**measured, **_outcome(of)}
 
 
 class _EpochMarks(logging.Handler):
-    """Notes when the library reports an epoch."""
+    """Marks an epoch when the library reports one."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: _Clock) -> None:
         super().__init__()
-        self._at: list[float] = []
+        self._clock = clock
 
     def emit(self, record: logging.LogRecord) -> None:
         if "epoch" in record.getMessage():
-            self._at.append(time.perf_counter())
-
-    def seconds(self) -> list[float]:
-        """Returns the durations of the epochs after the first, which also compiles."""
-        return [after - before for before, after in itertools.pairwise(self._at)]
+            self._clock.mark()
 
 
 def train_plain(work: str, trainable: str, epochs: int, rate: float, augment: bool, jit: bool | str, out: str) -> dict:
@@ -321,9 +319,8 @@ def train_plain(work: str, trainable: str, epochs: int, rate: float, augment: bo
     training = tf.data.Dataset.from_tensor_slices(np.stack(orders)).flat_map(one_epoch).prefetch(tf.data.AUTOTUNE)
     validation = tf.data.Dataset.from_tensor_slices((vx, vy)).batch(BATCH).prefetch(tf.data.AUTOTUNE)
     best = keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)
-    ends: list[float] = []
-    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ends.append(time.perf_counter()))
     clock = _Clock()
+    watch = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: clock.mark())
     loss = "sparse_categorical_crossentropy"
     model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"], jit_compile=jit)
     history = model.fit(
@@ -336,7 +333,7 @@ def train_plain(work: str, trainable: str, epochs: int, rate: float, augment: bo
     ).history
     measured = clock.stop()
     np.savez(Path(work, out), *model.get_weights())
-    return {**measured, "epoch_seconds": [b - a for a, b in itertools.pairwise(ends)], **_outcome(history)}
+    return {**measured, **_outcome(history)}
 
 
 def _augmentation_layers(layers) -> list:
