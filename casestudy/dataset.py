@@ -39,7 +39,7 @@ class ImageSet:
         images: uint8 (N, height, width, 3), usually memory-mapped.
         labels: int64 (N,), indices into `class_names`.
         class_names: The K labels in alphabetical order.
-        signers: str (N,), who is in the photograph, or None where the data does not say.
+        signers: str (N,), who is in the photograph, "" where unknown; None where the data names nobody.
         names: str (N,), where each image is stored in its source.
         groups: int64 (N,), equal for images that are exact or near duplicates of one another.
         cropped: Whether hands were cut out by their boxes.
@@ -73,6 +73,7 @@ class _Source:
     photos: list[_Photo]
     digest: str
     read: Callable[[str], bytes] = field(repr=False)
+    close: Callable[[], None] = field(default=lambda: None, repr=False)
 
 
 def load_images(
@@ -119,7 +120,10 @@ def load_images(
         log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
     recipe = json.dumps([CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None])
     digest = hashlib.sha256(recipe.encode()).hexdigest()
-    images = _decode(found, image_size, margin if cropped else None, Path(cache_dir) / f"images-{digest[:16]}.npy")
+    try:
+        images = _decode(found, image_size, margin if cropped else None, Path(cache_dir) / f"images-{digest[:16]}.npy")
+    finally:
+        found.close()
     class_names = tuple(sorted({photo.label for photo in photos}))
     index = {name: k for k, name in enumerate(class_names)}
     signers = np.array([photo.signer for photo in photos])
@@ -127,7 +131,7 @@ def load_images(
         images=images,
         labels=np.array([index[photo.label] for photo in photos], dtype=np.int64),
         class_names=class_names,
-        signers=signers if all(signers) else None,
+        signers=signers if any(signers) else None,
         names=np.array([photo.name for photo in photos]),
         groups=np.array([k if p.group < 0 else p.group for k, p in enumerate(photos)], dtype=np.int64),
         cropped=cropped,
@@ -136,12 +140,21 @@ def load_images(
 
 
 def _from_zip(path: Path) -> _Source:
-    archive = zipfile.ZipFile(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(
+            f"A letters.zip must be whole; {path} is not ({error}). Make it again from the archive."
+        ) from error
     members = {info.filename: info for info in archive.infolist()}
     if "ledger.csv" not in members:
         listing = sorted((name, info.CRC, info.file_size) for name, info in members.items() if _is_class_image(name))
-        photos = [_Photo(name, Path(name).parent.name) for name, _, _ in listing]
-        return _Source(photos, hashlib.sha256(json.dumps(listing).encode()).hexdigest(), archive.read)
+        first: dict[tuple[int, int], int] = {}
+        for k, (_, crc, size) in enumerate(listing):
+            first.setdefault((crc, size), k)
+        photos = [_Photo(name, Path(name).parent.name, group=first[crc, size]) for name, crc, size in listing]
+        digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
+        return _Source(photos, digest, archive.read, archive.close)
     ledger_bytes = archive.read("ledger.csv")
     boxes_bytes = archive.read("boxes.csv") if "boxes.csv" in members else b""
     rows = [row for row in csv.DictReader(io.StringIO(ledger_bytes.decode("utf-8"))) if row["status"] in USED]
@@ -161,16 +174,17 @@ def _from_zip(path: Path) -> _Source:
     ]
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
     digest = hashlib.sha256(ledger_bytes + boxes_bytes).hexdigest()
-    return _Source(photos, digest, archive.read)
+    return _Source(photos, digest, archive.read, archive.close)
 
 
 def _from_folder(path: Path) -> _Source:
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     names = [name for name in names if _is_class_image(name)]
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(name.encode() + hashlib.sha256((path / name).read_bytes()).digest())
-    photos = [_Photo(name, Path(name).parent.name) for name in names]
+    digest, photos, first = hashlib.sha256(), [], {}
+    for k, name in enumerate(names):
+        content = hashlib.sha256((path / name).read_bytes()).digest()
+        digest.update(name.encode() + content)
+        photos.append(_Photo(name, Path(name).parent.name, group=first.setdefault(content, k)))
     return _Source(photos, digest.hexdigest(), lambda name: (path / name).read_bytes())
 
 

@@ -12,6 +12,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import re
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,8 +90,8 @@ def run_study(
     weights = _settle(run, spec, protocol, images, machine)
 
     def train(parts: list[Splits], folder: str, target: str) -> None:
-        for split in parts:
-            home = f"{folder}folds/{split.fold}/" if split.fold else folder
+        homes = [folder + fold_folder(k, split.fold) for k, split in enumerate(parts)]
+        for home, split in zip(homes, parts, strict=True):
             predictions = f"{home}predictions.csv" if split.fold else target
             if run.has(predictions):
                 continue
@@ -110,8 +111,22 @@ def run_study(
             run.write_table(predictions, predict(result.model, images, split.test))
             training.remove_checkpoints(checkpoints)
         if parts[0].fold and not run.has(target):
-            tables = [run.read_table(f"{folder}folds/{split.fold}/predictions.csv") for split in parts]
+            tables = [run.read_table(f"{home}predictions.csv") for home in homes]
             run.write_table(target, pd.concat(tables, ignore_index=True))
+
+    def train_heads(parts: list[Splits], target: str) -> None:
+        features, tables = None, []
+        for split in parts:
+            # Without pretrained weights the base's statistics come from the split's own training images.
+            if features is None or weights is None:
+                with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
+                    stored = Path(scratch) / "features.npy"
+                    features = np.array(
+                        training.frozen_features(spec, split, weights=weights, seed=seed, target=stored)
+                    )
+            probabilities = training.train_head(features, split, study.phases[0], dropout=spec.dropout, seed=seed)
+            tables.append(prediction_table(images, split.test, probabilities))
+        run.write_table(target, pd.concat(tables, ignore_index=True))
 
     scores = [Score("headline", protocol, "all phases", HEADLINE)]
     train(splits, "", HEADLINE)
@@ -120,20 +135,10 @@ def run_study(
             Score("head", protocol, "head only", "predictions_head.csv"): splits,
             Score("head-random", "random", "head only", "predictions_head_random.csv"): flattering,
         }
-        if not all(run.has(score.predictions) for score in both):
-            log.info("training the head alone under both protocols, on the same frozen features")
-            with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
-                target = Path(scratch) / "features.npy"
-                features = np.array(
-                    training.frozen_features(spec, splits[0], weights=weights, seed=seed, target=target)
-                )
-            for score, parts in both.items():
-                tables = []
-                for split in parts:
-                    phase, dropout = study.phases[0], spec.dropout
-                    probabilities = training.train_head(features, split, phase, dropout=dropout, seed=seed)
-                    tables.append(prediction_table(images, split.test, probabilities))
-                run.write_table(score.predictions, pd.concat(tables, ignore_index=True))
+        for score, parts in both.items():
+            if not run.has(score.predictions):
+                log.info("the head alone on frozen features: %s", score.protocol)
+                train_heads(parts, score.predictions)
         scores += both
         if compare_splits:
             train(flattering, "random/", "predictions_random.csv")
@@ -142,6 +147,16 @@ def run_study(
     write_report(run)
     run.seal()
     return run
+
+
+def fold_folder(index: int, fold: str) -> str:
+    """Returns where a fold's results lie in the run folder; "" for a split that has no folds.
+
+    >>> fold_folder(0, "user: Zoë/1"), fold_folder(0, "")
+    ('folds/01-user_Zoë_1/', '')
+    """
+    plain = re.sub(r"[^\w-]+", "_", fold)
+    return f"folds/{index + 1:02d}-{plain}/" if fold else ""
 
 
 def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
@@ -226,12 +241,13 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
     signers = images.signers if images.signers is not None else [""] * len(images)
     table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
     for split in splits:
-        table[split.fold or "part"] = split.part_of()
+        table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
         where = f"fold {split.fold}: " if split.fold else ""
         for part, lacking in split.missing().items():
             log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
         if len(split.left_out):
-            log.info("%s%d photographs left out: a duplicate of each is in another part", where, len(split.left_out))
+            reason = "a duplicate of each is in another part, or its signer is not known"
+            log.info("%s%d photographs left out: %s", where, len(split.left_out), reason)
     run.write_table("splits.csv", table)
     return protocol, splits, flattering
 

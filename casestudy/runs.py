@@ -3,14 +3,14 @@
     run.json          the study, the data and its hash, seed, weights, machine, steps done, SHA-256 of every file
     letters.zip       the cleaned data set (absent when the run was given one)
     ledger.csv        one row for every entry of the archive
-    splits.csv        name, signer, label, part (one column a fold in leave-one-signer-out)
+    splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
     history.csv       phase, epoch, metric, value
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
     metrics.json      the scores; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
     plots/*.png, report.html
-    folds/SIGNER/     history.csv, training.json and model.keras of each fold of leave-one-signer-out
+    folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
 
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
@@ -115,7 +115,7 @@ class RunFolder:
         files = {
             path.relative_to(self.path).as_posix(): file_sha256(path)
             for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path.name not in ("run.json", "report.html")
+            if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
         }
         self.write_json("run.json", {**self.settings, "files": files})
 

@@ -26,7 +26,8 @@ class Splits:
         images: The whole set; parts are never copied out of it.
         protocol: How the parts were made.
         train: int64 indices, sorted; so are `validation` (may be empty) and `test`.
-        left_out: Indices of images left out of training (or validation) because a duplicate sits in a later part.
+        left_out: Indices of images in no part: a duplicate of each sits in a later part, or, in a split by signer,
+            nobody knows who is in it.
         fold: The signer held out as test, in leave-one-signer-out; else "".
     """
 
@@ -91,7 +92,7 @@ def _signers(images: ImageSet, at_least: int) -> list[str]:
         raise DataError(
             "A split by signer needs to know who is in each photograph; this data does not say. Use --split random."
         )
-    names = [str(name) for name in np.unique(images.signers)]
+    names = [str(name) for name in np.unique(images.signers) if name]
     if len(names) < at_least:
         raise DataError(
             f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random."
@@ -107,7 +108,7 @@ def _by_signer(images: ImageSet, test: list[str], validation: list[str], protoco
     # A photograph that two signers' folders share would leak: the later part keeps it, the earlier part does without.
     highest = np.zeros(images.groups.max() + 1, dtype=np.int8)
     np.maximum.at(highest, images.groups, rank)
-    leaks = rank < highest[images.groups]
+    leaks = (rank < highest[images.groups]) | (images.signers == "")
     train, validating, testing = (np.flatnonzero((rank == k) & ~leaks) for k in range(3))
     if not len(train):
         raise DataError(

@@ -111,7 +111,7 @@ def train(
     with TemporaryDirectory(prefix="casestudy-") as scratch:
         work = Path(folder or scratch)
         work.mkdir(parents=True, exist_ok=True)
-        progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed))
+        progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed, precision))
         for index, phase in enumerate(phases):
             _run_phase(model, splits, phase, index, len(phases), progress, work, seed=seed, cache=cache)
     seen = {phase.name: len(splits.train) * len(progress.values(phase.name, "loss")) for phase in phases}
@@ -342,8 +342,10 @@ def _dataset(source: np.ndarray, indices: np.ndarray, labels: np.ndarray, batch_
     )
 
 
-def _recipe(spec: ModelSpec, splits: Splits, phases: tuple[Phase, ...], weights: str | None, seed: int) -> str:
-    settings = [dataclasses.asdict(spec), [dataclasses.asdict(phase) for phase in phases], weights, seed]
+def _recipe(
+    spec: ModelSpec, splits: Splits, phases: tuple[Phase, ...], weights: str | None, seed: int, precision: str
+) -> str:
+    settings = [dataclasses.asdict(spec), [dataclasses.asdict(phase) for phase in phases], weights, seed, precision]
     digest = hashlib.sha256(json.dumps([settings, splits.images.digest]).encode())
     for part in (splits.train, splits.validation):
         digest.update(part.tobytes() + b"|")

@@ -8,6 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+from casestudy.dataset import USED, duplicate_groups
 from casestudy.errors import RunError
 from casestudy.evaluation import evaluate_predictions
 from casestudy.pipeline import run_study
@@ -46,15 +47,22 @@ def verify_run(
     ]
     check("files are the ones written", not changed, ", ".join(changed[:5]))
     class_names, seed = tuple(settings["class_names"]), settings["seed"]
-    for score in run.read_json("metrics.json")["scores"]:
-        evaluation = evaluate_predictions(run.read_table(score["predictions"]), class_names, seed=seed)
+    scores = run.read_json("metrics.json")["scores"]
+    for score in scores:
+        claim = f"score {score['name']!r} follows from {score['predictions']}"
+        try:
+            evaluation = evaluate_predictions(run.read_table(score["predictions"]), class_names, seed=seed)
+        except (RunError, KeyError, ValueError) as error:  # missing, or without a column or label it needs
+            check(claim, False, f"{type(error).__name__}: {error}")
+            continue
         wrong = [key for key, value in evaluation.to_json().items() if score.get(key) != value]
-        check(f"score {score['name']!r} follows from {score['predictions']}", not wrong, ", ".join(wrong))
+        check(claim, not wrong, ", ".join(wrong))
         if score["name"] == "headline":
             for name, table in result_tables(evaluation).items():
                 stored = (run.path / name).read_text(encoding="utf-8") if run.has(name) else ""
                 check(f"{name} follows from {score['predictions']}", stored == table_text(table))
-    _check_split(run, check)
+    if run.has("splits.csv") and run.has(HEADLINE) and run.has("ledger.csv"):
+        _check_split(run, check)
     if run.has("letters.zip"):
         with zipfile.ZipFile(run.path / "letters.zip") as archive:
             rows = run.read_table("ledger.csv").to_dict("records")
@@ -78,7 +86,7 @@ def verify_run(
             pattern=settings["pattern"],
         )
         histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
-        predictions = [score["predictions"] for score in run.read_json("metrics.json")["scores"]]
+        predictions = [score["predictions"] for score in scores]
         for name in ("splits.csv", *histories, *predictions):
             if run.has(name):
                 check(f"{name} comes out the same", (again.path / name).read_bytes() == (run.path / name).read_bytes())
@@ -93,6 +101,14 @@ def _check_split(run: RunFolder, check: Any) -> None:
     facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
     planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
     check("predictions are of the test part, each once", planned == found)
+    ledger = [row for row in run.read_table("ledger.csv").to_dict("records") if row["status"] in USED]
+    group = dict(zip((row["stored_as"] for row in ledger), duplicate_groups(ledger), strict=True))
+    twins = set()
+    for column in columns:
+        used = splits[splits[column] != "left out"]
+        parts = used.groupby(used["name"].map(group))[column].nunique()
+        twins |= set(parts[parts > 1].index)
+    check("no duplicate is in two parts", not twins, ", ".join(ledger[k]["entry"] for k in sorted(twins)[:5]))
     if run.settings["protocol"] != "random":
         shared = set()
         for column in columns:

@@ -244,15 +244,15 @@ def test_every_signer_left_out_once(letters_zip, small_study, tmp_path, capsys, 
     assert len(tested) == 45
     assert tested["name"].is_unique
     folds = sorted(path.name for path in (out / "folds").iterdir())
-    assert folds == [f"user_{k}" for k in range(1, 6)]
+    assert folds == [f"0{k}-user_{k}" for k in range(1, 6)]
     apart = pd.concat([run.read_table(f"folds/{fold}/predictions.csv") for fold in folds], ignore_index=True)
     pd.testing.assert_frame_equal(apart, tested)
     for fold in folds:
-        assert set(run.read_table(f"folds/{fold}/predictions.csv")["signer"]) == {fold}
+        assert set(run.read_table(f"folds/{fold}/predictions.csv")["signer"]) == {fold[3:]}
     score = run.read_json("metrics.json")["scores"][0]
     assert score["protocol"] == "leave-one-signer-out"
     assert score["interval_method"] == "bootstrap over 5 signers"
-    assert set(run.read_table("per_signer.csv")["signer"]) == set(folds)
+    assert set(run.read_table("per_signer.csv")["signer"]) == {fold[3:] for fold in folds}
     assert main(["verify", str(out)]) == 0
     capsys.readouterr()
 

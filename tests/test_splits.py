@@ -152,3 +152,13 @@ def test_what_cannot_be_split_says_why(make_images):
     same = dataclasses.replace(same, groups=same.labels)  # everybody handed in the same photographs
     with pytest.raises(DataError, match=r"photographs to train on.*user_1 or a duplicate"):
         leave_one_signer_out(same)
+
+
+def test_a_photograph_of_nobody_known_is_in_no_part_of_a_split_by_signer(make_images):
+    images = make_images(signers=8, takes=3)
+    signers = images.signers.copy()
+    signers[3] = ""
+    partly = dataclasses.replace(images, signers=signers)
+    for split in (split_images(partly, SplitSpec(), seed=1), *leave_one_signer_out(partly)):
+        assert 3 in split.left_out
+        assert 3 not in np.concatenate([split.train, split.validation, split.test])

@@ -120,8 +120,22 @@ def test_a_missing_file(name, run_copy):
 
 def test_missing_predictions_are_named(run_copy):
     (run_copy.path / "predictions.csv").unlink()
-    with pytest.raises(RunError, match=r"predictions\.csv"):
-        verify_run(RunFolder.open(run_copy.path))
+    assert any("predictions.csv" in what for what, holds, _ in verify_run(run_copy) if not holds)
+
+
+def test_predictions_without_a_label_are_a_finding_and_no_traceback(run_copy):
+    table = run_copy.read_table("predictions.csv")
+    run_copy.write_table("predictions.csv", table.drop(columns=[c for c in table.columns if c.startswith("p_")][:1]))
+    assert any("headline" in what for what, holds, _ in verify_run(run_copy) if not holds)
+
+
+def test_duplicates_in_two_parts_are_named(run_copy):
+    splits, ledger = run_copy.read_table("splits.csv"), run_copy.read_table("ledger.csv")
+    entry = dict(zip(ledger["stored_as"], ledger["entry"], strict=True))
+    first, second = (entry[splits.loc[splits["part"] == part, "name"].iloc[0]] for part in ("train", "test"))
+    ledger.loc[ledger["entry"] == second, "duplicate_of"] = first
+    run_copy.write_table("ledger.csv", ledger)
+    assert any(what == "no duplicate is in two parts" for what, holds, _ in verify_run(run_copy) if not holds)
 
 
 def test_an_unfinished_run_cannot_be_verified(run_copy):
