@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 from casestudy.errors import ArchiveError, CaseStudyError, PasswordError
 
@@ -145,7 +146,7 @@ def _iter_tar(path: Path, password: str | None) -> Iterator[tuple[str, bytes]]:
                 if entry.issym():
                     data = entry.linkname.encode("utf-8", "surrogateescape")
                 elif entry.isfile() or entry.islnk():
-                    with archive.extractfile(entry) as file:
+                    with cast("IO[bytes]", archive.extractfile(entry)) as file:
                         data = file.read()
                 yield entry.name, data
             _require_tar_end(path, archive)

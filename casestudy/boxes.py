@@ -43,9 +43,9 @@ def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -
                 values = {(name or "").strip().lower(): value for name, value in row.items() if name is not None}
                 corners = [(values.get(column) or "").strip() for column in COLUMNS[1:]]
                 image = values.get("image") or ""
-                name = _find(entry, image, by_key) if all(map(_is_number, corners)) else None
-                if name:
-                    merged.append((name, *corners))
+                place = _find(entry, image, by_key) if all(map(_is_number, corners)) else None
+                if place:
+                    merged.append((place, *corners))
                     found += 1
                 else:
                     lost.append(image)

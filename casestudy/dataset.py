@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -180,7 +181,8 @@ def _from_zip(path: Path) -> _Source:
 def _from_folder(path: Path) -> _Source:
     names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
     names = [name for name in names if _is_class_image(name)]
-    digest, photos, first = hashlib.sha256(), [], {}
+    digest, photos = hashlib.sha256(), []
+    first: dict[bytes, int] = {}
     for k, name in enumerate(names):
         content = hashlib.sha256((path / name).read_bytes()).digest()
         digest.update(name.encode() + content)
@@ -194,7 +196,7 @@ def _is_class_image(name: str) -> bool:
     return len(parts) > 1 and not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def duplicate_groups(rows: list[dict[str, str]]) -> list[int]:
+def duplicate_groups(rows: list[dict[Any, Any]]) -> list[int]:
     """Returns a group number for each ledger row, equal where rows are (chains of) exact or near duplicates.
 
     >>> duplicate_groups([

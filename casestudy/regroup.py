@@ -19,8 +19,9 @@ import os
 import re
 import zipfile
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -132,8 +133,9 @@ def _regroup(
     box_files: list[tuple[str, bytes]] = []
     members = iter_members(archive, password=password)
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
-    with bar:
-        for member, screening in _screen(members, workers or min(os.cpu_count() or 1, 8)):
+    # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
+    with bar, closing(_screen(members, workers or min(os.cpu_count() or 1, 8))) as screened:
+        for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, read_place(member.name, pattern))
             if row.status == "sidecar" and is_box_file(member.name, member.data):
@@ -160,7 +162,7 @@ def _regroup(
     return ledger
 
 
-def _screen(members: Iterator[Member], workers: int) -> Iterator[tuple[Member, Screening | None]]:
+def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:
     """Yields members in their order with what screening found (None for no image), few of them in memory at a time."""
     waiting: deque[tuple[Member, Future[Screening | None]]] = deque()
     ahead = 0

@@ -21,8 +21,10 @@ MAX_PIXELS = 50_000_000
 SUPPORTED = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
 """Formats that the rest of the pipeline decodes; a sound image of another one is reported as unsupported."""
 
-EXTENSIONS = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
-EXTENSIONS += (".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm")
+EXTENSIONS = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
+    *(".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm"),
+)
 
 _THUMBNAIL_SIDE = 16
 _DECODED_SIDE = 256  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves at least this many pixels a side
