@@ -37,7 +37,7 @@ from casestudy.study import ModelSpec, Phase
 log = logging.getLogger(__name__)
 
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
-CHECKPOINT = "checkpoint.npz"
+CHECKPOINT = "checkpoint.arrays"
 PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
 
@@ -241,7 +241,7 @@ def _run_phase(
     cache: bool,
 ) -> None:
     set_trainable(model, phase.trainable)
-    best, checkpoint = work / f"phase-{index + 1}-best.npz", work / CHECKPOINT
+    best, checkpoint = work / f"phase-{index + 1}-best.arrays", work / CHECKPOINT
     if progress.phase > index:
         checkpoints.restore(best, (split_model(model)[1] if cache else model).variables)
         return

@@ -277,7 +277,7 @@ def test_a_loss_that_is_no_number_stops_the_run(logs, splits, monkeypatch, tmp_p
     with pytest.raises(DataError, match=r"epoch 1 of phase head .*learning rate below 0\.01") as caught:
         run(splits, folder=tmp_path)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.glob("*.npz"))
+    assert not list(tmp_path.glob("*.arrays"))
 
 
 def test_a_real_divergence_is_noticed(splits):
