@@ -113,11 +113,14 @@ class Bench:
             subprocess.run(["rar", "a", "-idq", "-ma5", "-s", "-ep1", "-r", str(archive), f"{photos}/"], check=True)
         return str(archive)
 
-    def training_data(self) -> str:
-        """Returns the folder with the pixels and initial weights of both training parts, made once."""
-        folder = self.work / "training"
+    def training_data(self, env: dict[str, str] | None = None) -> str:
+        """Returns the folder with pixels and initial weights, made once for each set of environment variables.
+
+        The weights hold statistics computed from the images, hence the last digits depend on the processor's kernels.
+        """
+        folder = self.work / "-".join(["training", *(env or {}).values()])
         if not (folder / "data.npz").exists():
-            self.folder("training")
+            self.folder(folder.name)
             size, images = (64, 64) if self.quick else (96, 384)
-            self.run("prepare_training", work=str(folder), size=size, images=images)
+            self.run("prepare_training", env=env, work=str(folder), size=size, images=images)
         return str(folder)
