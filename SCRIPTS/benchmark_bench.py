@@ -118,7 +118,7 @@ class Bench:
 
         The weights hold statistics computed from the images, hence the last digits depend on the processor's kernels.
         """
-        folder = self.work / "-".join(["training", *(env or {}).values()])
+        folder = self.work / "-".join(["training", *(env or {})])
         if not (folder / "data.npz").exists():
             self.folder(folder.name)
             size, images = (64, 64) if self.quick else (96, 384)

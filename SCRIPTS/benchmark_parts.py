@@ -206,7 +206,9 @@ def _train(
             part.add(what, equal[0], "largest |ΔW| by training", gap["change"])
     for name in ways:
         if name != "ours":
-            for unit in ("s", PER_EPOCH, CPU_PER_EPOCH):
+            # Where the whole base is frozen, all the work lies before the first epoch: a later one proves nothing.
+            is_head = ways["ours"][2]["trainable"] == "head"
+            for unit in ("s",) if is_head else ("s", PER_EPOCH, CPU_PER_EPOCH):
                 part.compare(what, name, "ours", unit)
     part.note(
         "s are those of the whole phase: the first epoch also compiles, and ours computes cached features before it. "
