@@ -175,3 +175,13 @@ def test_what_is_left_out_is_said_with_the_remedy(bench, monkeypatch):
     assert "--archive" in part.notes[0]
     with pytest.raises(benchmark_ways.LeftOut, match="--cleanvision-python"):
         benchmark_ways.screen_cleanvision(".", [])
+
+
+def test_every_part_is_in_the_committed_results_and_the_page_is_made_of_them():
+    results = json.loads((ROOT / "ARTICLES" / "benchmark.json").read_text(encoding="utf-8"))
+    assert list(results["parts"]) == list(benchmark.PARTS)
+    for part in results["parts"].values():
+        assert not part["quick"]
+        assert part["rows"]
+        assert not any("DIFFERENT" in note or "Stopped" in note for note in part["notes"])
+    assert (ROOT / "ARTICLES" / "benchmark.md").read_text(encoding="utf-8") == benchmark.page(results)
