@@ -202,8 +202,8 @@ def _train(
         if equal and not turn:
             files = {"one": f"{equal[0]}.npz", "other": f"{equal[1]}.npz", "start": "initial-plain.npz"}
             gap = bench.run("largest_difference", work=work, **files)
-            part.add(what, " and ".join(equal), "largest |ΔW| between them", gap["difference"])
-            part.add(what, equal[0], "largest |ΔW| by training", gap["change"])
+            part.add(what, " and ".join(equal), "largest ΔW between them", gap["difference"])
+            part.add(what, equal[0], "largest ΔW by training", gap["change"])
     for name in ways:
         if name != "ours":
             # Where the whole base is frozen, all the work lies before the first epoch: a later one proves nothing.
