@@ -1,4 +1,4 @@
-"""Writes files whole or not at all."""
+"""Files are found in the checkout, and written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,3 +18,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def find_in_checkout(name: Path) -> Path | None:
+    """Returns where a file of this project's checkout is, or None where there is no checkout.
+
+    The working folder and those above it are looked at first, then the checkout that the package itself belongs to.
+    """
+    folders = (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parents[1])
+    return next((folder / name for folder in folders if (folder / name).is_file()), None)

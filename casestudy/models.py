@@ -16,7 +16,9 @@ import numpy as np
 
 from casestudy.backend import keras
 from casestudy.errors import DataError, WeightsError
+from casestudy.quantised import load_quantised
 from casestudy.study import ModelSpec
+from casestudy.weights import SIGNS_SHA256, signs_file
 
 DOWNLOAD_STALL = 20.0  # seconds without a byte
 
@@ -34,7 +36,8 @@ def build_model(
         spec: Architecture, dropout and augmentation.
         input_shape: (height, width, 3).
         num_classes: K.
-        weights: "imagenet", the path of a `.weights.h5` file made without the top, or None. See `resolve_weights`.
+        weights: "imagenet", "signs", None, or the path of a file made without the top: `.weights.h5`, or the `.npz` of
+            `write_quantised`. See `resolve_weights`.
 
     Raises:
         DataError: `spec.name` is no key of `MODELS`, or the images are too small for it.
@@ -42,13 +45,20 @@ def build_model(
     """
     if spec.name not in MODELS:
         raise DataError(f"The model is one of {', '.join(MODELS)}; received {spec.name!r}.")
+    stored: Path | None = None
+    if weights == "signs":
+        stored = signs_file(spec.name)
+    elif weights is not None and weights.endswith(".npz"):
+        stored = Path(weights)
     try:
-        base = MODELS[spec.name](input_shape=input_shape, weights=weights, **spec.options)
+        base = MODELS[spec.name](input_shape=input_shape, weights=None if stored else weights, **spec.options)
     except WeightsError:
         raise
     except ValueError as error:
         rule = f"{spec.name} cannot be built for images of {input_shape[0]}x{input_shape[1]} with weights {weights!r}"
         raise DataError(f"{rule}: {str(error).splitlines()[0]}") from error
+    if stored:
+        load_quantised(base, stored, sha256=SIGNS_SHA256 if weights == "signs" else None)
     pixels = keras.Input(input_shape, name="pixels")
     x = build_augmentation(**spec.augmentation)(pixels) if spec.augmentation else pixels
     x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(x)
@@ -102,7 +112,8 @@ def _application(
 ) -> keras.Model:
     if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise WeightsError(
-            f'Weights are "auto", "imagenet", "none" or the path of a .weights.h5 file; there is no file {weights}.'
+            'Weights are "auto", "imagenet", "signs", "none" or the path of a .weights.h5 or .npz file; there is no '
+            f"file {weights}."
         )
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(DOWNLOAD_STALL)  # Keras itself would wait for ever behind a silent firewall
@@ -114,7 +125,7 @@ def _application(
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         remedy = (
             "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), in place of "
-            "a damaged one if it is there, or start with --weights none"
+            "a damaged one if it is there, or start with --weights signs (resnet50v2) or --weights none"
             if weights == "imagenet"
             else "Use a file saved from the same architecture without its top"
         )

@@ -20,8 +20,10 @@ class ModelSpec:
 
     Attributes:
         name: One of `ARCHITECTURES`.
-        image_size: (height, width) in pixels; None lets the machine decide (64 on a CPU, 224 on a GPU).
-        weights: "auto", "imagenet", the path of a `.weights.h5` file, or None for random initialisation.
+        image_size: (height, width) in pixels; None takes the size that signs were learnt at where the run starts from
+            them, and lets the machine decide otherwise (64 on a CPU, 224 on a GPU).
+        weights: "auto", "imagenet", "signs", the path of a `.weights.h5` or quantised `.npz` file, or None for random
+            initialisation.
         dropout: Rate in [0, 1) before the softmax layer.
         augmentation: Keyword arguments of `models.build_augmentation`; empty for none.
         options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2.

@@ -164,6 +164,45 @@ def test_a_weights_file_that_does_not_fit_is_one_line(content, tmp_path):
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def signs(tmp_path, monkeypatch):
+    """Signs for the small network, pinned; returns (their file, the network they were written from)."""
+    from casestudy import models, weights
+    from casestudy.quantised import write_quantised
+
+    source = build().get_layer("base")
+    file = write_quantised(source, tmp_path / "signs.npz")
+    monkeypatch.setattr(weights, "SIGNS_MODEL", "small_cnn")
+    monkeypatch.setattr(weights, "SIGNS_FILE", file)
+    monkeypatch.setattr(models, "SIGNS_SHA256", hashlib.sha256(file.read_bytes()).hexdigest())
+    return file, source
+
+
+def test_signs_are_loaded_and_checked(signs):
+    file, source = signs
+    loaded = build(weights="signs").get_layer("base")
+    for theirs, ours in zip(source.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=np.abs(theirs).max() / 127 * 0.50001)
+    with pytest.raises(WeightsError, match="small_cnn's; received resnet50v2"):
+        build("resnet50v2", weights="signs")
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(WeightsError, match=r"damaged or not the published file.*--weights none"):
+        build(weights="signs")
+
+
+def test_a_quantised_file_of_ones_own_is_not_pinned(mobilenet, tmp_path):
+    from casestudy.quantised import write_quantised
+
+    mine = write_quantised(mobilenet.get_layer("base"), tmp_path / "mine.npz")
+    base = build("mobilenet_v2_0.35", weights=str(mine)).get_layer("base")
+    for theirs, ours in zip(mobilenet.get_layer("base").get_weights(), base.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=np.abs(theirs).max() / 127 * 0.50001)
+    with pytest.raises(WeightsError, match="of the model's own architecture"):
+        build("small_cnn", weights=str(mine))
+    with pytest.raises(WeightsError, match=r"none at .*other\.npz"):
+        build("small_cnn", weights=str(tmp_path / "other.npz"))
+
+
 class Host:
     """A local stand-in for the host of the weights: serves `answer` and remembers what it was asked for."""
 
