@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 from casestudy.dataset import ImageSet, load_images
-from casestudy.errors import DataError, RunError
+from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.evaluation import none_if_nan, predict, prediction_table
 from casestudy.files import atomic_path
 from casestudy.regroup import clean_archive
@@ -31,10 +31,10 @@ from casestudy.results import HEADLINE, Score, write_results
 from casestudy.runs import RunFolder, file_sha256
 from casestudy.splits import Splits, leave_one_signer_out, split_images
 from casestudy.study import ModelSpec, Study
-from casestudy.weights import resolve_weights
+from casestudy.weights import SIGNS_SIZE, resolve_weights, without_imagenet
 
 if TYPE_CHECKING:
-    from casestudy.training import TrainingRun
+    from casestudy.training import Machine, TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,11 @@ def run_study(
     from casestudy import training  # TensorFlow is needed from here on, and loaded only now
 
     machine = training.machine()
-    image_size = study.model.image_size or machine.image_size
+    weights, sentence = _initial_weights(run, study.model, study.model.image_size or machine.image_size)
+    log.info("weights: %s", sentence)
+    image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
     spec = dataclasses.replace(study.model, image_size=image_size)
+    machine = dataclasses.replace(machine, image_size=image_size)
     images = load_images(
         clean_zip,
         image_size=image_size,
@@ -86,8 +89,7 @@ def run_study(
         margin=study.crop_margin,
     )
     protocol, splits, flattering = _split(run, study, images, seed)
-    machine = dataclasses.replace(machine, image_size=image_size)
-    weights = _settle(run, spec, protocol, images, machine)
+    _settle(run, weights, sentence, protocol, images, machine)
 
     def train(parts: list[Splits], folder: str, target: str) -> None:
         homes = [folder + fold_folder(k, split.fold) for k, split in enumerate(parts)]
@@ -252,13 +254,30 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
     return protocol, splits, flattering
 
 
-def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, machine: Any) -> str | None:
-    """Returns the weights to start from, and writes what was decided here into run.json."""
-    weights, sentence = resolve_weights(spec.name, spec.weights, machine.image_size)
-    log.info("weights: %s", sentence)
+def _initial_weights(run: RunFolder, spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str | None, str]:
+    """Returns the weights to start from and the sentence about them; a run that goes on keeps what it began with."""
+    before = run.settings
+    if "initial_weights" in before:
+        return before["initial_weights"], before["weights"]
+    weights, sentence = resolve_weights(spec.name, spec.weights, image_size)
+    if spec.weights == "auto" and weights == "imagenet":
+        from casestudy.models import MODELS
+
+        try:  # downloads what is not there yet, while there still is a choice
+            MODELS[spec.name](input_shape=(*image_size, 3), weights=weights, **spec.options)
+        except WeightsError as error:
+            log.warning("%s", error)
+            return without_imagenet(spec.name, "ImageNet's could not be loaded")
+    return weights, sentence
+
+
+def _settle(
+    run: RunFolder, weights: str | None, sentence: str, protocol: str, images: ImageSet, machine: Machine
+) -> None:
+    """Writes what was decided here into run.json."""
     settled = {
         "weights": sentence,
-        "pretrained": weights is not None,
+        "initial_weights": weights,
         "protocol": protocol,
         "cropped": images.cropped,
         "class_names": list(images.class_names),
@@ -266,14 +285,12 @@ def _settle(run: RunFolder, spec: ModelSpec, protocol: str, images: ImageSet, ma
         "environment": environment(),
     }
     before = run.settings
-    for key in ("pretrained", "machine"):
-        if key in before and before[key] != settled[key]:
-            raise RunError(
-                f"A run ends with the {key} it began with ({before[key]}); found {settled[key]}. "
-                f"Start a new one with --out, or go on where it began."
-            )
+    if before.get("machine", settled["machine"]) != settled["machine"]:
+        raise RunError(
+            f"A run ends on the machine it began on ({before['machine']}); found {settled['machine']}. "
+            f"Start a new one with --out, or go on where it began."
+        )
     run.write_json("run.json", {**before, **settled})
-    return weights
 
 
 def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:

@@ -101,7 +101,8 @@ def reproduce_command(settings: dict[str, Any]) -> str:
     parts = ["casestudy run", study["name"], "--data", settings["data"]["name"], "--seed", str(settings["seed"])]
     height, width = settings["machine"]["image_size"]
     parts += ["--image-size", str(height) if height == width else f"{height}x{width}"]
-    parts += ["--model", study["model"]["name"], "--weights", str(study["model"]["weights"] or "none")]
+    weights = settings.get("initial_weights", study["model"]["weights"])  # what "auto" came to
+    parts += ["--model", study["model"]["name"], "--weights", weights or "none"]
     for name in ("epochs", "learning_rate"):
         parts += [f"--{name.replace('_', '-')}", ",".join(f"{phase[name]:g}" for phase in study["phases"])]
     parts += ["--fine-tune", study["phases"][-1]["trainable"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,10 @@ def verify_run(
             f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, ", ".join(lost[:5])
         )
     if retrain is not None:
+        study = Study.from_json(settings["study"])
+        weights = settings.get("initial_weights", study.model.weights)  # what "auto" came to
         again = run_study(
-            Study.from_json(settings["study"]),
+            replace(study, model=replace(study.model, weights=weights)),
             source or (run.path / "letters.zip" if run.has("letters.zip") else Path(settings["data"]["path"])),
             retrain,
             seed=seed,

@@ -8,9 +8,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from casestudy.errors import DataError, RunError
+from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.pipeline import run_study
-from casestudy.runs import RunFolder
+from casestudy.runs import RunFolder, file_sha256
 
 
 def snapshot(folder):
@@ -187,11 +187,80 @@ def test_stopped_between_training_and_predictions_it_goes_on(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-def test_weights_that_come_or_go_do_not_mix(finished_run, run_copy, letters_zip, small_study):
+@pytest.fixture
+def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
+    """Begins a run of the residual network, with signs of its own, and returns what its training was asked for."""
+    from casestudy import models, training, weights
+    from casestudy.quantised import write_quantised
+
+    file = write_quantised(models.MODELS[residual](input_shape=(32, 32, 3), weights=None), tmp_path / "signs.npz")
+    monkeypatch.setattr(weights, "SIGNS_MODEL", residual)
+    monkeypatch.setattr(weights, "SIGNS_FILE", file)
+    monkeypatch.setattr(models, "SIGNS_SHA256", file_sha256(file))
+    monkeypatch.setattr(weights, "IMAGENET_FILES", {residual: "imagenet.h5"})
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr(training, "machine", lambda: training.Machine("GPU", (96, 96), "float32"))
+
+    def started(wish, *, answers=False, image_size=None):
+        asked = {}
+
+        def stop(spec, split, **options):
+            asked.update(image_size=spec.image_size, weights=options["weights"], pixels=split.images.images.shape[1:3])
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(training, "train", stop)
+        monkeypatch.setattr(weights, "host_answers", lambda: answers)
+        model = dataclasses.replace(small_study.model, name=residual, weights=wish, image_size=image_size)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(dataclasses.replace(small_study, model=model), letters_zip, tmp_path / "run", seed=3)
+        settings = RunFolder(tmp_path / "run").settings
+        assert settings["initial_weights"] == asked["weights"]
+        assert tuple(settings["machine"]["image_size"]) == asked["image_size"] == asked["pixels"]
+        return asked["weights"], asked["image_size"], settings["weights"]
+
+    return started
+
+
+@pytest.mark.parametrize("wish", ["signs", "auto"])
+def test_signs_are_taken_at_the_size_they_were_learnt_at(wish, start):
+    weights, image_size, sentence = start(wish)
+    assert (weights, image_size) == ("signs", (64, 64))
+    assert sentence.startswith("signs (this project's own")
+    assert ("does not answer" in sentence) == (wish == "auto")
+
+
+@pytest.mark.parametrize(("wish", "size", "expected"), [("signs", (48, 32), (48, 32)), (None, None, (96, 96))])
+def test_a_size_asked_for_stays_and_other_weights_have_the_machines(wish, size, expected, start):
+    assert start(wish, image_size=size)[:2] == (wish, expected)
+
+
+def test_a_download_that_fails_leaves_signs(start, residual, monkeypatch, caplog):
+    from casestudy import models
+
+    def broken(**options):
+        assert options == {"input_shape": (96, 96, 3), "weights": "imagenet"}
+        raise WeightsError("The weights 'imagenet' could not be loaded (reset). Connect once.")
+
+    monkeypatch.setitem(models.MODELS, residual, broken)
+    weights, _, sentence = start("auto", answers=True)
+    assert weights == "signs"
+    assert "could not be loaded" in sentence
+    assert "reset" in caplog.text
+
+
+def test_a_run_goes_on_with_the_weights_it_began_with(start, residual, monkeypatch):
+    from casestudy import models
+
+    began = start("auto")
+    monkeypatch.setitem(models.MODELS, residual, refuse)
+    assert start("auto", answers=True) == began
+
+
+def test_a_run_ends_on_the_machine_it_began_on(finished_run, run_copy, letters_zip, small_study):
     settings = run_copy.settings
     del settings["files"]
-    run_copy.write_json("run.json", settings | {"pretrained": True})
-    with pytest.raises(RunError, match="pretrained it began with"):
+    run_copy.write_json("run.json", settings | {"machine": settings["machine"] | {"precision": "mixed_float16"}})
+    with pytest.raises(RunError, match="machine it began on"):
         run_study(small_study, letters_zip, run_copy.path, seed=3)
 
 

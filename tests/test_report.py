@@ -178,6 +178,8 @@ def test_the_command_makes_the_run_again(finished_run):
     assert again.crop == study.crop
     assert again.model.image_size == (96, 64)
     assert (args.seed, args.pattern) == (3, r"(?P<label>\w) x")
+    assert again.model.weights is None  # what the run started from, whatever "auto" would come to elsewhere
+    assert "--weights imagenet" in reproduce_command(settings | {"initial_weights": "imagenet"})
 
 
 def test_what_is_absent_is_a_dash():

@@ -164,3 +164,14 @@ def test_training_again_finds_another_result(run_copy, finished_run, tmp_path, m
     reseal(run_copy)
     checks = verify_run(run_copy, retrain=tmp_path / "again")
     assert [what for what, holds, _ in checks if not holds] == ["history.csv comes out the same"]
+
+
+def test_training_again_starts_from_the_weights_that_auto_came_to(run_copy, tmp_path, monkeypatch):
+    from casestudy import verification
+
+    settings, studies = run_copy.settings, []
+    settings["study"]["model"]["weights"] = "auto"
+    run_copy.write_json("run.json", settings | {"initial_weights": "signs"})
+    monkeypatch.setattr(verification, "run_study", lambda study, *args, **options: studies.append(study) or run_copy)
+    verify_run(run_copy, retrain=tmp_path / "again")
+    assert [study.model.weights for study in studies] == ["signs"]
