@@ -12,8 +12,10 @@ from pathlib import Path
 import casestudy
 from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
+from casestudy.files import find_in_checkout
 from casestudy.studies import STUDIES
 from casestudy.study import ARCHITECTURES, Phase, SplitSpec, Study
+from casestudy.weights import signs_file
 
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 DEFAULT_SEED = 7
@@ -80,9 +82,13 @@ def build_parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--epochs", help="at most so many, one number for each phase: 20,5")
     run.add_argument("--learning-rate", help="one number for each phase: 1e-3,1e-4")
-    run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine)")
+    run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine and weights)")
     run.add_argument("--model", choices=ARCHITECTURES, help="which network (default: the study's)")
-    run.add_argument("--weights", help="auto, imagenet, none or a .weights.h5 file (default: auto)")
+    run.add_argument(
+        "--weights",
+        help="imagenet, signs (this project's own, without network), none, or a .weights.h5 or .npz file "
+        "(default: auto, ImageNet where it can be had, else signs)",
+    )
     run.add_argument("--fine-tune", metavar="LAYERS", help="what the last phase trains: all, or top:N of the base")
     run.add_argument(
         "--split", choices=("signer", "random", "leave-one-signer-out"), help="who is tested (default: signer)"
@@ -137,9 +143,12 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     if args.model:
         model = dataclasses.replace(model, name=args.model)
     if args.weights:
-        if args.weights not in ("auto", "imagenet", "none") and not Path(args.weights).is_file():
+        if args.weights == "signs":
+            signs_file(model.name)
+        elif args.weights not in ("auto", "imagenet", "none") and not Path(args.weights).is_file():
             raise WeightsError(
-                f"--weights takes auto, imagenet, none or a .weights.h5 file; there is no file {args.weights}."
+                "--weights takes auto, imagenet, signs, none or a .weights.h5 or .npz file; there is no file "
+                f"{args.weights}."
             )
         model = dataclasses.replace(model, weights=None if args.weights == "none" else args.weights)
     if args.mirror:
@@ -174,10 +183,9 @@ def _image_size(text: str) -> tuple[int, int]:
 
 
 def find_sample() -> Path:
-    """Returns the embedded sample, in the working folder or in the checkout that this package belongs to."""
-    for folder in (Path.cwd(), Path(__file__).resolve().parents[1]):
-        if (folder / SAMPLE).is_file():
-            return folder / SAMPLE
+    """Returns the embedded sample of this project's checkout."""
+    if sample := find_in_checkout(SAMPLE):
+        return sample
     raise DataError(f"The sample is at {SAMPLE} of a checkout; there is none here. Name your own archive with --data.")
 
 

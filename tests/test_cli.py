@@ -52,6 +52,8 @@ def test_version(capsys):
         ["run", "--fine-tune", "top:0"],
         ["run", "--fine-tune", "bottom"],
         ["run", "--weights", "nowhere.h5"],
+        ["run", "--weights", "nowhere.npz"],
+        ["run", "--weights", "signs", "--model", "small_cnn"],
     ],
     ids=" ".join,
 )
@@ -114,6 +116,7 @@ def test_options_change_the_study_and_nothing_else(tmp_path):
     mine = tmp_path / "my.weights.h5"
     mine.touch()
     assert changed("--weights", str(mine)).model.weights == str(mine)
+    assert changed("--weights", "auto", "--model", "small_cnn").model.weights == "auto"
     assert changed("--split", "random").split.protocol == "random"
     assert changed("--split", "random").split.test == asl.split.test
     assert [p.trainable for p in changed("--fine-tune", "top:35").phases] == ["head", "top:35"]
