@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from casestudy.decoders import HOW_TO_GET_ONE, find_decoders
-from casestudy.weights import imagenet_file
+from casestudy.files import find_in_checkout
+from casestudy.weights import SIGNS_FILE, SIGNS_MODEL, SIGNS_SHA256, imagenet_file
 
 NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
 # MD5 of the file without top, as keras.applications.resnet pins it.
@@ -60,7 +61,8 @@ def examine(folder: Path | str = ".") -> list[Finding]:
         "TensorFlow": check_tensorflow,
         "Keras": check_keras,
         "GPU": check_gpu,
-        "weights": check_weights,
+        "ImageNet weights": check_imagenet,
+        "signs weights": check_signs,
         "memory": check_memory,
         "disk": lambda: check_disk(Path(folder)),
         "processor": check_processor,
@@ -123,19 +125,33 @@ def check_gpu() -> Finding:
     return Finding("GPU", True, found)
 
 
-def check_weights() -> Finding:
+def check_imagenet() -> Finding:
     """Returns whether ResNet50V2's ImageNet weights lie in Keras' folder, whole."""
-    file = imagenet_file("resnet50v2", (224, 224))
+    name, file = "ImageNet weights", imagenet_file("resnet50v2", (224, 224))
     download = "python -c \"import keras; keras.applications.ResNet50V2(include_top=False, weights='imagenet')\""
     if file is None or not file.is_file():
-        return Finding("weights", False, "ResNet50V2 (ImageNet) not downloaded", f"Once, with network: {download}")
-    digest = hashlib.md5(usedforsecurity=False)
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != RESNET50V2_MD5:
-        return Finding("weights", False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
-    return Finding("weights", True, f"ResNet50V2 (ImageNet), {file}")
+        return Finding(
+            name,
+            False,
+            f"not downloaded to {file}",
+            f"Without it a run starts from signs; to have it, once, with network: {download}",
+        )
+    if _digest(file, "md5") != RESNET50V2_MD5:
+        return Finding(name, False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
+    return Finding(name, True, f"ResNet50V2, {file}")
+
+
+def check_signs() -> Finding:
+    """Returns whether the project's own weights, which a run without network starts from, are here and whole."""
+    name, file = "signs weights", find_in_checkout(SIGNS_FILE)
+    if file is None:
+        found = f"no {SIGNS_FILE} here or above"
+        return Finding(
+            name, False, found, "Work in a checkout of this project: without network a run starts from them."
+        )
+    if _digest(file, "sha256") != SIGNS_SHA256:
+        return Finding(name, False, f"damaged: {file}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}")
+    return Finding(name, True, f"{SIGNS_MODEL} without network, {file}")
 
 
 def check_memory() -> Finding:
@@ -223,6 +239,14 @@ def _nvidia_gpus() -> list[str]:
         return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").splitlines()
     except (OSError, subprocess.SubprocessError):
         return []
+
+
+def _digest(file: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with file.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def _output(*command: str) -> str:

@@ -29,7 +29,8 @@ def test_everything_is_looked_at_and_what_lacks_has_a_remedy(tmp_path, keras_hom
         "TensorFlow",
         "Keras",
         "GPU",
-        "weights",
+        "ImageNet weights",
+        "signs weights",
         "memory",
         "disk",
         "processor",
@@ -84,11 +85,26 @@ def test_another_keras_backend_is_lacking(monkeypatch):
 
 
 def test_weights_are_missing_then_damaged_then_whole(keras_home, monkeypatch):
-    assert "keras.applications.ResNet50V2" in doctor.check_weights().remedy
+    missing = doctor.check_imagenet()
+    assert str(keras_home) in missing.found
+    assert "keras.applications.ResNet50V2" in missing.remedy
     keras_home.write_bytes(b"abc")
-    assert "damaged" in doctor.check_weights().found
+    assert "damaged" in doctor.check_imagenet().found
     monkeypatch.setattr(doctor, "RESNET50V2_MD5", "900150983cd24fb0d6963f7d28e17f72")  # of "abc", by RFC 1321
-    assert doctor.check_weights().ok
+    assert doctor.check_imagenet().ok
+
+
+def test_signs_are_missing_then_damaged_then_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, "SIGNS_FILE", tmp_path / "signs.npz")
+    assert "checkout" in doctor.check_signs().remedy
+    (tmp_path / "signs.npz").write_bytes(b"abc")
+    assert "damaged" in doctor.check_signs().found
+    assert "git checkout -- " in doctor.check_signs().remedy
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", by FIPS 180-4
+    monkeypatch.setattr(doctor, "SIGNS_SHA256", digest)
+    whole = doctor.check_signs()
+    assert whole.ok
+    assert "without network" in whole.found
 
 
 def test_the_pinned_hash_is_the_one_keras_pins():
