@@ -27,7 +27,7 @@ SCHEMA_VERSION = 1
 
 
 def quantise(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns int8 values from -127 to 127 and float32 scales, one an output channel: their product is nearly the kernel.
+    """Returns int8 values from -127 to 127 and float32 scales, one an output channel: together, nearly the kernel.
 
     The largest value of a channel decides its scale, and no value moves by more than half of it.
 
