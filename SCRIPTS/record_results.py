@@ -70,10 +70,10 @@ def table(results: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def replaced(readme: str, block: str) -> str:
-    """Returns the README with the block between its two markers."""
-    before, rest = readme.split(BEGIN)
-    return f"{before}{BEGIN}\n{block}\n{END}{rest.split(END)[1]}"
+def replaced(page: str, block: str, begin: str = BEGIN, end: str = END) -> str:
+    """Returns the page, by default the README, with the block between its two markers."""
+    before, rest = page.split(begin)
+    return f"{before}{begin}\n{block}\n{end}{rest.split(end)[1]}"
 
 
 def write(path: Path, text: str) -> None:
