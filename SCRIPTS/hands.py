@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from handshapes import FINGERS, GIRTHS, LETTERS, THUMB_GIRTHS, Handshape, skeleton
-from signers import Signer, backdrop, photograph
+from handshapes import FINGERS, GIRTHS, LETTERS, THUMB_GIRTHS, Handshape, angles_of, skeleton, with_angles
+from signers import Signer, photograph, room_behind
 
 OVERSAMPLE = 2
 FAR = -1e6
@@ -41,9 +41,9 @@ def _rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
     return about_z @ about_x @ about_y
 
 
-def _solids(shape: Handshape, signer: Signer, accent: np.ndarray, turn: np.ndarray) -> list[Solid]:
+def _solids(shape: Handshape, signer: Signer, turn: np.ndarray) -> list[Solid]:
     """The hand, forearm and sleeve as solids in camera coordinates (x right, y up, z to the viewer)."""
-    joints, backs = skeleton(shape, proportions=np.array(signer.proportions), accent=accent)
+    joints, backs = skeleton(shape, proportions=np.array(signer.proportions))
     width, thick = signer.proportions[0], signer.thickness
     out: list[tuple] = []
     dorsal = np.array([0.0, 0.0, -1.0])
@@ -170,6 +170,20 @@ def _sunken(buffers: dict[str, np.ndarray], radius: int) -> np.ndarray:
     return np.where(buffers["mask"], depth_blur - buffers["depth"], 0.0)
 
 
+def _lit(buffers: dict[str, np.ndarray], light: np.ndarray, unit: float) -> np.ndarray:
+    """The share of the light that reaches each pixel past the rest of the hand, from 0 (in shadow) to 1."""
+    depth, (height, width) = buffers["depth"], buffers["depth"].shape
+    reach = max(float(np.hypot(light[0], light[1])), 0.05)
+    covered = np.zeros_like(depth)
+    for away in (0.06, 0.12, 0.2, 0.3, 0.42, 0.56):  # hand units along the picture, towards the light
+        dx, dy = (round(float(part) / reach * away * unit) for part in light[:2])
+        here = (slice(max(0, -dy), min(height, height - dy)), slice(max(0, -dx), min(width, width - dx)))
+        there = (slice(max(0, dy), min(height, height + dy)), slice(max(0, dx), min(width, width + dx)))
+        above = depth[there] - depth[here] - (light[2] / reach * away + 0.03) * unit
+        covered[here] = np.maximum(covered[here], np.clip(above / (0.05 * unit), 0.0, 1.0))
+    return 1.0 - _box_blur(covered, max(1, int(unit * 0.02)))
+
+
 def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, unit: float) -> np.ndarray:
     """Linear-light colour (side, side, 3) of the hand; `unit` is the number of pixels in a hand unit."""
     n, part, along = buffers["normal"], buffers["part"] - 1, buffers["along"]
@@ -186,7 +200,11 @@ def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, un
     colour = np.where(nail[..., None], colour * 0.55 + np.array([0.62, 0.42, 0.38]) * 0.45, colour)
     colour = np.where(rim[..., None], colour * 0.6, colour)
     colour = np.where((part == SLEEVE)[..., None], np.array(signer.sleeve) ** 2.2, colour)
+    skin_part = (part != SLEEVE)[..., None]
+    blotches = np.sin(buffers["place"][..., 0] * 7 + signer.accent_seed % 7) * np.sin(buffers["place"][..., 1] * 9)
+    colour = np.where(skin_part, colour * (1 + 0.05 * blotches[..., None] * np.array([0.3, 1.0, 1.0])), colour)
     lambert = np.clip((n @ light + 0.25) / 1.25, 0.0, 1.0)
+    lambert *= 1 - signer.shadow * (1 - _lit(buffers, light, unit))
     near, wide = _sunken(buffers, max(1, int(unit * 0.03))), _sunken(buffers, int(unit * 0.16))
     shadow = np.exp(-np.clip(near / (unit * 0.045), 0, 2.2)) * np.exp(-np.clip(wide / (unit * 0.30), 0, 1.2))
     rounding = 0.72 + 0.28 * np.clip(n[..., 2], 0, 1)
@@ -197,23 +215,39 @@ def _shade(buffers: dict[str, np.ndarray], signer: Signer, light: np.ndarray, un
     return colour * lit * (shadow * rounding)[..., None] + (shine * shadow)[..., None]
 
 
-def _pose(shape: Handshape, habit: np.random.Generator, signer: Signer, rng: np.random.Generator) -> list[list[Solid]]:
-    """The solids of every instant of the exposure; the last one is the pose itself."""
-    spread = np.array([5.0, 6.0, 4.0, 1.5])
+@dataclass(frozen=True)
+class Pose:
+    """How a hand is held before the camera: its handshape with all its wobbles, and its rotation (3, 3)."""
+
+    shape: Handshape
+    turn: np.ndarray
+
+
+def hold(shape: Handshape, signer: Signer, habit: np.random.Generator, rng: np.random.Generator, loose: float) -> Pose:
+    """The pose of one photograph: `habit` is the signer's own way with this letter, `rng` the moment's; `loose` 1 is
+    the wobble of careful signers and 2 twice that, in the fingers, the thumb and the turn of the wrist."""
+    spread = np.array([5.0, 6.0, 4.0, 1.5]) * loose
     accent = habit.normal(0, 1, (4, 4)) * spread + rng.normal(0, 1, (4, 4)) * spread * 0.45
-    yaw, pitch, roll = signer.view + habit.normal(0, 1, 3) * (4, 3, 3) + rng.normal(0, 1, 3) * (4, 3, 3.5)
+    tilt = habit.normal(0, 1, 3) * (4, 3, 3) + rng.normal(0, 1, 3) * (4, 3, 3.5)
+    yaw, pitch, roll = signer.view + tilt * loose
+    thumb = habit.normal(0, 0.025, 3) + rng.normal(0, 0.012, 3)
     turn = _rotation(0, 0, roll) @ _rotation(yaw, pitch, 0) @ _rotation(*shape.turn)
-    instants = []
-    for left in np.linspace(1, 0, 5) if shape.sweep else (0.0,):
-        angles = accent.copy()
-        for finger, degrees in shape.sweep.items():
+    return Pose(with_angles(shape, angles_of(shape) + accent, thumb=tuple(shape.thumb + thumb * loose)), turn)
+
+
+def _instants(pose: Pose, signer: Signer) -> list[list[Solid]]:
+    """The solids of every instant of the exposure; the last one is the pose itself."""
+    out = []
+    for left in np.linspace(1, 0, 5) if pose.shape.sweep else (0.0,):
+        angles = angles_of(pose.shape)
+        for finger, degrees in pose.shape.sweep.items():
             angles[FINGERS.index(finger), 3] += degrees * left
-        instants.append(_project(_solids(shape, signer, angles, turn), signer.distance))
-    return instants
+        out.append(_project(_solids(with_angles(pose.shape, angles), signer, pose.turn), signer.distance))
+    return out
 
 
 def _frame(
-    instants: list[list[Solid]], signer: Signer, rng: np.random.Generator, side: int
+    instants: list[list[Solid]], fill: float, at: np.ndarray, side: int
 ) -> tuple[list[list[Solid]], float, np.ndarray]:
     """The same instants in pixels, y down; the pixels in a hand unit; the hand's box (left, top, right, bottom)."""
     ends = [(end[:2], radius) for solids in instants for s in solids if s.part <= PALM
@@ -221,9 +255,9 @@ def _frame(
     low = np.min([point - radius for point, radius in ends], axis=0)
     high = np.max([point + radius for point, radius in ends], axis=0)
     # Half way between filling the frame with every hand and showing every hand at one scale.
-    unit = side * signer.fill * rng.uniform(0.93, 1.07) / np.sqrt(2.1 * max(high - low))
+    unit = side * fill / np.sqrt(2.1 * max(high - low))
     down = np.array([1.0, -1.0, 1.0])
-    centre = (np.array([0.5, 0.47]) + rng.uniform(-0.06, 0.06, 2)) * side
+    centre = at * side
     middle = np.array([*(low + high) / 2, 0.0])
     shift = np.array([*centre, 0.0])
 
@@ -235,37 +269,66 @@ def _frame(
     return [[place(s) for s in solids] for solids in instants], unit, np.concatenate([centre - half, centre + half])
 
 
-def render_hand(
-    pose: str | Handshape, signer: Signer, rng: np.random.Generator, size: int = 128
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """A photograph of `signer` spelling `pose`, uint8 (size, size, 3), and the hand's box (left, top, right, bottom).
+@dataclass(frozen=True)
+class Cutout:
+    """A lit hand without its surroundings, (size, size): linear-light `colour` times `cover`, `cover` in 0–1 with a
+    last axis of 1, and the hand's box in pixels (left, top, right, bottom)."""
 
-    Args:
-        pose: a letter A–Z or a `Handshape`.
-        signer: who signs, where and before which camera.
-        rng: what differs from photograph to photograph: joints, place, turn, light, exposure, grain.
-        size: the picture's side in pixels.
-    """
-    named = isinstance(pose, str)
-    # A signer's own way of forming a letter: the same in all of their photographs of it.
-    habit = np.random.default_rng([signer.accent_seed, ord(pose) if named else 0])
+    colour: np.ndarray
+    cover: np.ndarray
+    box: np.ndarray
+
+
+def draw_hand(
+    pose: Pose, signer: Signer, rng: np.random.Generator, size: int, *, fill: float, at: np.ndarray
+) -> Cutout:
+    """The hand, forearm and sleeve of one photograph; the hand takes the share `fill` of the side, around `at`."""
     side = size * OVERSAMPLE
-    instants, unit, box = _frame(_pose(LETTERS[pose] if named else pose, habit, signer, rng), signer, rng, side)
+    instants, unit, box = _frame(_instants(pose, signer), fill, at, side)
     light = np.array(signer.light) + rng.normal(0, 0.08, 3)
     light = light / np.linalg.norm(light) * (1.0, -1.0, 1.0)
     colour, cover = np.zeros((side, side, 3)), np.zeros((side, side, 1))
     for number, solids in enumerate(instants, start=1):
         buffers = _rasterise(solids, side)
         rows, columns = (np.flatnonzero(buffers["mask"].any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
         seen = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         weight = 1.0 if len(instants) == 1 else 0.6 if number == len(instants) else 0.4 / (len(instants) - 1)
         mask = buffers["mask"][seen][..., None] * weight
-        colour[seen] += _shade({name: b[seen] for name, b in buffers.items()}, signer, light, unit) * mask
+        place = np.moveaxis(np.mgrid[seen], 0, -1) / unit
+        inside = {name: b[seen] for name, b in buffers.items()}
+        colour[seen] += _shade({**inside, "place": place}, signer, light, unit) * mask
         cover[seen] += mask
 
     def shrink(image: np.ndarray) -> np.ndarray:
         return image.reshape(size, OVERSAMPLE, size, OVERSAMPLE, -1).mean(axis=(1, 3))
 
-    scene = shrink(colour) + backdrop(signer, rng, size) ** 2.2 * (1 - shrink(cover))
-    left, top, right, bottom = np.clip(np.rint(box / OVERSAMPLE), 0, size - 1).astype(int).tolist()
+    return Cutout(shrink(colour), shrink(cover), box / OVERSAMPLE)
+
+
+def render_hand(
+    letter: str | Handshape, signer: Signer, rng: np.random.Generator, size: int = 128
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """A photograph of `signer` spelling `letter`, uint8 (size, size, 3), and the hand's box (left, top, right, bottom).
+
+    Args:
+        letter: A–Z, or any `Handshape`.
+        signer: who signs, where and before which camera.
+        rng: what differs from photograph to photograph: joints, place, turn, light, exposure, grain.
+        size: the picture's side in pixels.
+    """
+    named = isinstance(letter, str)
+    # A signer's own way of forming a letter: the same in all of their photographs of it.
+    habit = np.random.default_rng([signer.accent_seed, ord(letter) if named else 0])
+    pose = hold(LETTERS[letter] if named else letter, signer, habit, rng, loose=1.0)
+    fill, at = signer.fill * rng.uniform(0.93, 1.07), np.array([0.5, 0.47]) + rng.uniform(-0.06, 0.06, 2)
+    hand = draw_hand(pose, signer, rng, size, fill=fill, at=at)
+    behind = room_behind(signer, rng, size) ** 2.2
+    # The hand keeps some light from what is close behind it.
+    move = np.rint(np.array(signer.light[:2]) * (-1, 1) * size * 0.07).astype(int)
+    fallen = _box_blur(np.roll(hand.cover[..., 0], tuple(move[::-1]), axis=(0, 1)), max(1, size // 24))
+    behind = behind * (1 - 0.45 * signer.shadow * fallen[..., None])
+    scene = hand.colour + behind * (1 - hand.cover)
+    left, top, right, bottom = np.clip(np.rint(hand.box), 0, size - 1).astype(int).tolist()
     return photograph(scene, signer, rng), (left, top, right, bottom)

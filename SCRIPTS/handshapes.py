@@ -7,7 +7,7 @@ signer looks along -z, so a hand with yaw, pitch and roll 0 shows its palm, fing
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,6 +19,8 @@ GIRTHS = np.array([[0.125, 0.112, 0.1, 0.084], [0.127, 0.114, 0.102, 0.086], [0.
 THUMB_BASE = np.array([0.22, 0.16, 0.07])
 THUMB_BONES = np.array([0.44, 0.36, 0.28])
 THUMB_GIRTHS = np.array([0.165, 0.138, 0.122, 0.092])
+# How far a finger bends at its three joints and swings sideways, in degrees: an adult's active range, rounded out.
+LIMITS = np.array([[-20, 95], [-5, 115], [-5, 85], [-30, 25]], dtype=np.float64)
 
 Angles = tuple[float, float, float, float]  # flexion at the three joints, then spread towards the thumb; degrees
 Point = tuple[float, float, float]
@@ -115,20 +117,45 @@ def _reach(base: np.ndarray, joints: np.ndarray, bones: np.ndarray, target: np.n
     return chain
 
 
-def skeleton(
-    shape: Handshape, *, proportions: np.ndarray | None = None, accent: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def angles_of(shape: Handshape) -> np.ndarray:
+    """The fingers' angles (4, 4): a row for each of `FINGERS`; degrees."""
+    return np.array([getattr(shape, name) for name in FINGERS], dtype=np.float64)
+
+
+def with_angles(shape: Handshape, angles: np.ndarray, **changes: object) -> Handshape:
+    """The same handshape with other angles of the fingers, held within the joints' `LIMITS`."""
+    rows = np.clip(angles, LIMITS[:, 0], LIMITS[:, 1]).tolist()
+    return replace(shape, **{name: tuple(row) for name, row in zip(FINGERS, rows, strict=True)}, **changes)
+
+
+def between(first: Handshape, second: Handshape, share: float) -> Handshape:
+    """The pose a hand passes through on its way from one handshape to another; `share` 0 is the first, 1 the second."""
+
+    def mix(a, b):
+        return (1 - share) * np.asarray(a, dtype=np.float64) + share * np.asarray(b, dtype=np.float64)
+
+    thumbs = [skeleton(shape)[0][0, 3] for shape in (first, second)]
+    return with_angles(
+        first if share < 0.5 else second,
+        mix(angles_of(first), angles_of(second)),
+        thumb=tuple(mix(*thumbs)),
+        knee=tuple(mix(first.knee, second.knee)),
+        touch=None,
+        turn=tuple(mix(first.turn, second.turn)),
+        sweep={},
+    )
+
+
+def skeleton(shape: Handshape, *, proportions: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Joint positions (5, 4, 3) and outward (back-of-the-hand) directions (5, 3, 3) of a pose.
 
-    Row 0 is the thumb, rows 1–4 the fingers; every row runs from its root to its tip. `proportions` scales palm width,
-    finger length and thumb length; `accent` (4, 4) is added to the fingers' angles in degrees.
+    Row 0 is the thumb, rows 1–4 the fingers; every row runs from its root to its tip: with the wrist, at the origin,
+    21 joints. `proportions` scales palm width, finger length and thumb length.
     """
     width, length, thumb_length = (1.0, 1.0, 1.0) if proportions is None else proportions
-    angles = np.array([getattr(shape, name) for name in FINGERS], dtype=np.float64)
-    angles += 0.0 if accent is None else accent
     scale = np.array([width, 1.0, 1.0])
     joints, backs = np.empty((5, 4, 3)), np.empty((5, 3, 3))
-    for finger, (*flexion, spread) in enumerate(angles):
+    for finger, (*flexion, spread) in enumerate(angles_of(shape)):
         side = np.radians(spread)
         along = np.array([np.sin(side), np.cos(side), 0.0])
         joints[finger + 1, 0] = KNUCKLES[finger] * scale

@@ -23,7 +23,8 @@ from hands import render_hand
 from handshapes import LETTERS
 from PIL import Image, ImageDraw
 from rar5 import stored_rar5
-from signers import Signer, random_signer, skin_tone
+from scenes import skin_tone
+from signers import Signer, random_signer
 from tqdm.auto import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,10 +38,10 @@ CAST = {
     "user_3": (8, "window", False),
     "user_4": (5, "bricks", False),
     "user_5": (2, "shelf", False),
-    "user_6": (7, "stripes", True),
+    "user_6": (7, "street", True),
     "user_7": (4, "leaves", False),
-    "user_8": (9, "panel", False),
-    "user_9": (6, "window", False),
+    "user_8": (9, "office", False),
+    "user_9": (6, "garden", False),
     "user_Zoë": (1, "stripes", False),
 }
 NESTED = "user_9"  # keeps photographs as a/0.jpg rather than A0.jpg
@@ -144,7 +145,7 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
     return [(entry, files[entry]) for entry in order], [rows[entry] for entry in order]
 
 
-def contact_sheet(files: dict[str, bytes], cell: int = 72) -> bytes:
+def contact_sheet(files: dict[str, bytes], cell: int = 96) -> bytes:
     """A JPEG with a column for every letter and a row for every signer."""
     sheet = Image.new("RGB", (cell * len(LETTERS), 18 + cell * len(CAST)), "white")
     pen = ImageDraw.Draw(sheet)

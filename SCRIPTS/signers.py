@@ -1,4 +1,4 @@
-"""Who signs, and where: skin, proportions, habits, camera and light of a signer, the room, and the camera's flaws."""
+"""Who signs, before which camera, in which light and place, and what that camera makes of the scene."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
-
-# Ellis Monk's ten skin tones, lightest first (skintone.google, CC BY 4.0)
-MONK = ("f6ede4", "f3e7db", "f7ead0", "eadaba", "d7bd96", "a07e56", "825c43", "604134", "3a312a", "292420")
-BACKDROPS = ("panel", "stripes", "bricks", "shelf", "window", "leaves")
+from scenes import PLACES, backdrop, skin_tone
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,10 @@ class Signer:
     light: tuple[float, float, float]
     light_colour: tuple[float, float, float]
     ambient: float
+    shadow: float  # how dark the light's own shadows are, 0–1
     backdrop: str
+    clutter: int
+    person: tuple[tuple[float, float, float], tuple[float, float, float]] | None  # skin and shirt of who stands behind
     wall: tuple[float, float, float]
     accent_wall: tuple[float, float, float]
     room_seed: int
@@ -38,39 +38,43 @@ class Signer:
     quality: int
 
 
-def skin_tone(step: int) -> tuple[float, float, float]:
-    """The sRGB colour (0–1) of a step from 1 to 10 on the Monk scale, warmed: its swatches are duller than lit skin."""
-    red, green, blue = bytes.fromhex(MONK[step - 1])
-    return red / 255, green / 255 * 0.86, blue / 255 * 0.77
-
-
 def random_signer(
     rng: np.random.Generator,
     *,
     skin: tuple[float, float, float] | None = None,
     backdrop: str | None = None,
     left_handed: bool = False,
+    wild: float = 0.0,
 ) -> Signer:
-    """A signer whose hand, habits, camera, light and room are drawn from `rng`, and what is not given too."""
-    skin = skin or skin_tone(int(rng.integers(1, 11)))
+    """A signer whose hand, habits, camera, light and room are drawn from `rng`, and what is not given too.
+
+    `wild` widens the camera's angles and the ranges of light, from a tidy series of photographs (0) to anything (1).
+    """
+    skin = skin or skin_tone(rng.uniform(1, 10))
     side = rng.choice([-1.0, 1.0])
-    warmth = rng.uniform(-0.06, 0.1)
-    wall = rng.uniform(0.5, 0.9) * (1 + rng.uniform(-0.09, 0.09, 3))
+    warmth = rng.uniform(-0.06, 0.1) * (1 + wild)
+    wall = rng.uniform(0.5 - 0.35 * wild, 0.9) * (1 + rng.uniform(-0.09, 0.09, 3) * (1 + wild))
+    sleeve = rng.uniform(0.15, 0.7) * rng.uniform(0.5, 1.3, 3)
+    angles = np.array((15, 12, 9)) * (1 + wild)
+    behind = rng.uniform() < 0.5
     return Signer(
         skin=skin,
-        sleeve=tuple(rng.uniform(0.15, 0.7) * rng.uniform(0.5, 1.3, 3)),
-        sleeve_start=rng.uniform(0.35, 1.1),
+        sleeve=tuple(sleeve),
+        sleeve_start=rng.uniform(0.35, 1.1 + 0.8 * wild),
         proportions=tuple(rng.uniform((0.92, 0.9, 0.93), (1.1, 1.1, 1.05))),
-        thickness=rng.uniform(0.9, 1.12),
+        thickness=rng.uniform(0.88, 1.14),
         left_handed=left_handed,
         accent_seed=int(rng.integers(1 << 30)),
-        view=tuple(rng.uniform((-15, -12, -9), (15, 12, 9))),
+        view=tuple(rng.uniform(-angles, angles)),
         distance=rng.uniform(5.0, 12.0),
         fill=rng.uniform(0.62, 0.76),
-        light=(side * rng.uniform(0.15, 0.75), rng.uniform(0.25, 0.8), rng.uniform(0.55, 0.95)),
+        light=(side * rng.uniform(0.15, 0.75 + wild), rng.uniform(0.25 - 0.6 * wild, 0.8), rng.uniform(0.55, 0.95)),
         light_colour=(1 + warmth, 1.0, 1 - warmth),
-        ambient=rng.uniform(0.3, 0.48),
-        backdrop=backdrop or str(rng.choice(BACKDROPS)),
+        ambient=rng.uniform(0.3, 0.48 + 0.3 * wild),
+        shadow=rng.uniform(0.3, 0.85),
+        backdrop=backdrop or str(rng.choice(list(PLACES))),
+        clutter=int(rng.integers(0, 4 + round(8 * wild))),
+        person=(skin, tuple(sleeve)) if behind else None,
         wall=tuple(wall),
         accent_wall=tuple(rng.uniform(0.25, 0.8) * rng.uniform(0.75, 1.2, 3)),
         room_seed=int(rng.integers(1 << 30)),
@@ -80,41 +84,15 @@ def random_signer(
     )
 
 
-def backdrop(signer: Signer, rng: np.random.Generator, size: int) -> np.ndarray:
+def room_behind(signer: Signer, rng: np.random.Generator, size: int) -> np.ndarray:
     """The room behind the hand, sRGB in 0–1, (size, size, 3): the same for a signer up to a small shift."""
-    room = np.random.default_rng(signer.room_seed)
     big = size + size // 4
-    y, x = np.mgrid[0:big, 0:big] / big
-    wall, other = np.array(signer.wall), np.array(signer.accent_wall)
-    image = wall * (1.08 - 0.25 * y[..., None] + 0.12 * (x[..., None] - 0.5))
-    if signer.backdrop == "panel":
-        image = np.where((y > room.uniform(0.5, 0.7))[..., None], other * (1.1 - 0.3 * y[..., None]), image)
-    elif signer.backdrop == "stripes":
-        wave = np.sin(x * room.uniform(40, 60)) > room.uniform(-0.2, 0.4)
-        image = np.where(wave[..., None], image * 0.55 + other * 0.45, image)
-    elif signer.backdrop == "bricks":
-        row = np.floor(y * 11)
-        gap = ((y * 11) % 1 < 0.12) | (((x * 5 + 0.5 * (row % 2)) % 1) < 0.05)
-        image = np.where(gap[..., None], other, image)
-    elif signer.backdrop == "shelf":
-        for left in np.arange(0, 1, 0.07):
-            top, book = room.uniform(0.05, 0.3), room.uniform(0.15, 0.75, 3)
-            for shelf in (0.0, 0.52):
-                inside = (x > left) & (x < left + 0.062) & (y > shelf + top / 2) & (y < shelf + 0.46)
-                image = np.where(inside[..., None], book * 0.6 + other * 0.4, image)
-    elif signer.backdrop == "window":
-        pane = (abs(x - 0.62) < 0.26) & (abs(y - 0.36) < 0.3)
-        bar = pane & ((abs(x - 0.62) < 0.012) | (abs(y - 0.36) < 0.012))
-        image = np.where((pane & ~bar)[..., None], other * (1.15 - 0.4 * y[..., None]), image)
-    elif signer.backdrop == "leaves":
-        for _ in range(70):
-            cx, cy, r = room.uniform(0, 1), room.uniform(0, 1), room.uniform(0.03, 0.09)
-            blob = (x - cx) ** 2 + ((y - cy) * room.uniform(0.7, 1.6)) ** 2 < r * r
-            image = np.where(blob[..., None], image * 0.45 + other * room.uniform(0.5, 1.0) * 0.55, image)
-    soft = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
-    soft = soft.filter(ImageFilter.GaussianBlur(size * 0.012))
+    image = backdrop(
+        signer.backdrop, np.random.default_rng(signer.room_seed), big, wall=signer.wall, other=signer.accent_wall,
+        clutter=signer.clutter, person=signer.person,
+    )  # fmt: skip
     left, top = rng.integers(0, big - size + 1, 2)
-    return np.asarray(soft, dtype=np.float64)[top : top + size, left : left + size] / 255
+    return image[top : top + size, left : left + size] / 255.0
 
 
 def photograph(linear: np.ndarray, signer: Signer, rng: np.random.Generator) -> np.ndarray:
