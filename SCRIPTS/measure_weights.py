@@ -1,0 +1,263 @@
+"""Measures starting weights on real photographs: a linear probe and the full fine-tuning, on signers never trained on.
+
+    python SCRIPTS/measure_weights.py --data PHOTOS.rar --mobilenet WEIGHTS.weights.h5 --out runs/weights
+    python SCRIPTS/measure_weights.py ... --only signs probe      a part: ways, kinds and sizes; all of those not named
+
+Hands are cut out by the archive's boxes and every signer is left out once. A measurement is one way of starting, one
+kind and one image size; when it ends it takes its own place in the JSON file, and the model card's table is written
+from all of them. A fine-tuning that was stopped goes on where it was; a probe takes minutes and begins again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from record_results import ROOT, replaced, write  # which finds the package, too
+from sklearn.linear_model import RidgeClassifier
+from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from casestudy.dataset import load_images
+from casestudy.errors import CaseStudyError, RunError
+from casestudy.evaluation import evaluate_predictions, prediction_table
+from casestudy.pipeline import environment, run_study
+from casestudy.regroup import clean_archive
+from casestudy.report import percent
+from casestudy.runs import file_sha256
+from casestudy.splits import Splits, leave_one_signer_out, split_images
+from casestudy.studies import STUDIES
+from casestudy.study import ModelSpec, SplitSpec, Study
+from casestudy.weights import SIGNS_SHA256, resolve_weights
+
+RESULTS, CARD = ROOT / "ARTICLES" / "weights.json", ROOT / "DATA" / "weights" / "README.md"
+BEGIN, END = "<!-- measured:start -->", "<!-- measured:end -->"
+SCHEMA_VERSION = 1
+SEED = 7
+ALPHAS = [10.0**power for power in range(7)]  # strengths of the ridge to choose from
+
+WAYS = {  # way -> architecture, and its line in the table
+    "signs": ("resnet50v2", "ResNet50V2, `signs`"),
+    "none": ("resnet50v2", "ResNet50V2, random"),
+    "mobilenet": ("mobilenet_v2_0.35", "MobileNetV2-0.35, ImageNet"),
+}
+# Fine-tuning at 96 px takes hours without an accelerator, except for the small network.
+PLAN = [(way, "probe", size) for way in WAYS for size in ("64", "96")]
+PLAN += [(way, "fine-tune", "64") for way in WAYS] + [("mobilenet", "fine-tune", "96")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 done, 2 something is not as it must be."""
+    words = list(dict.fromkeys(word for way, kind, size in PLAN for word in (way, kind, size)))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True, help="archive of photographs by signer, with hand boxes")
+    parser.add_argument("--mobilenet", type=Path, help="ImageNet weights of MobileNetV2-0.35 without its top")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned photographs and the runs")
+    parser.add_argument("--only", nargs="+", default=[], choices=words, metavar="WORD", help=", ".join(words))
+    parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go (default: in ARTICLES)")
+    parser.add_argument("--card", type=Path, default=CARD, help="page with the table (default: in DATA/weights)")
+    options = parser.parse_args(arguments)
+    plan = chosen(options.only)
+    file = options.mobilenet and options.mobilenet.resolve()
+    if any(way == "mobilenet" for way, _, _ in plan) and not (file and file.is_file()):
+        parser.error(
+            f"mobilenet starts from a weights file; --mobilenet is {file}. Name one, or other ways with --only"
+        )
+    starts = {"signs": "signs", "none": None, "mobilenet": file and str(file)}
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        digest = file_sha256(options.data)
+        letters = options.out / f"letters-{digest[:12]}.zip"
+        if not letters.exists():
+            letters.parent.mkdir(parents=True, exist_ok=True)
+            clean_archive(options.data, letters)
+        for way, kind, size in plan:
+            logging.info("%s %s at %s px", way, kind, size)
+            study = study_of(WAYS[way][0], starts[way], int(size))
+            values = (probed if kind == "probe" else fine_tuned)(study, letters, options.out)
+            record(options.json, {"name": options.data.name, "sha256": digest}, f"{way} {kind} {size}", values)
+            show(options.json, options.card)
+    except (CaseStudyError, OSError) as error:
+        print(f"measure_weights: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def chosen(words: list[str]) -> list[tuple[str, str, str]]:
+    """Returns the measurements that the words name; where a way, kind or size is not named, all of them.
+
+    >>> chosen(["none", "signs", "probe", "64"])
+    [('signs', 'probe', '64'), ('none', 'probe', '64')]
+    """
+    named = [set(axis) & set(words) for axis in zip(*PLAN, strict=True)]
+    return [key for key in PLAN if all(not names or value in names for value, names in zip(key, named, strict=True))]
+
+
+def study_of(model: str, weights: str | None, size: int) -> Study:
+    """Returns the project's own recipe, from other weights, on hand boxes, every signer left out once."""
+    study = STUDIES["asl"]
+    spec = dataclasses.replace(study.model, name=model, weights=weights, image_size=(size, size))
+    return dataclasses.replace(study, model=spec, split=SplitSpec("leave-one-signer-out"), crop="boxes")
+
+
+def probed(study: Study, letters: Path, out: Path) -> dict:
+    """Returns how well a linear classifier reads unseen signers from what the frozen base makes of a photograph.
+
+    Nothing about a signer in the test part is known before the test: neither to the ridge, nor to its strength, nor,
+    where the base is random, to the statistics of its BatchNormalization.
+    """
+    started, spec = time.perf_counter(), study.model
+    images = load_images(
+        letters, image_size=spec.image_size, cache_dir=out / ".cache", crop=study.crop, margin=study.crop_margin
+    )
+    weights, sentence = resolve_weights(spec.name, spec.weights, spec.image_size)
+    at_random = split_images(images, SplitSpec("random", validation=0, test=0.2), seed=SEED)
+    tables, strengths, features = [], [], None
+    for split in [*leave_one_signer_out(images), at_random]:
+        if features is None or weights is None:  # a random base takes its statistics from the split's training part
+            features = features_of(spec, split, weights)
+        table, strength = probe(features, split)
+        logging.info("%s: %s", split.fold or "random", percent((table["label"] == table["predicted"]).mean()))
+        tables.append(table)
+        strengths.append(strength)
+    unseen, mixed = pd.concat(tables[:-1], ignore_index=True), tables[-1]
+    return {
+        **settings(study, sentence),
+        "alphas": {"tried": ALPHAS, "taken": strengths},
+        "seconds": time.perf_counter() - started,
+        "scores": [{"training": "linear probe", **figures(unseen, mixed, images.class_names)}],
+    }
+
+
+def features_of(spec: ModelSpec, split: Splits, weights: str | None) -> np.ndarray:
+    """Returns float32 (N, F): all images of the set after the frozen base, pooled."""
+    from casestudy.training import frozen_features  # TensorFlow is loaded only now
+
+    with tempfile.TemporaryDirectory(prefix="features-") as scratch:
+        target = Path(scratch) / "features.npy"
+        return np.array(frozen_features(spec, split, weights=weights, seed=SEED, target=target))
+
+
+def probe(features: np.ndarray, split: Splits) -> tuple[pd.DataFrame, float]:
+    """Returns the predictions for `split.test` of a ridge classifier on standardised features, and its strength.
+
+    The strength is the one that reads the signers of the training part best, each of them left out once.
+    """
+    images, train = split.images, split.train
+    ridge = make_pipeline(StandardScaler(), RidgeClassifier())
+    search = GridSearchCV(ridge, {"ridgeclassifier__alpha": ALPHAS}, cv=LeaveOneGroupOut())
+    search.fit(features[train], images.labels[train], groups=images.signers[train])
+    # A ridge has no probabilities; of these only the accuracies are read.
+    certain = np.eye(len(images.class_names), dtype="float32")[search.predict(features[split.test])]
+    return prediction_table(images, split.test, certain), search.best_params_["ridgeclassifier__alpha"]
+
+
+def fine_tuned(study: Study, letters: Path, out: Path) -> dict:
+    """Returns what the study's phases make of the weights, and what the first of them does alone."""
+    spec = study.model
+    # Other weights of the same name are another run.
+    home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8]])
+    run = run_study(study, letters, home, seed=SEED)
+    names = tuple(run.settings["class_names"])
+    tables = {score["name"]: run.read_table(score["predictions"]) for score in run.read_json("metrics.json")["scores"]}
+    spent = [json.loads(path.read_text(encoding="utf-8")) for path in home.glob("folds/*/training.json")]
+    return {
+        **settings(study, run.settings["weights"]),
+        "phases": [dataclasses.asdict(phase) for phase in study.phases],
+        "seconds": sum(sum(fold["seconds"].values()) for fold in spent),
+        "scores": [
+            {"training": "phase 1 alone", **figures(tables["head"], tables.get("head-random"), names)},
+            {"training": "all phases", **figures(tables["headline"], None, names)},
+        ],
+    }
+
+
+def settings(study: Study, weights: str) -> dict:
+    """Returns what a measurement depends on besides the data, without a path of this machine."""
+    spec = study.model
+    return {
+        "model": spec.name,
+        "weights": weights,
+        "weights_sha256": weights_sha256(spec),
+        "image_size": list(spec.image_size),
+        "crop": study.crop,
+        "crop_margin": study.crop_margin,
+        "seed": SEED,
+        "environment": environment(),
+    }
+
+
+def weights_sha256(spec: ModelSpec) -> str | None:
+    """Returns the SHA-256 of the file that the weights come from; None for random ones."""
+    if spec.weights is None:
+        return None
+    return SIGNS_SHA256 if spec.weights == "signs" else file_sha256(Path(spec.weights))
+
+
+def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple[str, ...]) -> dict:
+    """Returns the mean accuracy on unseen signers, that on each, and beside them that of a random split.
+
+    Args:
+        unseen: Predictions for every signer, as `evaluation.predict` returns them, each made without that signer.
+        mixed: Predictions of a random split; None where there is none.
+        class_names: The K labels.
+    """
+    found = evaluate_predictions(unseen, class_names, seed=SEED)
+    by_signer = found.per_signer["accuracy"]
+    return {
+        "mean": float(by_signer.mean()),
+        "range": [float(by_signer.min()), float(by_signer.max())],
+        "interval": list(found.interval),
+        "interval_method": found.interval_method,
+        "per_signer": found.per_signer[["signer", "support", "accuracy"]].to_dict("records"),
+        "random_split": None if mixed is None else evaluate_predictions(mixed, class_names, seed=SEED).accuracy,
+    }
+
+
+def record(path: Path, data: dict, key: str, values: dict) -> None:
+    """Writes a measurement into the JSON file, in its place among the others; only its own earlier one goes."""
+    results = {"schema_version": SCHEMA_VERSION, "data": data, "measurements": {}}
+    if path.exists():
+        results = json.loads(path.read_text(encoding="utf-8"))
+    if results["data"]["sha256"] != data["sha256"]:
+        raise RunError(f"One table has one data set; {path} is about {results['data']['name']}. Name another --json.")
+    done = {**results["measurements"], key: values}
+    results["measurements"] = {name: done[name] for name in map(" ".join, PLAN) if name in done}
+    write(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+
+
+def show(path: Path, card: Path) -> None:
+    """Writes the table of the JSON file into the model card, between its two marks."""
+    card.parent.mkdir(parents=True, exist_ok=True)
+    text = card.read_text(encoding="utf-8") if card.exists() else f"# The project's own weights\n\n{BEGIN}\n{END}\n"
+    write(card, replaced(text, table(json.loads(path.read_text(encoding="utf-8"))), BEGIN, END))
+
+
+def table(results: dict) -> str:
+    """Returns the results as a table in Markdown: a row a score, every number from `results`."""
+    lines = [
+        "| model, starting weights | trained | size | unseen signers | each signer | 95 % interval | random split |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for key, values in results["measurements"].items():
+        phases = [f"{phase['epochs']} epochs at {phase['learning_rate']:g}" for phase in values.get("phases", [])]
+        for score in values["scores"]:
+            how = {"phase 1 alone": phases[:1], "all phases": phases}.get(score["training"], [])
+            cells = [WAYS[key.split()[0]][1], score["training"] + (f": {', then '.join(how)}" if how else "")]
+            cells += [f"{values['image_size'][0]} px", percent(score["mean"])]
+            cells += [" to ".join(map(percent, score[ends])) for ends in ("range", "interval")]
+            lines.append("| " + " | ".join([*cells, percent(score["random_split"])]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
