@@ -149,12 +149,14 @@ def load_stock(shelf: Shelf) -> Stock:
     return Stock(np.load(shelf.joined, mmap_mode="r"), letters, boxes, poses, np.load(shelf.scenery, mmap_mode="r"))
 
 
-def _placed(hand: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: int) -> tuple[np.ndarray, float, bool]:
+def _placed(
+    hand: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: int, trouble: float
+) -> tuple[np.ndarray, float, bool]:
     """The hand (size, size, 4) as the camera's frame cuts it out, its turn in radians, and whether it was mirrored."""
-    side = max(box[2] - box[0], box[3] - box[1]) * rng.triangular(0.92, 1.12, 1.75)
-    middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.12, 0.12, 2) * side
-    turn, mirrored = rng.normal(0, 0.14), bool(rng.uniform() < 0.5)
-    stretch = np.exp(rng.normal(0, 0.06, 2))
+    side = max(box[2] - box[0], box[3] - box[1]) * rng.triangular(1.0 - 0.08 * trouble, 1.12, 1.25 + 0.5 * trouble)
+    middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.12, 0.12, 2) * side * trouble
+    turn, mirrored = rng.normal(0, 0.14) * trouble, bool(rng.uniform() < 0.5)
+    stretch = np.exp(rng.normal(0, 0.06, 2) * trouble)
     detail = 2 if side / size < 1.2 else 1  # smaller than half a pixel is not worth sampling
     out = size * detail
     cos, sin = np.cos(turn) * side / out, np.sin(turn) * side / out
@@ -172,36 +174,43 @@ def _placed(hand: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: i
     return np.asarray(image.reduce(detail) if detail > 1 else image, dtype=np.float32) / 255, float(turn), mirrored
 
 
-def photograph(stock: Stock, index: int, rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A picture uint8 (size, size, 3) of that hand somewhere, and its pose (POSE,) as this picture shows it."""
-    hand, turn, mirrored = _placed(stock.hands[index], stock.boxes[index], rng, size)
+def photograph(
+    stock: Stock, index: int, rng: np.random.Generator, size: int, trouble: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A picture uint8 (size, size, 3) of that hand somewhere, and its pose (POSE,) as this picture shows it.
+
+    `trouble` is how much may go wrong with it, from 0 (a tidy picture) to 1.
+    """
+    hand, turn, mirrored = _placed(stock.hands[index], stock.boxes[index], rng, size, trouble)
     place = Image.fromarray(stock.places[rng.integers(len(stock.places))])
     side = PLACE_SIDE * rng.uniform(0.35, 1.0)
     left, top = rng.uniform(0, PLACE_SIDE - side, 2)
     behind = place.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     behind = np.asarray(behind, dtype=np.float32) / 255
     cover = hand[..., 3:]
-    if rng.uniform() < 0.5:  # the hand's shadow on what is close behind it
+    if rng.uniform() < 0.5 * trouble:  # the hand's shadow on what is close behind it
         dx, dy = rng.integers(-size // 8, size // 8 + 1, 2)
         fallen = Image.fromarray(np.roll(cover[..., 0], (dy, dx), (0, 1))).reduce(8).resize((size, size))
         behind = behind * (1 - rng.uniform(0.1, 0.6) * np.asarray(fallen)[..., None])
     behind = behind * (rng.uniform(0.5, 1.3) * (1 + rng.normal(0, 0.05, 3))).astype(np.float32)
     own = hand[..., :3] * cover * (rng.uniform(0.65, 1.3) * (1 + rng.normal(0, 0.06, 3))).astype(np.float32)
-    scene = np.clip(own + behind * (1 - cover), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25)))
-    if rng.uniform() < 0.15:
+    scene = np.clip(own + behind * (1 - cover), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25) * trouble))
+    if rng.uniform() < 0.15 * trouble:
         scene = scene + rng.uniform(0.4, 1.0) * (scene.mean(axis=-1, keepdims=True) - scene)
-    scene = (scene - 0.5) * np.float32(rng.uniform(0.7, 1.25)) + np.float32(0.5 + rng.normal(0, 0.06))
-    if rng.uniform() < 0.15:  # something in front of the hand
+    scene = (scene - 0.5) * np.float32(1 + rng.uniform(-0.3, 0.25) * trouble) + np.float32(
+        0.5 + rng.normal(0, 0.06) * trouble
+    )
+    if rng.uniform() < 0.15 * trouble:  # something in front of the hand
         wide, tall = rng.integers(size // 12, size // 3, 2)
         x, y = rng.integers(0, size, 2)
         scene[y : y + tall, x : x + wide] = rng.uniform(0, 1, 3)
     image = Image.fromarray((np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8))
-    if rng.uniform() < 0.5:
+    if rng.uniform() < 0.5 * trouble:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.1) * size / 64))
-    if rng.uniform() < 0.6:
+    if rng.uniform() < 0.6 * trouble:
         grain = rng.normal(0, rng.uniform(1, 9), (size, size, 3 if rng.uniform() < 0.5 else 1))
         image = Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
-    if rng.uniform() < 0.6:
+    if rng.uniform() < 0.6 * trouble:
         file = io.BytesIO()
         image.save(file, "JPEG", quality=int(rng.integers(35, 93)))
         image = Image.open(file)
@@ -218,11 +227,13 @@ def _seen(pose: np.ndarray, turn: float, mirrored: bool) -> np.ndarray:
     return np.concatenate([pose[:-6], ends.ravel()]).astype(np.float32)
 
 
-def draw_batch(stock: Stock, entropy: tuple[int, ...], count: int, size: int) -> tuple[np.ndarray, ...]:
+def draw_batch(
+    stock: Stock, entropy: tuple[int, ...], count: int, size: int, trouble: float = 1.0
+) -> tuple[np.ndarray, ...]:
     """`count` pictures uint8 (count, size, size, 3), letters (count,) and poses (count, POSE), decided by `entropy`."""
     rng = np.random.default_rng(entropy)
     chosen = rng.integers(0, len(stock.hands), count)
-    drawn = [photograph(stock, index, rng, size) for index in chosen]
+    drawn = [photograph(stock, index, rng, size, trouble) for index in chosen]
     return np.stack([image for image, _ in drawn]), stock.letters[chosen], np.stack([pose for _, pose in drawn])
 
 
@@ -234,15 +245,15 @@ def _open_stock(shelf: Shelf) -> None:
     _stock = load_stock(shelf)
 
 
-def _work(entropy: tuple[int, ...], count: int, size: int) -> tuple[np.ndarray, ...]:
+def _work(*job) -> tuple[np.ndarray, ...]:
     assert _stock is not None
-    return draw_batch(_stock, entropy, count, size)
+    return draw_batch(_stock, *job)
 
 
 def batches(
-    shelf: Shelf, wanted: list[tuple[tuple[int, ...], int, int]], workers: int
+    shelf: Shelf, wanted: list[tuple[tuple[int, ...], int, int, float]], workers: int
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """The wanted batches (entropy, count, size) in order, made ahead of time in other processes."""
+    """The wanted batches (arguments of `draw_batch`) in order, made ahead of time in other processes."""
     ahead = 2 * workers + 2
     with _workers(workers, initializer=_open_stock, initargs=(shelf,)) as pool:
         pending = [pool.submit(_work, *job) for job in wanted[:ahead]]
