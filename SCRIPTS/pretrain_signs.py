@@ -2,6 +2,7 @@
 
     python SCRIPTS/pretrain_signs.py --out FOLDER            draw, train, write the weights file; two hours on two cores
     python SCRIPTS/pretrain_signs.py --out FOLDER --export   write the weights file from the last checkpoint again
+    python SCRIPTS/pretrain_signs.py --out FOLDER --publish  take it into DATA/weights, with its card and its SHA-256
     python SCRIPTS/pretrain_signs.py --smoke                 a few steps of everything, in under a minute
 
 Stopped at any point, the same command goes on from its last checkpoint. The network learns to name the letter and, at
@@ -16,6 +17,8 @@ import hashlib
 import json
 import math
 import os
+import re
+import shutil
 import sys
 import tempfile
 import time
@@ -26,6 +29,7 @@ import numpy as np
 import pandas as pd
 from handshapes import LETTERS
 from pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
+from record_results import ROOT, replaced, write  # which finds the package, too
 from tqdm.auto import tqdm
 
 from casestudy import checkpoints
@@ -34,6 +38,8 @@ from casestudy.checkpoints import Progress
 from casestudy.quantised import load_quantised, write_quantised
 
 WEIGHTS, CURVE, REPORT = "resnet50v2_signs.npz", "learning_curve.png", "pretraining.json"
+CARD = ROOT / "DATA" / "weights" / "README.md"
+BEGIN, END = "<!-- pretraining:start -->", "<!-- pretraining:end -->"
 HELD_OUT = 10_000  # number of the first shard whose signers are never trained on
 
 
@@ -76,8 +82,8 @@ class Plan:
         return self.peak_rate / 2 * (1 + math.cos(math.pi * (step - self.warm_up) / (self.steps - self.warm_up)))
 
 
-SMOKE = Plan(stages=((32, 12), (48, 4)), batch=32, warm_up=4, hands=100, held_out_hands=50, places=10,
-             held_out_images=64, checkpoint_every=4)  # fmt: skip
+SMOKE = Plan(stages=((32, 12), (48, 4)), batch=32, warm_up=4, hands=40, held_out_hands=20, places=10,
+             held_out_images=32, checkpoint_every=8)  # fmt: skip
 
 
 def _drawn(plan: Plan, folder: Path) -> Shelf:
@@ -94,7 +100,11 @@ def _trouble(plan: Plan, step: int) -> float:
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """The same layer and the same variables; while training, mean, variance and result come from one kernel, which
-    under bfloat16 makes a step on a CPU a quarter faster."""
+    under bfloat16 makes a step on a CPU a quarter faster.
+
+    What it keeps differs in one thing: the kernel's variance is that of the population that the n values of a channel
+    were drawn from, n / (n - 1) times that of the values, which Keras keeps; results while training are the same.
+    """
 
     def call(self, inputs, training=None, mask=None):
         if not training:
@@ -301,11 +311,46 @@ def draw_curve(progress: Progress, path: Path) -> None:
     plt.close(figure)
 
 
+def table(report: dict) -> str:
+    """The model card's table in Markdown, every number from the training's own report."""
+    plan, held_out = report["plan"], report["held_out"]
+    stages = ", ".join(f"{side} px for {count:,} steps" for side, count in plan["stages"])
+    accuracy, pose = (
+        " and ".join(f"{held_out[kind][name]:{how}} ({kind})" for kind in ("float32", "int8"))
+        for name, how in (("held_out_accuracy", ".1%"), ("held_out_pose_loss", ".4f"))
+    )
+    rows = {
+        "hands drawn, each of a signer of its own": f"{plan['hands']:,}, before {plan['places']:,} places",
+        "pictures seen": f"{report['images']:,} in batches of {plan['batch']}: {stages}",
+        "time": f"{report['training_seconds'] / 60:.0f} minutes of training, after the drawing",
+        "letters of signers never drawn for training": f"{accuracy}; {plan['held_out_images']:,} pictures with all the "
+        "trouble there is",
+        "pose of the same, mean squared error": pose,
+        "file": f"{report['file']['bytes'] / 1e6:.1f} MB, SHA-256 `{report['file']['sha256']}`",
+    }
+    return "\n".join(["| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
+def publish(folder: Path) -> None:
+    """Takes the weights in `folder` into the checkout: file, report, learning curve, card and pinned SHA-256."""
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    for name, target in ((WEIGHTS, CARD.parent / WEIGHTS), (REPORT, CARD.parent / REPORT),
+                         (CURVE, ROOT / "ARTICLES" / "pretrain_signs.png")):  # fmt: skip
+        shutil.copyfile(folder / name, target)
+    write(CARD, replaced(CARD.read_text(encoding="utf-8"), table(report), BEGIN, END))
+    pins = ROOT / "casestudy" / "weights.py"
+    pinned = rf'\g<1>"{report["file"]["sha256"]}"'
+    write(
+        pins, re.sub(r'^(SIGNS_SHA256 = )("[0-9a-f]+"|"0" \* 64)', pinned, pins.read_text(encoding="utf-8"), flags=re.M)
+    )
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder for drawn hands, checkpoints, log and weights (4 GB)")
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, to see that it works")
     parser.add_argument("--export", action="store_true", help="only write the weights file from the last checkpoint")
+    parser.add_argument("--publish", action="store_true", help="only take what --out holds into DATA/weights")
     parser.add_argument("--precision", default=Plan.precision, choices=["float32", "mixed_bfloat16"],
                         help="mixed_bfloat16 is faster on processors with AVX512-BF16 and on GPUs")  # fmt: skip
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes that draw")
@@ -315,6 +360,9 @@ def main(argv: list[str] | None = None) -> int:
     if args.smoke and args.out is None:
         with tempfile.TemporaryDirectory() as scratch:
             return main(["--smoke", "--out", scratch])
+    if args.publish:
+        publish(args.out)
+        return 0
     plan = SMOKE if args.smoke else Plan(precision=args.precision)
     args.out.mkdir(parents=True, exist_ok=True)
     try:
