@@ -75,7 +75,7 @@ LETTERS: dict[str, Handshape] = {
     "J": Handshape(FIST, FIST, FIST, _spread(UP, -22), **_OVER_FIST, turn=(-24, 8, 30), sweep={"little": 34}),
     "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.13, 1.22, 0.38), (0.46, 0.55, 0.3),
                    turn=(-28, -4, 0)),
-    "L": Handshape(UP, FIST, FIST, FIST, (1.08, 0.46, 0.06), (0.6, 0.32, 0.08)),
+    "L": Handshape(UP, FIST, FIST, FIST, (1.20, 0.51, 0.10), (0.6, 0.30, 0.10)),
     "M": Handshape(DRAPED, DRAPED, _spread(DRAPED, 2), _spread(FIST, -12), (-0.265, 0.90, 0.48), (0.40, 0.40, 0.24)),
     "N": Handshape(DRAPED, _spread(DRAPED, 3), _spread(FIST, -8), _spread(FIST, -8), (-0.05, 0.95, 0.61),
                    (0.46, 0.46, 0.28)),
@@ -93,7 +93,7 @@ LETTERS: dict[str, Handshape] = {
     "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
     "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (-0.24, 0.62, 0.50), (0.44, 0.36, 0.34)),
     "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.06, 0.84, 0.58), (0.36, 0.5, 0.46), turn=(56, 0, 0)),
-    "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.02, 0.62, 0.06), (0.6, 0.34, 0.1)),
+    "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.13, 0.66, 0.10), (0.6, 0.36, 0.1)),
     "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (0.06, 0.72, 0.66), (0.54, 0.46, 0.42), turn=(10, 16, -20),
                    sweep={"index": -30}),
 }  # fmt: skip

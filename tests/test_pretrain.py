@@ -222,7 +222,7 @@ def test_trouble_is_what_makes_pictures_of_a_hand_differ_from_one_another():
 
 
 def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, monkeypatch):
-    import pretrain_signs
+    import pretrain_training
 
     met = []
 
@@ -233,7 +233,9 @@ def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, 
     blank = hands.Cutout(np.zeros((CANVAS, CANVAS, 3)), np.zeros((CANVAS, CANVAS, 1)), np.zeros(4))
     monkeypatch.setattr(pretrain_images, "random_signer", noted)
     monkeypatch.setattr(pretrain_images, "draw_hand", lambda *args, **options: blank)
-    shelves = [where(pretrain_signs.Plan(), tmp_path) for where in (pretrain_signs._drawn, pretrain_signs._held_out)]
+    shelves = [
+        where(pretrain_training.Plan(), tmp_path) for where in (pretrain_training._drawn, pretrain_training._held_out)
+    ]
     drawn, held_out = ([int(path.stem.split("-")[1]) for path in shelf.shards] for shelf in shelves)
     assert not set(drawn) & set(held_out)
     for number in (drawn[0], drawn[-1], held_out[0], held_out[-1]):
@@ -247,20 +249,20 @@ def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, 
 
 
 def test_a_plans_steps_are_those_computed_by_hand():
-    import pretrain_signs
+    import pretrain_training
 
-    plan = pretrain_signs.Plan(stages=((32, 2), (48, 3)), peak_rate=0.4, warm_up=2, tidy=4)
+    plan = pretrain_training.Plan(stages=((32, 2), (48, 3)), peak_rate=0.4, warm_up=2, tidy=4)
     assert plan.steps == 5
     assert [plan.side(step) for step in range(5)] == [32, 32, 48, 48, 48]
     assert [plan.rate(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.4, 0.3, 0.1])  # cos 0, 60, 120 degrees
-    assert [pretrain_signs._trouble(plan, step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert pretrain_signs._trouble(plan, 50) == 1.0
+    assert [pretrain_training._trouble(plan, step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert pretrain_training._trouble(plan, 50) == 1.0
 
 
 @pytest.fixture(scope="module")
 def norms():
     """The fused layer and Keras' own, after the same three training steps, and what each gave for the last."""
-    from pretrain_signs import FusedBatchNormalization
+    from pretrain_training import FusedBatchNormalization
 
     from casestudy.backend import keras
 
@@ -313,11 +315,11 @@ def smoke(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(smoke):
     """Time and bytes of the finished training's files, and what asking for it once more returns."""
-    import pretrain_signs
+    import pretrain_training
 
     before = {name: ((smoke / name).stat().st_mtime_ns, (smoke / name).read_bytes())
               for name in ("checkpoint.arrays", "history.csv")}  # fmt: skip
-    model, progress = pretrain_signs.train(pretrain_signs.SMOKE, smoke, workers=1)
+    model, progress = pretrain_training.train(pretrain_training.SMOKE, smoke, workers=1)
     return before, model, progress
 
 
@@ -329,21 +331,22 @@ def test_in_a_smoke_run_the_loss_falls_and_all_is_kept(smoke):
     held_out = history[history["metric"] == "held_out_pose_loss"]["value"]
     assert np.isfinite(held_out).all() and len(held_out) == len(loss)
     assert {path.name for path in smoke.iterdir()} == {
-        "stock", "checkpoint.arrays", "history.csv", "resnet50v2_signs.npz", "pretraining.json", "learning_curve.png",
+        "stock-40-10", "checkpoint.arrays", "history.csv", "resnet50v2_signs.npz", "pretraining.json",
+        "learning_curve.png",
     }  # fmt: skip
 
 
 def test_a_finished_training_is_not_trained_again(smoke, finished):
-    import pretrain_signs
+    import pretrain_training
 
     before, _, progress = finished
-    assert progress.phase == pretrain_signs.SMOKE.steps == 16
+    assert progress.phase == pretrain_training.SMOKE.steps == 16
     for name, (time, data) in before.items():
         assert (smoke / name).stat().st_mtime_ns == time and (smoke / name).read_bytes() == data
 
 
 def test_the_weights_file_gives_keras_resnet_the_features_that_were_trained(smoke, finished):
-    from pretrain_signs import _base
+    from pretrain_training import _base
 
     from casestudy.backend import keras
     from casestudy.quantised import load_quantised

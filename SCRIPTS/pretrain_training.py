@@ -1,0 +1,315 @@
+"""The network behind `pretrain_signs.py`: what decides its weights, its training, and its file.
+
+Apart from that command because the processes that draw import the command's module again, and need no TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from handshapes import LETTERS
+from pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
+from tqdm.auto import tqdm
+
+from casestudy import checkpoints
+from casestudy.backend import keras, tf
+from casestudy.checkpoints import Progress
+from casestudy.errors import RunError
+from casestudy.quantised import load_quantised, write_quantised
+
+WEIGHTS, CURVE, REPORT = "resnet50v2_signs.npz", "learning_curve.png", "pretraining.json"  # what a training leaves
+HELD_OUT = 10_000  # number of the first shard whose signers are never trained on
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What decides the weights, besides the code: another plan is another training."""
+
+    seed: int = 17
+    stages: tuple[tuple[int, int], ...] = ((32, 800), (48, 800), (64, 1000))  # side in pixels, steps
+    batch: int = 128
+    peak_rate: float = 1e-3  # AdamW's, after a linear warm-up; then a cosine to 0
+    warm_up: int = 60
+    weight_decay: float = 0.02
+    tidy: int = 900  # steps until pictures have all the trouble they can have; they begin with a fifth of it
+    label_smoothing: float = 0.05
+    pose_share: float = 1.0  # weight of the pose's mean squared error beside the letter's cross-entropy
+    hands: int = 18_000  # drawn to train on, each of a signer of its own
+    held_out_hands: int = 1250
+    places: int = 4000
+    held_out_images: int = 1024
+    checkpoint_every: int = 200
+    precision: str = "float32"
+
+    @property
+    def steps(self) -> int:
+        return sum(count for _, count in self.stages)
+
+    def side(self, step: int) -> int:
+        """The pictures' side at a step, counted from 0."""
+        for side, count in self.stages:
+            if step < count:
+                return side
+            step -= count
+        return self.stages[-1][0]
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        if step < self.warm_up:
+            return self.peak_rate * (step + 1) / self.warm_up
+        return self.peak_rate / 2 * (1 + math.cos(math.pi * (step - self.warm_up) / (self.steps - self.warm_up)))
+
+
+SMOKE = Plan(stages=((32, 12), (48, 4)), batch=32, warm_up=4, hands=40, held_out_hands=20, places=10,
+             held_out_images=32, checkpoint_every=8)  # fmt: skip
+
+
+def _stock_folder(plan: Plan, folder: Path) -> Path:
+    return folder / f"stock-{plan.hands}-{plan.places}"  # another plan may share the rest of the folder, not the stock
+
+
+def _drawn(plan: Plan, folder: Path) -> Shelf:
+    return Shelf(_stock_folder(plan, folder), 0, plan.hands, plan.places)
+
+
+def _held_out(plan: Plan, folder: Path) -> Shelf:
+    return Shelf(_stock_folder(plan, folder), HELD_OUT, plan.held_out_hands, plan.places // 10)
+
+
+def _trouble(plan: Plan, step: int) -> float:
+    return min(1.0, 0.2 + 0.8 * step / plan.tidy)
+
+
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """The same layer and the same variables; while training, mean, variance and result come from one kernel, which
+    under bfloat16 makes a step on a CPU a quarter faster.
+
+    What it keeps differs in one thing: the kernel's variance is that of the population that the n values of a channel
+    were drawn from, n / (n - 1) times that of the values, which Keras keeps; results while training are the same.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not training:
+            return super().call(inputs, training=training, mask=mask)
+        nothing = tf.constant([], tf.float32)
+        gamma, beta = (tf.convert_to_tensor(value) for value in (self.gamma, self.beta))
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs, scale=tf.cast(gamma, tf.float32), offset=tf.cast(beta, tf.float32), mean=nothing,
+            variance=nothing, epsilon=self.epsilon, is_training=True,
+        )  # fmt: skip
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        return outputs
+
+
+def build(precision: str) -> keras.Model:
+    """The network: pixels (batch, side, side, 3) in 0–255 to letters' logits (batch, 26) and pose (batch, POSE)."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        plain = keras.applications.ResNet50V2(
+            include_top=False, weights=None, input_shape=(None, None, 3), pooling="avg", name="base"
+        )
+
+        def fused(layer: keras.Layer) -> keras.Layer:
+            is_norm = isinstance(layer, keras.layers.BatchNormalization)
+            kind = FusedBatchNormalization if is_norm else layer.__class__
+            return kind.from_config(layer.get_config())
+
+        base = keras.models.clone_model(plain, clone_function=fused)
+        # Every residual branch begins at nothing (as in Goyal et al. 2017, section 5.1): without this and the heads'
+        # zeros the first thousand steps taught no letter.
+        for layer in base.layers:
+            if layer.name.endswith("_3_conv"):
+                layer.kernel.assign(np.zeros(layer.kernel.shape))
+        pixels = keras.Input((None, None, 3))
+        features = base(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels))
+        letters = keras.layers.Dense(len(LETTERS), kernel_initializer="zeros", dtype="float32", name="letters")(
+            features
+        )
+        pose = keras.layers.Dense(POSE, kernel_initializer="zeros", dtype="float32", name="pose")(features)
+        return keras.Model(pixels, [letters, pose])
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def plain_base(model: keras.Model) -> keras.Model:
+    """ResNet50V2 without its top, in float32, with the weights that the training has reached."""
+    base = keras.applications.ResNet50V2(include_top=False, weights=None, input_shape=(None, None, 3))
+    base.set_weights(_base(model).get_weights())
+    return base
+
+
+def _base(model: keras.Model) -> keras.Model:
+    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
+
+
+def _optimizer(model: keras.Model, plan: Plan) -> keras.Optimizer:
+    optimizer = keras.optimizers.AdamW(
+        plan.peak_rate, weight_decay=plan.weight_decay, epsilon=1e-6, global_clipnorm=1.0
+    )
+    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer.build(model.trainable_variables)
+    return optimizer
+
+
+def train(plan: Plan, folder: Path, workers: int) -> tuple[keras.Model, Progress]:
+    """The trained network and its history; goes on from the checkpoint in `folder` where there is one."""
+    for shelf in (_drawn(plan, folder), _held_out(plan, folder)):
+        draw_stock(shelf, workers)
+    unseen = load_stock(_held_out(plan, folder))
+    keras.utils.set_random_seed(plan.seed)
+    model = build(plan.precision)
+    optimizer = _optimizer(model, plan)
+    progress = restore(plan, folder, model, optimizer)
+    step_of = _compiled_step(model, optimizer, plan)
+    first = progress.phase
+    wanted = [
+        ((plan.seed, step), plan.batch, plan.side(step), _trouble(plan, step)) for step in range(first, plan.steps)
+    ]
+    spent = progress.seconds.pop() if progress.seconds else 0.0
+    progress.seconds.append(spent)
+    started, sums = time.perf_counter(), []
+    bar = tqdm(total=plan.steps, initial=first, desc="training", unit="step", smoothing=0.05)
+    made = batches(_drawn(plan, folder), wanted, workers)
+    for step, (images, letters, poses) in enumerate(made, start=first):
+        optimizer.learning_rate.assign(plan.rate(step))
+        sums.append([float(value) for value in step_of(images, letters, poses)])
+        bar.update()
+        if not math.isfinite(sums[-1][0]):
+            sys.exit(f"The loss must stay a number; at step {step + 1} it became {sums[-1][0]}. Lower peak_rate.")
+        if (step + 1) % plan.checkpoint_every and step + 1 < plan.steps:
+            continue
+        side = plan.side(step)
+        values = dict(zip(("loss", "letter_loss", "pose_loss", "accuracy"), np.mean(sums, axis=0), strict=True))
+        values |= held_out_scores(model, unseen, plan, side)
+        sums = []
+        progress.seconds[0] = values["seconds"] = spent + time.perf_counter() - started
+        progress.history += [{"phase": f"{side} px", "epoch": step + 1, "metric": metric, "value": float(value)}
+                             for metric, value in values.items()]  # fmt: skip
+        progress.phase = step + 1
+        checkpoints.save(folder / "checkpoint.arrays", model.variables + optimizer.variables, progress)
+        pd.DataFrame(progress.history).to_csv(folder / "history.csv", index=False)
+        bar.write(f"step {step + 1}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
+    bar.close()
+    return model, progress
+
+
+def trained(plan: Plan, folder: Path, workers: int) -> tuple[keras.Model, Progress]:
+    """The network as the last checkpoint in `folder` has it, and its history, without any training.
+
+    Raises:
+        RunError: There is no checkpoint, or it is another plan's.
+    """
+    model = build(plan.precision)
+    progress = restore(plan, folder, model, _optimizer(model, plan))
+    if not progress.phase:
+        raise RunError(f"--export needs a checkpoint; {folder} holds none. Train first, without --export.")
+    draw_stock(_held_out(plan, folder), workers)  # to measure on, where it is no longer there
+    return model, progress
+
+
+def restore(plan: Plan, folder: Path, model: keras.Model, optimizer: keras.Optimizer) -> Progress:
+    """How far the training in `folder` has come, with its values given to the model and the optimizer."""
+    recipe = hashlib.sha256(json.dumps(asdict(plan)).encode()).hexdigest()
+    path = folder / "checkpoint.arrays"
+    progress = Progress.load(path, recipe)
+    if progress.phase:
+        checkpoints.restore(path, model.variables + optimizer.variables)
+    return progress
+
+
+def _compiled_step(model: keras.Model, optimizer: keras.Optimizer, plan: Plan):
+    variables = model.trainable_variables
+
+    # One trace for every size of picture: tracing takes longer than hundreds of steps of a smoke test.
+    @tf.function(input_signature=[
+        tf.TensorSpec((None, None, None, 3), tf.uint8),
+        tf.TensorSpec((None,), tf.int64),
+        tf.TensorSpec((None, POSE), tf.float32),
+    ])  # fmt: skip
+    def step(images, letters, poses):
+        with tf.GradientTape() as tape:
+            logits, pose = model(tf.cast(images, tf.float32), training=True)
+            named = tf.cast(letters >= 0, tf.float32)
+            known = tf.maximum(letters, 0)
+            target = tf.one_hot(known, len(LETTERS)) * (1 - plan.label_smoothing) + plan.label_smoothing / len(LETTERS)
+            losses = tf.nn.softmax_cross_entropy_with_logits(target, logits)
+            letter_loss = tf.reduce_sum(losses * named) / tf.maximum(tf.reduce_sum(named), 1.0)
+            pose_loss = tf.reduce_mean(tf.square(pose - poses))
+            loss = letter_loss + plan.pose_share * pose_loss
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        right = tf.cast(tf.argmax(logits, axis=1) == known, tf.float32) * named
+        return loss, letter_loss, pose_loss, tf.reduce_sum(right) / tf.maximum(tf.reduce_sum(named), 1.0)
+
+    return step
+
+
+def held_out_scores(model: keras.Model, unseen: Stock, plan: Plan, side: int) -> dict[str, float]:
+    """Accuracy on named hands and pose error on all hands of signers that training never drew."""
+    images, letters, poses = draw_batch(unseen, (plan.seed, HELD_OUT), plan.held_out_images, side)
+    parts = [model(images[k : k + 128].astype(np.float32), training=False) for k in range(0, len(images), 128)]
+    logits, pose = (np.concatenate([np.asarray(part[k], dtype=np.float32) for part in parts]) for k in (0, 1))
+    named = letters >= 0
+    return {
+        "held_out_accuracy": float((logits.argmax(axis=1) == letters)[named].mean()),
+        "held_out_pose_loss": float(np.square(pose - poses).mean()),
+    }
+
+
+def export(plan: Plan, folder: Path, model: keras.Model, progress: Progress) -> dict[str, object]:
+    """Writes the weights file and says what rounding to int8 changed on held-out hands."""
+    path = write_quantised(plain_base(model), folder / WEIGHTS)
+    side, unseen = plan.stages[-1][0], load_stock(_held_out(plan, folder))
+    exact = build("float32")
+    exact.set_weights(model.get_weights())
+    before = held_out_scores(exact, unseen, plan, side)
+    rounded = plain_base(model)
+    load_quantised(rounded, path)
+    _base(exact).set_weights(rounded.get_weights())
+    after = held_out_scores(exact, unseen, plan, side)
+    data = path.read_bytes()
+    report = {
+        "schema_version": 1,
+        "plan": asdict(plan),
+        "steps": progress.phase,
+        "images": progress.phase * plan.batch,
+        "training_seconds": round(progress.seconds[0]),
+        "held_out": {"float32": before, "int8": after},
+        "file": {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+    }
+    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
+
+
+def draw_curve(progress: Progress, path: Path) -> None:
+    """Loss and accuracy over the steps; dashed lines where the pictures grow."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    table = pd.DataFrame(progress.history).pivot_table(index="epoch", columns="metric", values="value")
+    sides = pd.DataFrame(progress.history).groupby("phase", sort=False)["epoch"].max()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    left.plot(table.index, table["letter_loss"], label="letter: cross-entropy")
+    left.plot(table.index, table["pose_loss"], label="pose: mean squared error")
+    left.set(xlabel="step", ylabel="loss while training", ylim=(0, None))
+    right.plot(table.index, table["accuracy"], label="training pictures")
+    right.plot(table.index, table["held_out_accuracy"], label="signers never drawn before")
+    right.set(xlabel="step", ylabel="accuracy, 26 letters", ylim=(0, 1))
+    for axes in (left, right):
+        axes.legend(frameon=False)
+        for side, last in sides.items():
+            axes.axvline(last, color="0.8", linestyle="--", linewidth=1, zorder=0)
+            axes.annotate(side, (last, 0.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
