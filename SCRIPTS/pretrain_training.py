@@ -310,6 +310,6 @@ def draw_curve(progress: Progress, path: Path) -> None:
         axes.legend(frameon=False)
         for side, last in sides.items():
             axes.axvline(last, color="0.8", linestyle="--", linewidth=1, zorder=0)
-            axes.annotate(side, (last, 0.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
+            axes.annotate(side, (last, 1.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
     figure.savefig(path, dpi=120)
     plt.close(figure)

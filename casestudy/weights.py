@@ -21,7 +21,7 @@ MOBILENET_SIZES = (96, 128, 160, 192, 224)  # published; Keras takes the largest
 # The project's own weights, which need no network: one architecture, learnt from rendered hands at one size.
 SIGNS_MODEL = "resnet50v2"
 SIGNS_FILE = Path("DATA") / "weights" / "resnet50v2_signs.npz"
-SIGNS_SHA256 = "0000000000000000000000000000000000000000000000000000000000000000"  # of the published file
+SIGNS_SHA256 = "70305d8a07de13815c389a7d4269c39ddd6a5f1bdcddf55480c167d01690e33f"  # of the published file
 SIGNS_SIZE = (64, 64)  # (height, width) in pixels
 SIGNS = "signs (this project's own, from rendered hands)"
 
