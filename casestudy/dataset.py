@@ -27,6 +27,8 @@ from casestudy.errors import DataError
 
 log = logging.getLogger(__name__)
 
+Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
+
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 USED = {"kept", "duplicate"}  # duplicates are flagged, not removed; `splits` keeps them in one part
 CACHE_FORMAT = 1  # raise it when the same input would give other pixels
@@ -66,7 +68,7 @@ class _Photo:
     label: str
     signer: str = ""
     group: int = -1
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
 
 
 @dataclass(frozen=True)
@@ -158,16 +160,8 @@ def _from_zip(path: Path) -> _Source:
         return _Source(photos, digest, archive.read, archive.close)
     ledger_bytes = archive.read("ledger.csv")
     boxes_bytes = archive.read("boxes.csv") if "boxes.csv" in members else b""
+    boxes = read_boxes(archive)
     rows = [row for row in csv.DictReader(io.StringIO(ledger_bytes.decode("utf-8"))) if row["status"] in USED]
-    boxes = {
-        row["image"]: (
-            float(row["top_left_x"]),
-            float(row["top_left_y"]),
-            float(row["bottom_right_x"]),
-            float(row["bottom_right_y"]),
-        )
-        for row in csv.DictReader(io.StringIO(boxes_bytes.decode("utf-8")))
-    }
     groups = duplicate_groups(rows)
     photos = [
         _Photo(row["stored_as"], row["label"], row["signer"], group, boxes.get(row["stored_as"]))
@@ -176,6 +170,20 @@ def _from_zip(path: Path) -> _Source:
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
     digest = hashlib.sha256(ledger_bytes + boxes_bytes).hexdigest()
     return _Source(photos, digest, archive.read, archive.close)
+
+
+def read_boxes(archive: zipfile.ZipFile) -> dict[str, Box]:
+    """Returns the hand boxes of a letters.zip, (left, top, right, bottom) in pixels, by the names of its images."""
+    text = archive.read("boxes.csv").decode("utf-8") if "boxes.csv" in archive.namelist() else ""
+    return {
+        row["image"]: (
+            float(row["top_left_x"]),
+            float(row["top_left_y"]),
+            float(row["bottom_right_x"]),
+            float(row["bottom_right_y"]),
+        )
+        for row in csv.DictReader(io.StringIO(text))
+    }
 
 
 def _from_folder(path: Path) -> _Source:
@@ -263,9 +271,7 @@ def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None) 
                 yield array
 
 
-def square_box(
-    box: tuple[float, float, float, float], size: tuple[int, int], margin: float
-) -> tuple[float, float, float, float]:
+def square_box(box: Box, size: tuple[int, int], margin: float) -> Box:
     """Returns the square (left, top, right, bottom) round a box, inside the picture and at most as large as it.
 
     Args:

@@ -78,6 +78,18 @@ class Evaluation:
         """Returns the rows of the predictions that cost most, the worst first."""
         return self.predictions.sort_values(["loss", "name"], ascending=[False, True]).head(count)
 
+    def samples(self, count: int = 15, *, seed: int) -> pd.DataFrame:
+        """Returns rows of the predictions picked by chance; the same seed picks the same, however they are ordered."""
+        table = self.predictions.sort_values("name", ignore_index=True)
+        size = min(count, len(table))
+        return table.iloc[np.random.default_rng(seed).choice(len(table), size=size, replace=False)]
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """The bins behind the calibration error; see the function of this name."""
+        right = self.predictions["label"] == self.predictions["predicted"]
+        return reliability(self.predictions["confidence"].to_numpy(), right.to_numpy())
+
 
 def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed: int) -> Evaluation:
     """Returns the evaluation of a model on the images at `indices`; see `predict` and `evaluate_predictions`."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from casestudy import plots
-from casestudy.evaluation import Evaluation, evaluate_predictions, reliability
+from casestudy.evaluation import Evaluation, evaluate_predictions
+from casestudy.pictures import open_photographs
 from casestudy.runs import RunFolder
 
 HEADLINE = "predictions.csv"
+LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,34 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
     }
     metrics = [{**dataclasses.asdict(score), **found[score.name].to_json()} for score in scores]
     run.write_json("metrics.json", {"scores": metrics})
-    for name, table in result_tables(found["headline"]).items():
+    run.write_table("scores.csv", score_table(metrics))
+    run.write_table("timing.csv", timing_table(run))
+    for name, table in result_tables(found["headline"], seed=seed).items():
         run.write_table(name, table)
-    _draw(run, found["headline"])
+    _draw(run, found["headline"], seed)
 
 
-def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
-    """Returns the tables of an evaluation by their file names."""
+def score_table(scores: list[dict[str, Any]]) -> pd.DataFrame:
+    """Returns the scores of metrics.json as a table, the ends of the interval as low and high."""
+    facts = ["name", "protocol", "training", "images", "accuracy", "low", "high", "loss", "calibration_error"]
+    ends = [dict(zip(("low", "high"), score["interval"], strict=True)) for score in scores]
+    return pd.DataFrame([{**score, **pair} for score, pair in zip(scores, ends, strict=True)], columns=facts)
+
+
+def timing_table(run: RunFolder) -> pd.DataFrame:
+    """Returns seconds and images a second of each phase, of each fold where there are folds."""
+    rows = []
+    for path in run.trainings():
+        training = run.read_json(path)
+        for phase, seconds in training["seconds"].items():
+            rows.append((path.rpartition("/")[0], phase, seconds, training["images_per_second"][phase]))
+    return pd.DataFrame(rows, columns=["fold", "phase", "seconds", "images_per_second"])
+
+
+def result_tables(evaluation: Evaluation, *, seed: int) -> dict[str, pd.DataFrame]:
+    """Returns the tables of an evaluation by their file names; the seed chooses the samples."""
     names = list(evaluation.class_names)
+    facts = ["name", "signer", "label", "predicted", "confidence", "loss"]
     by_label = pd.DataFrame({"label": names})
     return {
         "per_label.csv": evaluation.per_class,
@@ -46,31 +70,36 @@ def result_tables(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
         "confusion.csv": by_label.join(pd.DataFrame(evaluation.confusion, columns=names)),
         "confusion_rates.csv": by_label.join(pd.DataFrame(evaluation.rates, columns=names)),
         "most_confused.csv": evaluation.most_confused,
-        "top_losses.csv": evaluation.top_losses()[["name", "signer", "label", "predicted", "confidence", "loss"]],
+        "top_losses.csv": evaluation.top_losses()[facts],
+        "samples.csv": evaluation.samples(seed=seed)[facts],
+        "reliability.csv": evaluation.reliability,
     }
 
 
-def _draw(run: RunFolder, evaluation: Evaluation) -> None:
-    drawings = {}
-    histories = sorted(run.path.glob("folds/*/history.csv")) or [run.path / "history.csv"]
-    history = run.read_table(histories[0].relative_to(run.path).as_posix())
+def _draw(run: RunFolder, evaluation: Evaluation, seed: int) -> None:
+    drawings: dict[str, Figure] = {}
+    class_names = list(evaluation.class_names)
+    history = run.read_table(run.trainings()[0].replace("training.json", "history.csv"))
     for metric in ("accuracy", "loss"):
-        fig, (ax,) = plots.figure()
+        drawings[f"learning_{metric}"], (ax,) = plots.figure()
         plots.plot_history(ax, history, metric)
-        drawings[f"learning_{metric}"] = fig
-    side = max(5.0, 0.32 * len(evaluation.class_names) + 1.2)
+    side = max(5.0, 0.32 * len(class_names) + 1.2)
     drawings["confusion"], (ax,) = plots.figure(side, side)
-    plots.plot_confusion(ax, evaluation.confusion, evaluation.rates, list(evaluation.class_names))
-    drawings["per_label"], (ax,) = plots.figure(6.4, 0.24 * len(evaluation.class_names) + 1)
-    plots.plot_per_group(ax, evaluation.per_class, "label")
-    if len(evaluation.per_signer):
-        drawings["per_signer"], (ax,) = plots.figure(6.4, 0.35 * len(evaluation.per_signer) + 1.2)
-        plots.plot_per_group(ax, evaluation.per_signer, "signer")
-    drawings["reliability"], (ax,) = plots.figure(4.6, 4.4)
-    table = evaluation.predictions
-    plots.plot_reliability(
-        ax, reliability(table["confidence"].to_numpy(), (table["label"] == table["predicted"]).to_numpy())
-    )
+    plots.plot_confusion(ax, evaluation.confusion, evaluation.rates, class_names)
+    for name, table in (("label", evaluation.per_class), ("signer", evaluation.per_signer)):
+        if len(table):
+            drawings[f"per_{name}"], (ax,) = plots.figure(*plots.size_per_group(table[name]))
+            plots.plot_per_group(ax, table, name)
+    drawings["reliability"], (ax,) = plots.figure(4.8, 4.4)
+    plots.plot_reliability(ax, evaluation.reliability)
+    samples = evaluation.samples(seed=seed).to_dict("records")
+    with open_photographs(run) as photographs:
+        if {row["name"] for row in samples} <= photographs.names:
+            drawings["samples"], axes = plots.figure(10.0, 6.9, columns=5, rows=3)
+            for ax in axes:
+                ax.axis("off")
+            for ax, row in zip(axes, samples, strict=False):
+                plots.plot_photograph(ax, photographs.picture(row["name"], 224), row["label"], row["predicted"])
     (run.path / "plots").mkdir(exist_ok=True)
     for name, fig in drawings.items():
         fig.savefig(run.path / "plots" / f"{name}.png", metadata={"Software": None})

@@ -8,7 +8,8 @@
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
-    metrics.json      the scores; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
+    metrics.json      the scores, in scores.csv too; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
+    timing.csv        seconds and images a second of each phase
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
 
@@ -70,6 +71,11 @@ class RunFolder:
     def finished(self) -> bool:
         """Whether every step has been done."""
         return (self.path / "run.json").is_file() and bool(self.settings.get("files"))
+
+    def trainings(self) -> list[str]:
+        """Returns the training.json of every fold, or of the whole where there are no folds."""
+        folds = sorted(self.path.glob("folds/*/training.json"))
+        return [path.relative_to(self.path).as_posix() for path in folds] or ["training.json"]
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()

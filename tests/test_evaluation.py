@@ -1,5 +1,6 @@
 """Every number against scikit-learn, SciPy or a sum done by hand."""
 
+import dataclasses
 import io
 import json
 import math
@@ -83,6 +84,15 @@ def test_nan_is_null_in_json(by_hand):
     assert json.loads(json.dumps(by_hand.to_json(), allow_nan=False))["images"] == 6
     alone = evaluate_predictions(by_hand.predictions.assign(signer="u1"), tuple("ABC"), seed=0)
     assert alone.to_json()["loss_interval"] == [None, None]
+
+
+def test_samples_are_the_same_for_a_seed_however_the_rows_are_ordered(by_hand):
+    chosen = by_hand.samples(3, seed=1)["name"].tolist()
+    assert len(set(chosen)) == 3
+    shuffled = dataclasses.replace(by_hand, predictions=by_hand.predictions.iloc[::-1])
+    assert shuffled.samples(3, seed=1)["name"].tolist() == chosen
+    assert any(by_hand.samples(3, seed=seed)["name"].tolist() != chosen for seed in (2, 3, 4))
+    assert len(by_hand.samples(10_000, seed=1)) == len(by_hand.predictions)
 
 
 def test_most_confused_and_top_losses(by_hand):

@@ -32,6 +32,7 @@ def test_a_finished_run_holds_everything(finished_run, letters_zip):
         *("run.json", "ledger.csv", "splits.csv", "history.csv", "training.json", "model.keras", "metrics.json"),
         *("predictions.csv", "predictions_head.csv", "predictions_head_random.csv", "report.html"),
         *("per_label.csv", "per_signer.csv", "confusion.csv", "most_confused.csv", "top_losses.csv"),
+        *("samples.csv", "reliability.csv", "scores.csv", "timing.csv", "plots/samples.png"),
         *("plots/confusion.png", "plots/learning_loss.png", "plots/learning_accuracy.png"),
     }
     assert {name.rsplit(".", 1)[1] for name in names} <= {"csv", "json", "png", "keras", "html"}

@@ -1,11 +1,13 @@
 """Axes in, the same axes out, with the numbers that were given on them."""
 
 import io
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import colors
+from PIL import Image
 
 from casestudy import plots
 
@@ -24,7 +26,8 @@ def test_history_runs_on_over_the_phases():
     curves = {tuple(line.get_xdata()): list(line.get_ydata()) for line in ax.lines if line.get_marker() == "o"}
     assert list(curves) == [(1, 2, 3), (4,)]
     assert curves[(4,)] == [0.8]  # drawn last: validation
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["training", "validation"]
+    assert {text.get_text() for text in ax.texts} == {"head", "tune", "training 90 %", "validation 80 %"}
+    assert ax.get_legend() is None  # the names stand at the curves
     assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [3.5]
     assert saved(fig)
 
@@ -44,14 +47,39 @@ def test_confusion_has_truth_down_and_guesses_across():
     assert saved(fig)
 
 
-def test_26_labels_fit(recwarn):
-    fig, (ax,) = plots.figure(9.5, 9.5)
-    plots.plot_confusion(ax, np.full((26, 26), 88), np.full((26, 26), 1 / 26), list("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+def test_the_names_of_close_curves_do_not_touch():
+    rows = [("head", 1, "accuracy", 0.501), ("head", 1, "val_accuracy", 0.5)]
+    fig, (ax,) = plots.figure()
+    plots.plot_history(ax, pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]), "accuracy")
+    fig.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in ax.texts if "%" in text.get_text()]
+    assert len(boxes) == 2
+    assert not boxes[0].overlaps(boxes[1])
+
+
+@pytest.mark.parametrize(("labels", "side", "count"), [(26, 9.5, 88), (47, 16.2, 400)])
+def test_26_and_47_labels_fit(labels, side, count, recwarn):
+    fig, (ax,) = plots.figure(side, side)
+    names = list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")[-labels:]
+    plots.plot_confusion(ax, np.full((labels, labels), count), np.full((labels, labels), 1 / labels), names)
     fig.draw_without_rendering()
     cell = np.diff(ax.transData.transform([(0, 0), (1, 0)])[:, 0])[0]
-    widest = max(text.get_window_extent().width for text in ax.texts)
-    assert widest < cell
+    assert 0.35 * cell < max(text.get_window_extent().width for text in ax.texts) < cell
+    assert max(tick.get_window_extent().width for tick in ax.get_xticklabels()) < cell
     assert not [w for w in recwarn if "layout" in str(w.message)]
+
+
+def test_many_labels_stand_side_by_side_and_do_not_touch():
+    names = list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
+    share = np.linspace(0.2, 0.9, 47)
+    table = pd.DataFrame({"label": names, "accuracy": share, "low": share - 0.1, "high": share + 0.1})
+    fig, (ax,) = plots.figure(*plots.size_per_group(names))
+    plots.plot_per_group(ax, table, "label")
+    fig.draw_without_rendering()
+    ticks = ax.get_xticklabels()
+    assert [tick.get_text() for tick in ticks] == names  # the weakest at the left
+    boxes = [tick.get_window_extent() for tick in ticks]
+    assert not any(one.overlaps(other) for one, other in pairwise(boxes))
 
 
 def test_per_group_shows_each_interval_and_leaves_out_who_has_none():
@@ -79,12 +107,22 @@ def test_reliability_draws_the_bins():
     assert saved(fig)
 
 
+def test_a_photograph_says_whether_it_was_read_rightly_in_more_than_a_colour():
+    fig, axes = plots.figure(columns=2, rows=1)
+    for ax, predicted in zip(axes, "AB", strict=True):
+        assert plots.plot_photograph(ax, Image.new("RGB", (8, 8)), "A", predicted) is ax
+    assert [ax.get_title() for ax in axes] == ["✓ A", "✗ A read as B"]
+    assert [colors.to_hex(ax.title.get_color()) for ax in axes] == [plots.GREEN, plots.RED]
+    assert saved(fig)
+
+
 @pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])
 def test_any_name_can_be_drawn(name):
     rows = {"signer": [name, "user_2"], "accuracy": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]}
     for draw in (
         lambda ax: plots.plot_per_group(ax, pd.DataFrame(rows), "signer"),
         lambda ax: plots.plot_confusion(ax, np.eye(2, dtype=int), np.eye(2), [name, "B"]),
+        lambda ax: plots.plot_photograph(ax, Image.new("RGB", (8, 8)), name, "B"),
     ):
         fig, (ax,) = plots.figure()
         draw(ax)

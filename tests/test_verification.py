@@ -5,11 +5,12 @@ import json
 import pytest
 
 from casestudy.errors import RunError
-from casestudy.results import Score, write_results
+from casestudy.results import LATER, Score, write_results
 from casestudy.runs import RunFolder
 from casestudy.verification import verify_run
 
 FILES = "files are the ones written"
+MADE_FROM = {"samples.csv": "predictions.csv", "reliability.csv": "predictions.csv", "scores.csv": "metrics.json"}
 
 
 def failed(run) -> list[str]:
@@ -33,7 +34,9 @@ def test_a_good_run_holds(finished_run):
     said = " ".join(what for what, _, _ in checks)
     for name in ("headline", "per_label.csv", "per_signer.csv", "confusion.csv", "most_confused.csv", "test part"):
         assert name in said
-    assert len([what for what, _, _ in checks if what.startswith("score")]) == 3
+    assert {"samples.csv", "reliability.csv"} <= set(said.split())
+    assert "scores.csv follows from metrics.json" in said
+    assert len([what for what, _, _ in checks if what.startswith("score ")]) == 3
 
 
 def test_an_edited_prediction(run_copy):
@@ -56,10 +59,21 @@ def test_an_edited_metric(run_copy):
     metrics["scores"][0]["accuracy"] += 0.01
     (run_copy.path / "metrics.json").write_text(json.dumps(metrics))
     reseal(run_copy)
-    assert failed(run_copy) == ["score 'headline' follows from predictions.csv"]
+    assert failed(run_copy) == [
+        "score 'headline' follows from predictions.csv",
+        "scores.csv follows from metrics.json",
+    ]
 
 
-@pytest.mark.parametrize("name", ["per_label.csv", "per_signer.csv", "confusion.csv", "top_losses.csv"])
+def test_a_run_sealed_before_a_table_was_written_is_whole_without_it(run_copy):
+    for name in LATER:
+        (run_copy.path / name).unlink()
+    assert failed(run_copy) == [FILES, *(f"{name} follows from {s}" for name, s in MADE_FROM.items())]
+    reseal(run_copy)
+    assert failed(run_copy) == []
+
+
+@pytest.mark.parametrize("name", ["per_label.csv", "per_signer.csv", "confusion.csv", "top_losses.csv", "samples.csv"])
 def test_an_edited_table(name, run_copy):
     path = run_copy.path / name
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)

@@ -1,0 +1,79 @@
+"""Photographs come back cut and turned as the model saw them, and never more of them than a page may hold."""
+
+import base64
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from casestudy import pictures
+from casestudy.pictures import Photographs, open_photographs, thumbnails
+
+
+@pytest.fixture
+def zipped(encode):
+    """Makes an open zip of pictures by name."""
+
+    def made(photos):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, picture in photos.items():
+                archive.writestr(name, encode(picture))
+        return zipfile.ZipFile(buffer)
+
+    return made
+
+
+def decoded(text):
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_a_hand_is_cut_out_where_the_model_saw_it_cut(zipped):
+    pixels = np.zeros((60, 100, 3), np.uint8)
+    pixels[20:40, 70:90] = 255
+    archive = zipped({"a.png": pixels})
+    boxes = {"a.png": (70.0, 20.0, 90.0, 40.0)}
+    cut = Photographs(archive, boxes, margin=0.0).picture("a.png", 64)
+    assert cut.size == (20, 20)
+    assert np.asarray(cut).min() == 255
+    assert Photographs(archive, boxes, margin=None).picture("a.png", 50).size == (50, 30)
+    assert Photographs(archive, {}, margin=0.0).picture("a.png", 200).size == (100, 60)  # never larger than it is
+
+
+def test_a_run_without_its_zip_has_none(run_copy, finished_run):
+    with open_photographs(finished_run) as photographs:
+        assert set(finished_run.read_table("predictions.csv")["name"]) <= photographs.names
+        assert photographs.margin is None  # this run took them whole
+    settings = run_copy.settings
+    settings["data"]["path"] = "/nowhere.zip"
+    run_copy.write_json("run.json", settings)
+    with open_photographs(run_copy) as photographs:
+        assert photographs.names == set()
+        assert thumbnails(photographs, ["A/user_1__A0.png"]) == {}
+
+
+def test_a_cropped_run_has_boxes_and_margin(run_copy):
+    run_copy.write_json("run.json", run_copy.settings | {"cropped": True})
+    with open_photographs(run_copy) as photographs:
+        assert photographs.margin == 0.1
+        assert photographs.picture("A/user_1__A0.png", 96).size == (26, 26)  # 24 pixels and a tenth
+
+
+def test_thumbnails_get_smaller_the_more_there_are(zipped, monkeypatch):
+    monkeypatch.setattr(pictures, "SIZES", ((2, 96), (4, 48)))
+    names = [f"{k}.png" for k in range(6)]
+    photographs = Photographs(zipped({name: np.full((200, 100, 3), 9, np.uint8) for name in names}))
+    assert decoded(thumbnails(photographs, names[:2])["0.png"]).size == (48, 96)
+    many = thumbnails(photographs, [*names, "missing.png", "0.png"])
+    assert list(many) == names[:4]
+    assert decoded(many["0.png"]).size == (24, 48)
+
+
+def test_thumbnails_stop_before_the_page_grows_too_large(zipped, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+    photographs = Photographs(zipped({f"{k}.png": noise for k in range(5)}))
+    one = len(thumbnails(photographs, ["0.png"])["0.png"])
+    monkeypatch.setattr(pictures, "MOST_BYTES", 3 * one)
+    assert list(thumbnails(photographs, [f"{k}.png" for k in range(5)])) == ["0.png", "1.png", "2.png"]
