@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import base64
-import io
+import hashlib
 import math
-import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from PIL import Image, ImageOps
+import pandas as pd
+from markupsafe import Markup
 
+from casestudy import exhibits
+from casestudy.evaluation import evaluate_predictions
 from casestudy.files import atomic_path
+from casestudy.pictures import open_photographs, thumbnails
+from casestudy.results import HEADLINE
 from casestudy.runs import RunFolder
 
-THUMBNAIL = 96  # pixels
 PROTOCOLS = {
     "signer": "unseen signers",
     "leave-one-signer-out": "unseen signers, each left out once",
     "random": "random split",
-}
-STATUSES = {
-    "kept": "sound photographs, stored under their label",
-    "duplicate": "sound and stored too, but the same bytes as an earlier one",
-    "corrupt": "damaged, in quarantine with the reason",
-    "sidecar": "boxes, text and strays, carried along",
-    "unrecognised": "sound, but the label cannot be told",
 }
 
 
@@ -40,59 +35,89 @@ def write_report(run: RunFolder) -> Path:
     page = render(run)
     target = run.path / "report.html"
     with atomic_path(target) as partial:
-        partial.write_text(page, encoding="utf-8")
+        partial.write_text(page, encoding="utf-8", newline="\n")
     return target
 
 
 def render(run: RunFolder) -> str:
-    """Returns the page as HTML; every value from a file is escaped."""
+    """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
     settings, scores = run.settings, run.read_json("metrics.json")["scores"]
-    ledger = run.read_table("ledger.csv")
-    trainings = sorted(run.path.glob("folds/*/training.json")) or [run.path / "training.json"]
-    plots = {path.stem: _embedded(path.read_bytes(), "png") for path in sorted((run.path / "plots").glob("*.png"))}
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(
-            settings=settings,
-            headline=scores[0],
-            scores=scores,
-            summary=summary_sentence(scores),
-            protocols=PROTOCOLS,
-            statuses=STATUSES,
-            counts=Counter(ledger["status"]),
-            entries=len(ledger),
-            troubles=ledger[ledger["status"].isin(["corrupt", "unrecognised", "duplicate"])].to_dict("records"),
-            plots=plots,
-            per_label=run.read_table("per_label.csv").to_dict("records"),
-            per_signer=run.read_table("per_signer.csv").to_dict("records"),
-            most_confused=run.read_table("most_confused.csv").head(10).to_dict("records"),
-            top_losses=run.read_table("top_losses.csv").to_dict("records"),
-            photographs=_photographs(run),
-            trainings=[run.read_json(path.relative_to(run.path).as_posix()) for path in trainings],
-            created=settings["started"][:10],
-            command=reproduce_command(settings),
-        )
+    evaluation = evaluate_predictions(run.read_table(HEADLINE), tuple(settings["class_names"]), seed=settings["seed"])
+    ledger, top_losses = run.read_table("ledger.csv"), evaluation.top_losses()
+    samples, cells = evaluation.samples(seed=settings["seed"]), exhibits.behind(evaluation)
+    with open_photographs(run) as photographs:
+        shown_at_once = [*top_losses["name"], *samples["name"]]
+        pictures = thumbnails(photographs, exhibits.wanted_pictures(evaluation, shown_at_once, cells))
+    trainings = [run.read_json(name) for name in run.trainings()]
+    plots = {path.stem: _embedded(path.read_bytes()) for path in (run.path / "plots").glob("[lr]*.png")}
+    environment = _environment()
+    script = Markup(_source(environment, "report.js"))
+    return environment.get_template("report.html").render(
+        settings=settings,
+        created=settings["started"][:10],
+        command=reproduce_command(settings),
+        protocols=PROTOCOLS,
+        headline=scores[0],
+        scores=scores,
+        compared=exhibits.compared(scores),
+        summary=summary_sentence(scores),
+        guessing=math.log(len(evaluation.class_names)),
+        entries=len(ledger),
+        flow=exhibits.ledger_flow(ledger),
+        parts=exhibits.parts(run.read_table("splits.csv")),
+        trainings=trainings,
+        pace=exhibits.pace(trainings),
+        plots=plots,
+        matrix=exhibits.matrix(evaluation),
+        behind=_for_script(evaluation.class_names, cells, pictures),
+        left_out=len(evaluation.predictions) - sum(map(len, cells.values())),
+        pictureless=sum(photo["name"] not in pictures for photos in cells.values() for photo in photos),
+        per_label=_records(evaluation.per_class),
+        per_signer=_records(evaluation.per_signer),
+        signers=signer_sentence(evaluation.per_signer),
+        most_confused=_records(evaluation.most_confused.head(10)),
+        top_losses=_records(top_losses),
+        samples=_records(samples),
+        pictures=pictures,
+        reliability=_records(evaluation.reliability),
+        style=Markup(_source(environment, "report.css")),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
 def summary_sentence(scores: list[dict[str, Any]]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
-    by_name = {score["name"]: score for score in scores}
-    headline = by_name["headline"]
+    headline = next(score for score in scores if score["name"] == "headline")
     low, high = headline["interval"]
     text = f"{percent(headline['accuracy'])} of {headline['images']} test photographs are read rightly"
     if headline["protocol"] == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
     text += f", all of them by signers that training never saw (95 % interval {percent(low)} to {percent(high)})."
-    if "head-random" in by_name:
-        honest, flattering = by_name["head"], by_name["head-random"]
+    if pair := exhibits.compared(scores):
+        honest, flattering = pair
         gap = 100 * (flattering["accuracy"] - honest["accuracy"])
+        how = "With phase 1 alone" if honest["name"] == "head" else "Trained the same way"
         text += (
-            f" With phase 1 alone, a random split would claim {percent(flattering['accuracy'])} where unseen signers "
+            f" {how}, a random split would claim {percent(flattering['accuracy'])} where unseen signers "
             f"give {percent(honest['accuracy'])}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
         )
     return text
+
+
+def signer_sentence(per_signer: pd.DataFrame) -> str:
+    """Returns which signer the model reads worst, and how far behind the best; empty where no signer is known."""
+    if not len(per_signer):
+        return ""
+    rows = per_signer.sort_values(["accuracy", "signer"])
+    worst, best = rows.iloc[0], rows.iloc[-1]
+    low, high = percent(worst["low"]), percent(worst["high"])
+    text = (
+        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs "
+        f"(95 % interval {low} to {high})"
+    )
+    gap = 100 * (best["accuracy"] - worst["accuracy"])
+    return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
 
 
 def reproduce_command(settings: dict[str, Any]) -> str:
@@ -132,33 +157,35 @@ def number(value: float | None) -> str:
 
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("casestudy"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+        loader=jinja2.PackageLoader("casestudy"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "number": number}
     return environment
 
 
-def _photographs(run: RunFolder) -> dict[str, str]:
-    """Returns thumbnails of the costliest and the most confused photographs, by name, where letters.zip is at hand."""
-    path = run.path / "letters.zip"
-    if not path.is_file():
-        path = Path(run.settings["data"]["path"])
-        if not (path.is_file() and zipfile.is_zipfile(path)):
-            return {}
-    names = set(run.read_table("top_losses.csv")["name"])
-    for examples in run.read_table("most_confused.csv").head(10)["examples"]:
-        names.update(examples.split("; "))
-    pictures = {}
-    with zipfile.ZipFile(path) as archive:
-        for name in sorted(names & set(archive.namelist())):
-            with Image.open(io.BytesIO(archive.read(name))) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
-                image.thumbnail((THUMBNAIL, THUMBNAIL))
-                buffer = io.BytesIO()
-                image.save(buffer, "JPEG", quality=80)
-            pictures[name] = _embedded(buffer.getvalue(), "jpeg")
-    return pictures
+def _source(environment: jinja2.Environment, name: str) -> str:
+    """Returns a file beside the template, as it stands: what is hashed must be what the browser reads."""
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0].replace("\r\n", "\n")
 
 
-def _embedded(data: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+def _for_script(class_names: tuple[str, ...], cells: dict[tuple[int, int], Any], pictures: dict[str, str]) -> Any:
+    """Returns what the script needs to show the photographs behind a cell: labels, cells, pictures."""
+    shown = {photo["name"] for photos in cells.values() for photo in photos}
+    return {
+        "labels": class_names,
+        "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
+        "pictures": {name: data for name, data in pictures.items() if name in shown},
+    }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict("records")
+
+
+def _embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import shutil
+import types
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -182,6 +183,72 @@ def finished_run(tmp_path_factory, letters_zip, small_study):
     from casestudy.pipeline import run_study
 
     return run_study(small_study, letters_zip, tmp_path_factory.mktemp("runs") / "first", seed=3)
+
+
+@pytest.fixture(scope="session")
+def fabricate_run(small_study) -> Callable[..., object]:
+    """Writes a sealed run folder whose predictions are drawn by chance: no training, no TensorFlow."""
+    import pandas as pd
+
+    from casestudy.evaluation import prediction_table
+    from casestudy.report import write_report
+    from casestudy.results import Score, write_results
+    from casestudy.runs import RunFolder
+
+    def made(path: Path, letters: Path, *, seed: int = 3, test: tuple[str, ...] = ("user_4", "user_5")) -> RunFolder:
+        run, chance = RunFolder(path), np.random.default_rng(seed)
+        with zipfile.ZipFile(letters) as archive:
+            rows = list(csv.DictReader(io.StringIO(archive.read("ledger.csv").decode())))
+        run.path.mkdir(parents=True)
+        (path / "ledger.csv").write_text(_table(list(rows[0]), rows), encoding="utf-8", newline="")
+        used = pd.DataFrame([row for row in rows if row["status"] in ("kept", "duplicate")])
+        used["name"] = used["stored_as"]
+        used["part"] = np.where(used["signer"].isin(test), "test", "train")
+        run.write_table("splits.csv", used[["name", "signer", "label", "part"]])
+        epochs = [("head", 1, 0.4), ("head", 2, 0.5), ("fine-tune", 1, 0.6)]
+        metrics = ("accuracy", "val_accuracy", "loss", "val_loss")
+        history = [(phase, epoch, metric, value) for phase, epoch, value in epochs for metric in metrics]
+        run.write_table("history.csv", pd.DataFrame(history, columns=["phase", "epoch", "metric", "value"]))
+        pace = {"head": 41.0, "fine-tune": 12.0}
+        training = {"seconds": pace, "images_per_second": pace, "batch_norm_change": 0.0, "parameters": 1234}
+        run.write_json("training.json", training)
+        (path / "model.keras").write_bytes(b"no network")
+        names = tuple(sorted(set(used["label"])))
+        settings = {
+            **{"study": small_study.to_json(), "seed": seed, "compare_splits": False, "pattern": None},
+            "data": {"name": letters.name, "path": str(letters), "sha256": "0" * 64},
+            "started": "2026-01-01T00:00:00+00:00",
+            **{"weights": "random initialisation", "initial_weights": None, "protocol": "signer", "cropped": False},
+            "class_names": names,
+            "machine": {"device": "CPU", "precision": "float32", "image_size": [32, 32]},
+            "environment": {"python": "3"},
+        }
+        run.write_json("run.json", settings)
+        tested = used[used["part"] == "test"]
+        images = types.SimpleNamespace(  # what `prediction_table` reads of an ImageSet
+            class_names=names,
+            names=tested["name"].to_numpy(),
+            signers=tested["signer"].to_numpy(),
+            labels=np.array([names.index(label) for label in tested["label"]]),
+        )
+        scores = []
+        for name, protocol, skill in (
+            ("headline", "signer", 1.5),
+            ("head", "signer", 1.0),
+            ("head-random", "random", 3),
+        ):
+            logits = chance.normal(0, 1, (len(tested), len(names)))
+            logits[np.arange(len(tested)), images.labels] += skill
+            shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+            file = "predictions.csv" if name == "headline" else f"predictions_{name.replace('-', '_')}.csv"
+            run.write_table(file, prediction_table(images, np.arange(len(tested)), shares.astype("float32")))
+            scores.append(Score(name, protocol, "all phases" if name == "headline" else "head only", file))
+        write_results(run, scores)
+        write_report(run)
+        run.seal()
+        return run
+
+    return made
 
 
 @pytest.fixture

@@ -1,0 +1,159 @@
+"""What the report shows, as plain values that a template or a script can read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from casestudy.evaluation import PREFIX, Evaluation
+
+STATUSES = {
+    "kept": "sound photographs, stored under their label",
+    "duplicate": "sound and stored too, but the same bytes as an earlier one",
+    "corrupt": "damaged, in quarantine with the reason",
+    "unrecognised": "sound, but the label cannot be told",
+    "sidecar": "boxes, text and strays, carried along",
+}
+MOST_FILES = 1000  # named under a status; ledger.csv names all
+MOST_BEHIND = 2400  # photographs behind the cells of the matrix, all cells together
+SHADES = 10  # of a cell, besides white
+GUESSES = 3  # probabilities shown with a photograph
+
+
+def ledger_flow(ledger: pd.DataFrame) -> list[dict[str, Any]]:
+    """Returns for each status: what it means, how many entries, and the files with what is known of each.
+
+    Files are grouped by label where they have one; `left_out` says how many are too many to name.
+    """
+    flow = []
+    for status, meaning in STATUSES.items():
+        rows = ledger[ledger["status"] == status]
+        named = rows.head(MOST_FILES)
+        files = [(row["entry"], _remark(row), row["label"]) for row in named.to_dict("records")]
+        groups: dict[str, list[str]] = {}
+        if status == "kept":
+            for entry, _, label in sorted(files, key=lambda file: file[2]):
+                groups.setdefault(label, []).append(entry)
+        flow.append(
+            {
+                "status": status,
+                "meaning": meaning,
+                "count": len(rows),
+                "near": int((rows["near_duplicate_of"] != "").sum()),
+                "groups": groups,
+                "files": [] if groups else files,
+                "left_out": len(rows) - len(named),
+            }
+        )
+    return flow
+
+
+def _remark(row: dict[str, Any]) -> str:
+    copy = f"same bytes as {row['duplicate_of']}" if row["duplicate_of"] else ""
+    return "; ".join(part for part in (row["reason"], copy, row["note"]) if part)
+
+
+def parts(splits: pd.DataFrame) -> dict[str, int]:
+    """Returns how many photographs each part of the split has; empty where every fold has its own parts."""
+    return splits["part"].value_counts().to_dict() if "part" in splits else {}
+
+
+def shade(share: float) -> int:
+    """Returns the shade of a cell from 0 to `SHADES`; it grows with the square root, so that rare mistakes are seen.
+
+    >>> shade(0.0), shade(0.001), shade(0.25), shade(1.0)
+    (0, 1, 5, 10)
+    """
+    return min(SHADES, math.ceil(SHADES * math.sqrt(share) - 1e-9))
+
+
+def matrix(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Returns a row for each true label: its name, its support, and (count, shade) for each predicted label."""
+    most = max(int(evaluation.confusion.max(initial=0)), 1)
+    return [
+        {"label": name, "support": int(row.sum()), "cells": [(int(count), shade(count / most)) for count in row]}
+        for name, row in zip(evaluation.class_names, evaluation.confusion, strict=True)
+    ]
+
+
+def behind(evaluation: Evaluation) -> dict[tuple[int, int], list[dict[str, Any]]]:
+    """Returns the photographs behind each filled cell (true, predicted), the costliest first.
+
+    Where there are too many, each cell keeps the same number of its costliest, so that no cell is empty.
+    """
+    position = {name: k for k, name in enumerate(evaluation.class_names)}
+    table = evaluation.predictions.sort_values(["loss", "name"], ascending=[False, True])
+    columns = [PREFIX + name for name in evaluation.class_names]
+    cells = {}
+    counts = evaluation.confusion[evaluation.confusion > 0]
+    most = per_cell(counts)
+    for (label, predicted), rows in table.groupby(["label", "predicted"], sort=False):
+        kept = rows.head(most)
+        truth = position[label]
+        facts = zip(kept["name"], kept["signer"].fillna(""), kept[columns].to_numpy(), strict=True)
+        cells[truth, position[predicted]] = [
+            {"name": name, "signer": signer, "guesses": _guesses(probabilities, truth)}
+            for name, signer, probabilities in facts
+        ]
+    return cells
+
+
+def per_cell(counts: np.ndarray) -> int:
+    """Returns how many photographs each cell may show, so that all cells together show no more than `MOST_BEHIND`.
+
+    >>> per_cell(np.array([10, 20])), per_cell(np.array([5000, 3, 3]))
+    (20, 2394)
+    """
+    low, high = 1, int(counts.max(initial=1))
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if np.minimum(counts, middle).sum() <= MOST_BEHIND else (low, middle - 1)
+    return low
+
+
+def _guesses(probabilities: np.ndarray, truth: int) -> list[tuple[int, float]]:
+    """Returns (label, probability) of the likeliest labels, and of the true one in any case."""
+    best = np.argsort(-probabilities, kind="stable")[:GUESSES].tolist()
+    return [(k, round(float(probabilities[k]), 4)) for k in (best if truth in best else [*best, truth])]
+
+
+def wanted_pictures(
+    evaluation: Evaluation, first: list[str], cells: dict[tuple[int, int], list[dict[str, Any]]]
+) -> Iterator[str]:
+    """Yields names of photographs by how much the page needs them: what it shows at once, then a round of each cell.
+
+    Mistakes come before what was read rightly.
+    """
+    yield from first
+    for names in evaluation.most_confused.head(10)["examples"]:
+        yield from names.split("; ")
+    for wrong in (True, False):
+        lists = [photos for (truth, guess), photos in cells.items() if (truth != guess) == wrong]
+        for k in range(max(map(len, lists), default=0)):
+            yield from (photos[k]["name"] for photos in lists if k < len(photos))
+
+
+def compared(scores: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Returns the scores on unseen signers and on a random split of one and the same training, where both are known.
+
+    Whole trainings are preferred; otherwise it is the head alone.
+    """
+    by_name = {score["name"]: score for score in scores}
+    pairs = (("headline", "random"), ("head", "head-random"))
+    return next(((by_name[a], by_name[b]) for a, b in pairs if a in by_name and b in by_name), None)
+
+
+def pace(trainings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Returns seconds and images a second of each phase, all folds together."""
+    rows = []
+    for phase in trainings[0]["seconds"]:
+        seconds = [training["seconds"][phase] for training in trainings]
+        images = sum(
+            training["images_per_second"][phase] * spent for training, spent in zip(trainings, seconds, strict=True)
+        )
+        rows.append({"phase": phase, "seconds": sum(seconds), "images_per_second": images / max(sum(seconds), 1e-9)})
+    return rows
