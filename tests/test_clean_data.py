@@ -121,8 +121,9 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
     room = tmp_path / "room"
     room.mkdir()
     process = subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(tmp_path / "photos.zip")], cwd=room, stderr=subprocess.PIPE, text=True
-    )
+        [sys.executable, str(SCRIPT), str(tmp_path / "photos.zip")], cwd=room, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits deafness
+    )  # fmt: skip
     while not list(room.iterdir()) and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
