@@ -1,14 +1,17 @@
-"""Writes what finished runs scored into ARTICLES/results.json, and the README's table from it.
+"""Writes what finished runs scored into ARTICLES/results.json, and from it the README's table and the articles' values.
 
     python SCRIPTS/record_results.py runs/asl-asl_sample runs/asl-asl_signers
 
-A figure in the README comes from here or not at all: `tests/test_claims.py` compares the two.
+A figure in the README comes from here or not at all: `tests/test_claims.py` compares the two. After new results,
+`article_figures.py` draws the articles' figures again.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
+
+import article_values
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -32,6 +35,7 @@ def main() -> None:
         results[key] = result
     write(RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     write(README, replaced(README.read_text(encoding="utf-8"), table(results)))
+    article_values.main()
 
 
 def summarise(run: RunFolder) -> tuple[str, dict]:

@@ -5,9 +5,13 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "SCRIPTS"))
 
+import article_figures  # noqa: E402
+import article_values  # noqa: E402
 import record_results  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -34,3 +38,88 @@ def test_accuracies_elsewhere_in_the_readme_are_committed_ones():
     outside = README.split(record_results.BEGIN)[0] + README.split(record_results.END)[1]
     claimed = set(re.findall(r"(\d+\.\d) %", outside))
     assert claimed <= known, f"no committed run scored {sorted(claimed - known)}"
+
+
+PAGES = article_values.PAGES
+ARTICLES = [path for path in PAGES if path.parent.name == "ARTICLES"]
+FACTS = json.loads((ROOT / "ARTICLES" / "articles.json").read_text(encoding="utf-8"))
+IDENTIFIER = r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S+"
+
+
+def by_name(paths):
+    return pytest.mark.parametrize("path", paths, ids=lambda path: path.stem)
+
+
+def plain(page: str) -> str:
+    """Returns the prose of a page without its sources: no marked values, no code, no targets of links, no markup."""
+    text = article_values.MARK.sub("VALUE", page.split("## Sources")[0])
+    text = re.sub(r"```.*?```|`[^`\n]*`", "CODE", text, flags=re.S)
+    return re.sub(r"\]\([^)]*\)", "]", text)
+
+
+@by_name(PAGES)
+def test_the_marked_values_are_the_committed_ones(path):
+    page = path.read_text(encoding="utf-8")
+    assert article_values.filled(page, article_values.values()) == page
+    assert page.count("<!--=") == page.count("<!--/-->") == len(article_values.MARK.findall(page)) > 0
+
+
+@by_name(PAGES)
+def test_no_measured_figure_stands_unmarked(path):
+    text = plain(path.read_text(encoding="utf-8"))
+    assert re.findall(r"(?<![-\w.])\d+\.\d+", text) == []
+    assert set(re.findall(r"\d+ ?%", text)) <= {"95 %"}
+
+
+@by_name(PAGES)
+def test_every_source_can_be_found(path):
+    page = path.read_text(encoding="utf-8")
+    sources = re.split(r"\n- ", page.split("## Sources\n")[1])[1:]
+    assert len(sources) >= 2
+    for source in sources:
+        assert len(re.findall(IDENTIFIER, source)) == 1, source
+        assert re.search(r"\((1[89]|20)\d\d\)", source), source
+        author = re.match(r"[^\W\d]+", source)[0]
+        assert author in plain(page), f"{author} is not spoken of"
+
+
+@by_name(ARTICLES)
+def test_an_article_is_short_and_has_one_figure(path):
+    page = path.read_text(encoding="utf-8")
+    assert 600 <= len(plain(page).split()) <= 1200
+    figures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert figures == [f"figures/{path.stem}.png"]
+    assert 5_000 < (path.parent / figures[0]).stat().st_size <= 150_000
+    for link in re.findall(r"(?<!!)\[[^\]]+\]\(([^)#]+)\)", page):
+        assert (path.parent / link).exists(), link
+
+
+def test_there_are_six_articles_and_a_page_to_begin_with():
+    assert [path.stem for path in ARTICLES] == list(article_figures.FIGURES)
+    assert PAGES[0].name == "hook_document.md" and len(plain(PAGES[0].read_text(encoding="utf-8")).split()) <= 700
+
+
+def test_the_articles_run_is_the_recorded_one():
+    run = FACTS["run"]
+    if run["key"] in RESULTS:
+        assert run["scores"] == RESULTS[run["key"]]["scores"]
+    counts = sum(sum(row) for row in run["confusion"])
+    assert counts == run["scores"][0]["images"] == sum(row["support"] for row in run["per_label"])
+
+
+def test_what_the_articles_say_in_words_holds():
+    """Where one of these fails, a new result has come: read the articles again, and mend the sentences."""
+    sample, real = (
+        {score["name"]: score["accuracy"] for score in RESULTS[key]["scores"]}
+        for key in (article_values.SAMPLE, article_values.REAL)
+    )
+    assert sample["head-random"] > sample["head"]
+    assert real["head-random"] > real["headline"] > real["head"]
+    walk = FACTS["statistics"]["accuracy"]
+    assert walk[0] > walk[-3] > walk[-2] > walk[-1] and FACTS["statistics"]["new_head"] > walk[-2]
+    seeds = FACTS["seeds"]
+    spread = {name: max(seeds[name]) - min(seeds[name]) for name in ("training", "signers", "random")}
+    assert seeds["again_differs_by"] == 0
+    assert spread["signers"] > spread["training"] and spread["signers"] > spread["random"]
+    assert min(seeds["random"]) > max(seeds["signers"])
+    assert FACTS["run"]["batch_norm_change"] == 0

@@ -1,0 +1,243 @@
+"""Draws the articles' six figures from committed results, and fills the figures into their prose.
+
+    python SCRIPTS/article_figures.py                      draws again
+    python SCRIPTS/article_figures.py runs/asl-asl_sample  first takes curves, confusions and letters from a run folder
+
+What a figure shows stands in ARTICLES: results.json (`record_results.py`), benchmark.json (`benchmark.py`) and
+articles.json, of which `article_measurements.py` writes two parts and this script the third, "run".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import article_values
+import numpy as np
+import pandas as pd
+from article_values import ARTICLES, REAL, SAMPLE, ledger_counts, read
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from record_results import summarise, write
+
+from casestudy import plots
+from casestudy.files import atomic_path
+from casestudy.plots import BLUE, GREY, ORANGE
+from casestudy.report import percent
+from casestudy.runs import RunFolder
+
+FOLDER = ARTICLES / "figures"
+DPI = 150
+NAMES = {SAMPLE: "drawn sample, ResNet50V2", REAL: "photographs, MobileNetV2-0.35"}
+
+
+def main() -> None:
+    """Takes a run's facts where one is named, draws all figures and fills all pages."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="?", type=Path, help="finished run folder, with a split by signer")
+    options = parser.parse_args()
+    if options.run:
+        path = ARTICLES / "articles.json"
+        facts = read(path.name) if path.exists() else {"schema_version": 1}
+        facts["run"] = facts_of(RunFolder.open(options.run))
+        write(path, json.dumps(dict(sorted(facts.items())), indent=1, ensure_ascii=False) + "\n")
+    FOLDER.mkdir(exist_ok=True)
+    for name, draw in FIGURES.items():
+        figure = draw()
+        with atomic_path(FOLDER / f"{name}.png") as partial:
+            figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+    article_values.main()
+
+
+def facts_of(run: RunFolder) -> dict:
+    """Returns what the articles tell of a run: how it was made, its scores, curves, confusions and letters."""
+    key, result = summarise(run)
+    training, confusion = run.read_json("training.json"), run.read_table("confusion.csv")
+    labels = run.read_table("per_label.csv")[["label", "support", "accuracy", "loss", "low", "high"]]
+    history = run.read_table("history.csv")
+    confused = run.read_table("most_confused.csv")[["label", "predicted", "count", "share"]].head(10)
+    return {
+        "key": key,
+        **{name: result[name] for name in ("model", "image_size", "weights", "seed", "scores")},
+        "parts": run.read_table("splits.csv")["part"].value_counts().to_dict(),
+        "batch_norm_change": training["batch_norm_change"],
+        "history": history[history["metric"].isin(["accuracy", "val_accuracy"])].to_dict("records"),
+        "class_names": run.settings["class_names"],
+        "confusion": confusion.drop(columns="label").to_numpy().tolist(),
+        "per_label": labels.to_dict("records"),
+        "most_confused": confused.to_dict("records"),
+    }
+
+
+def transfer_learning() -> Figure:
+    """Returns the curves of both phases, and beside them what each phase reaches on unseen signers."""
+    fig, (left, right) = plots.figure(8.2, 3.5, columns=2)
+    plots.plot_history(left, pd.DataFrame(read("articles.json")["run"]["history"]), "accuracy")
+    results, ends = read("results.json"), []
+    for key, colour in ((SAMPLE, ORANGE), (REAL, BLUE)):
+        scores = {score["name"]: score for score in results[key]["scores"]}
+        values = [scores[name]["accuracy"] for name in ("head", "headline")]
+        bounds = np.array([scores[name]["interval"] for name in ("head", "headline")]).T
+        right.errorbar([0, 1], values, yerr=_errors(values, bounds), color=colour, marker="o", ms=5, capsize=3, lw=1.8)
+        ends.append((values[1], key, colour))
+    (low, *_), (high, *_) = ends = sorted(ends)
+    push = max(0.0, 0.16 - (high - low)) / 2  # names of two lines that would touch move apart
+    for (end, key, colour), shift in zip(ends, (-push, push), strict=True):
+        place = (1.1, min(end + shift, 0.98))
+        right.annotate(NAMES[key].replace(", ", ",\n"), place, color=colour, va="center", fontsize=9)
+    right.set_xticks([0, 1], ["phase 1\nalone", "both\nphases"])
+    right.set(xlim=(-0.25, 2.15), ylim=(0, 1), ylabel="accuracy on unseen signers")
+    _tidy(right)
+    return fig
+
+
+def frozen_batch_norm() -> Figure:
+    """Returns the accuracy on unseen signers while nothing but BatchNormalization's statistics moves."""
+    facts = read("articles.json")["statistics"]
+    fig, (ax,) = plots.figure(7.2, 3.6)
+    steps = facts["batches"]
+    for row in facts["per_signer"]:
+        ax.plot(steps, row["accuracy"], color="#c9c9c9", lw=1)
+    ax.plot(steps, facts["accuracy"], color=BLUE, marker="o", ms=4.5, lw=2)
+    ax.plot([steps[-1] + 14], [facts["new_head"]], color=ORANGE, marker="D", ms=6, ls="none", clip_on=False)
+    ax.annotate("a new head on\nthe new features", (steps[-1] + 14, facts["new_head"]), (8, 0), color=ORANGE,
+                textcoords="offset points", va="center", fontsize=9, annotation_clip=False)  # fmt: skip
+    ax.annotate("mean of seven", (steps[-1], facts["accuracy"][-1]), (8, 0), color=BLUE, fontsize=9,
+                textcoords="offset points", va="center", annotation_clip=False)  # fmt: skip
+    top = max(row["accuracy"][-3] for row in facts["per_signer"])
+    ax.annotate("each signer", (steps[-3], top), (8, 4), color=GREY, textcoords="offset points", fontsize=9)
+    ax.set(xlim=(-4, steps[-1] + 55), ylim=(0, 1), ylabel="accuracy on unseen signers")
+    ax.set_xticks([0, 45, 90, 135, 180, 225])
+    ax.set_xlabel("batches of training photographs that passed (45 are one epoch); no weight was trained")
+    _tidy(ax)
+    return fig
+
+
+def leakage() -> Figure:
+    """Returns the same head on the same features under two splits, each with its interval."""
+    results = read("results.json")
+    fig, (ax,) = plots.figure(7.2, 2.9)
+    for place, key in enumerate((SAMPLE, REAL)):
+        scores = {score["name"]: score for score in results[key]["scores"]}
+        values = [scores[name]["accuracy"] for name in ("head", "head-random")]
+        ax.plot(values, [place, place], color="#c9c9c9", lw=6, zorder=1, solid_capstyle="round")
+        for name, colour, label, shift in (("head", BLUE, "unseen signers", -1), ("head-random", ORANGE, "random", 1)):
+            accuracy, ends = scores[name]["accuracy"], np.array([scores[name]["interval"]]).T
+            ax.errorbar([accuracy], [place], xerr=_errors([accuracy], ends), fmt="o", ms=7, color=colour, capsize=3)
+            ax.annotate(f"{label}\n{percent(accuracy)}", (accuracy, place), (0, 10 * shift), color=colour, fontsize=9,
+                        textcoords="offset points", ha="center", va="bottom" if shift > 0 else "top")  # fmt: skip
+    ax.set_yticks([0, 1], [NAMES[SAMPLE].replace(", ", ",\n"), NAMES[REAL].replace(", ", ",\n")])
+    ax.set(xlim=(0, 1), ylim=(-0.6, 1.6), xlabel="accuracy of the head that phase 1 trains, 95 % interval")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def confusion() -> Figure:
+    """Returns the confusion matrix of a run, and beside it each letter's loss over its accuracy."""
+    run = read("articles.json")["run"]
+    counts, names = np.array(run["confusion"]), run["class_names"]
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    fig = Figure(figsize=(12.2, 6.6), layout="constrained")
+    left, right = fig.subplots(1, 2, width_ratios=[1.35, 1])
+    plots.plot_confusion(left, counts, rates, names)
+    table = pd.DataFrame(run["per_label"])
+    right.scatter(table["accuracy"], table["loss"], s=14, color="#c9c9c9")
+    for (accuracy, _), rows in table.groupby(["accuracy", table["loss"].round(1)]):  # letters that would touch
+        labels = rows.sort_values("label")["label"]
+        text = " ".join(labels) if len(rows) <= 4 else f"{len(rows)} letters"
+        right.annotate(text, (accuracy, rows["loss"].mean()), (6, 0), textcoords="offset points", va="center",
+                       color=BLUE, fontsize=10, parse_math=False)  # fmt: skip
+    chance = float(np.log(len(names)))
+    right.axhline(chance, color=GREY, lw=1, ls="--")
+    right.annotate(f"guessing all {len(names)} alike: {chance:.2f}", (1.0, chance), (0, 4), color=GREY, fontsize=9,
+                   textcoords="offset points", ha="right")  # fmt: skip
+    right.set_xticks(np.arange(0, 1.01, 0.2))
+    right.set(
+        xlim=(-0.03, 1.22), ylim=(-0.12, None), xlabel="accuracy of the letter", ylabel="loss of the letter, nats"
+    )
+    right.xaxis.set_major_formatter(PercentFormatter(1))
+    right.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def cleaning() -> Figure:
+    """Returns what became of the sample's entries, and what three ways of screening find among damaged files."""
+    fig, (left, right) = plots.figure(8.2, 3.0, columns=2)
+    counts = ledger_counts()
+    names = list(counts)[::-1]
+    for place, name in enumerate(names):
+        colour = BLUE if name in ("kept", "duplicate") else ORANGE
+        left.scatter([counts[name]], [place], s=70, color=colour, zorder=3)
+        left.annotate(f"{counts[name]:,}", (counts[name], place), (8, 0), textcoords="offset points", va="center")
+    left.set_yticks(range(len(names)), names)
+    left.set_xscale("log")
+    left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
+    left.minorticks_off()
+    left.grid(axis="x", color="#e4e4e4")
+    left.set(xlim=(0.7, 6000), ylim=(-0.6, 4.6), xlabel="entries of the sample's archive", title="every entry is a row")
+    rows = read("benchmark.json")["parts"]["screening"]["rows"]
+    ways = {row["way"]: row["median"] for row in rows if row["what"] == "40 of them damaged"}
+    order = ["Pillow verify", "Pillow load", "ours"]
+    right.barh([0, 1, 2], [40] * 3, color="#ececec")
+    right.barh([0, 1, 2], [ways[way] for way in order], color=[ORANGE, ORANGE, BLUE])
+    for place, way in enumerate(order):
+        right.annotate(f"{ways[way]:.0f} of 40", (40, place), (5, 0), textcoords="offset points", va="center")
+    right.set_yticks([0, 1, 2], ["Pillow\nverify", "Pillow\nload", "this\nproject"])
+    right.set(xlim=(0, 51), xlabel="damaged files found, among 2,000", title="strict decoding finds more")
+    for ax in (left, right):
+        ax.title.set_fontsize(10)
+        ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def seeds() -> Figure:
+    """Returns the accuracies of heads that differ in nothing but a seed, by what the seed decides."""
+    facts = read("articles.json")["seeds"]
+    rows = {
+        "again": "the same seed\nonce more",
+        "training": "initial weights,\norder, dropout",
+        "signers": "who is in\nthe test part",
+        "random": "which photographs\n(random split)",
+    }
+    shown = {"again": [facts["training"][0]] * 2, **{name: facts[name] for name in list(rows)[1:]}}
+    fig, (ax,) = plots.figure(7.2, 3.4)
+    for place, name in enumerate(list(rows)[::-1]):
+        found, colour = sorted(shown[name]), ORANGE if name == "random" else BLUE
+        ax.plot([found[0], found[-1]], [place, place], color="#c9c9c9", lw=6, zorder=1, solid_capstyle="round")
+        ax.scatter(found, [place] * len(found), color=colour, s=34, alpha=0.65, lw=0, zorder=2)
+        spread = 100 * (found[-1] - found[0])
+        ax.annotate(f"spread {spread:.1f} points", (found[-1], place), (10, 0), color=colour, fontsize=9,
+                    textcoords="offset points", va="center")  # fmt: skip
+    ax.set_yticks(range(4), [rows[name] for name in list(rows)[::-1]])
+    low = min(min(found) for found in shown.values())
+    ax.set(xlim=(np.floor(10 * low) / 10, 1.12), ylim=(-0.6, 3.6), xlabel="accuracy of the head that phase 1 trains")
+    ax.set_xticks(np.arange(np.floor(10 * low) / 10, 1.01, 0.1))
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.spines[["top", "right"]].set_visible(False)
+    return fig
+
+
+def _errors(values: list[float], ends: np.ndarray) -> np.ndarray:
+    return np.abs(ends - np.array(values))
+
+
+def _tidy(ax: Axes) -> None:
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+FIGURES = {
+    "01_transfer_learning": transfer_learning,
+    "02_frozen_batchnorm": frozen_batch_norm,
+    "03_leakage": leakage,
+    "04_confusion_and_loss": confusion,
+    "05_cleaning": cleaning,
+    "06_reproducibility": seeds,
+}
+
+
+if __name__ == "__main__":
+    main()

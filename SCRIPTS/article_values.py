@@ -1,0 +1,195 @@
+"""Fills the figures into the articles and the hook document: a number in prose is one that a committed file holds.
+
+    python SCRIPTS/article_values.py
+
+In a page, `<!--=name-->` and `<!--/-->` stand round a value; `values` says what each name amounts to. A test fills the
+pages again and compares. `record_results.py` and `article_figures.py` fill them, too.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from casestudy.evaluation import wilson_interval  # noqa: E402
+from casestudy.files import atomic_path  # noqa: E402
+from casestudy.ledger import STATUSES  # noqa: E402
+from casestudy.report import number, percent  # noqa: E402
+from casestudy.studies import STUDIES  # noqa: E402
+
+ARTICLES = ROOT / "ARTICLES"
+PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md"))]
+MARK = re.compile(r"(<!--=([\w.-]+)-->)(.*?)(<!--/-->)", re.S)
+# Which committed results the articles speak of.
+SAMPLE = "asl_sample.rar resnet50v2 64x64 signer"
+REAL = "asl-signers.rar mobilenet_v2_0.35 96x96 leave-one-signer-out"
+
+
+def main() -> None:
+    """Fills every page."""
+    known = values()
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if (text := filled(page, known)) != page:
+            with atomic_path(path) as partial:
+                partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def filled(page: str, known: dict[str, str]) -> str:
+    """Returns the page with every marked value as `known` has it.
+
+    >>> filled("It scored <!--=real.accuracy-->?<!--/-->.", {"real.accuracy": "88.8 %"})
+    'It scored <!--=real.accuracy-->88.8 %<!--/-->.'
+    """
+    return MARK.sub(lambda mark: f"{mark[1]}{known[mark[2]]}{mark[4]}", page)
+
+
+def values() -> dict[str, str]:
+    """Returns what each name stands for, as it is written in prose."""
+    results, facts = read("results.json"), read("articles.json")
+    found: dict[str, str] = {}
+    for name, result in (("sample", results[SAMPLE]), ("real", results[REAL])):
+        found |= of_result(name, result)
+    found |= of_run(facts["run"]) | of_statistics(facts["statistics"]) | of_seeds(facts["seeds"])
+    found |= of_benchmark(read("benchmark.json")["parts"]) | of_ledger() | of_study()
+    low, high = wilson_interval(8, 10)
+    found["wilson.8.10"] = f"{percent(low)} to {percent(high)}"
+    return found
+
+
+def read(name: str) -> dict:
+    """Returns a committed JSON file of the articles' folder."""
+    return json.loads((ARTICLES / name).read_text(encoding="utf-8"))
+
+
+def of_result(name: str, result: dict) -> dict[str, str]:
+    """Returns the values of a recorded run: each score, the weakest and the strongest signer, the flattery."""
+    found = {f"{name}.weights": result["weights"], f"{name}.model": result["model"]}
+    scores = {score["name"]: score for score in result["scores"]}
+    for score in scores.values():
+        low, high = score["interval"]
+        found |= {
+            f"{name}.{score['name']}": percent(score["accuracy"]),
+            f"{name}.{score['name']}.interval": f"{percent(low)} to {percent(high)}",
+            f"{name}.{score['name']}.loss": number(score["loss"]),
+            f"{name}.{score['name']}.images": f"{score['images']:,}",
+            f"{name}.{score['name']}.calibration": points(score["calibration_error"]),
+        }
+    found[f"{name}.flattery"] = points(scores["head-random"]["accuracy"] - scores["head"]["accuracy"])
+    found[f"{name}.gain"] = points(scores["headline"]["accuracy"] - scores["head"]["accuracy"])
+    by_signer = sorted(result["per_signer"], key=lambda row: row["accuracy"])
+    found[f"{name}.signers"] = str(len(by_signer))
+    for which, row in (("weakest", by_signer[0]), ("strongest", by_signer[-1])):
+        found |= {f"{name}.{which}": percent(row["accuracy"]), f"{name}.{which}.signer": f"`{row['signer']}`"}
+    return found
+
+
+def of_run(run: dict) -> dict[str, str]:
+    """Returns the values of the run whose curves, confusions and letters the articles show."""
+    score = run["scores"][0]
+    labels = sorted(run["per_label"], key=lambda row: (row["loss"], row["label"]))
+    best, worst, pair = labels[0], labels[-1], run["most_confused"][0]
+    found = {
+        "run.model": f"{run['model']} at {run['image_size'][1]}×{run['image_size'][0]}",
+        "run.weights": run["weights"],
+        "run.accuracy": percent(score["accuracy"]),
+        "run.loss": number(score["loss"]),
+        "run.calibration": points(score["calibration_error"]),
+        "run.images": str(score["images"]),
+        "run.labels": str(len(labels)),
+        "run.support": str(worst["support"]),
+        "run.pair.label": pair["label"],
+        "run.pair.predicted": pair["predicted"],
+        "run.pair.count": str(pair["count"]),
+        "run.bn": f"{run['batch_norm_change']}",
+        "run.training": str(run["parts"]["train"]),
+        "run.validation": str(run["parts"]["validation"]),
+    }
+    for which, row in (("best", best), ("worst", worst)):
+        found |= {
+            f"run.{which}.label": row["label"],
+            f"run.{which}.loss": number(row["loss"]),
+            f"run.{which}.accuracy": percent(row["accuracy"]),
+            f"run.{which}.interval": f"{percent(row['low'])} to {percent(row['high'])}",
+        }
+    return found
+
+
+def of_statistics(facts: dict) -> dict[str, str]:
+    """Returns the values of the walk of BatchNormalization's statistics."""
+    by_batches = dict(zip(facts["batches"], facts["accuracy"], strict=True))
+    found = {f"statistics.{count}": percent(accuracy) for count, accuracy in by_batches.items()}
+    ends = [row["accuracy"][-1] for row in facts["per_signer"]]
+    return found | {
+        "statistics.new_head": percent(facts["new_head"]),
+        "statistics.worst": percent(min(ends)),
+        "statistics.best": percent(max(ends)),
+    }
+
+
+def of_seeds(facts: dict) -> dict[str, str]:
+    """Returns the values of the heads that were trained with one seed after the other."""
+    found = {"seeds.count": str(len(facts["training"])), "seeds.again": f"{facts['again_differs_by']}"}
+    for name in ("training", "signers", "random"):
+        low, high = min(facts[name]), max(facts[name])
+        found |= {
+            f"seeds.{name}": f"{percent(low)} to {percent(high)}",
+            f"seeds.{name}.spread": points(high - low),
+        }
+    return found
+
+
+def of_benchmark(parts: dict) -> dict[str, str]:
+    """Returns the values of the benchmark that the article on cleaning quotes."""
+    rows = {
+        (row["what"], row["way"]): row["median"] for part in ("cleaning", "screening") for row in parts[part]["rows"]
+    }
+    heads = {(row["way"], row["unit"]): row["median"] for row in parts["phase1"]["rows"] if row["what"] == "10 epochs"}
+    damaged = "40 of them damaged"
+    return {
+        "phase1.plain": f"{heads['plain', 's']:.0f}",
+        "phase1.ours": f"{heads['ours', 's']:.0f}",
+        "phase1.difference": f"{heads['plain and ours', 'largest ΔW between them']:g}",
+        "screening.ours": f"{rows[damaged, 'ours']:g}",
+        "screening.load": f"{rows[damaged, 'Pillow load']:g}",
+        "screening.verify": f"{rows[damaged, 'Pillow verify']:g}",
+        "cleaning.1000.ours": f"{rows['1000 members', 'ours']:.1f}",
+        "cleaning.1000.member": f"{rows['1000 members', 'rarfile, member by member']:.0f}",
+    }
+
+
+def of_ledger() -> dict[str, str]:
+    """Returns the number of the sample's entries, in all and of each status."""
+    counts = ledger_counts()
+    return {"ledger.entries": f"{sum(counts.values()):,}", **{f"ledger.{k}": f"{n:,}" for k, n in counts.items()}}
+
+
+def ledger_counts() -> dict[str, int]:
+    """Returns how many entries of the sample have each status, by its key."""
+    with (ROOT / "DATA" / "sample" / "asl_sample.key.csv").open(encoding="utf-8", newline="") as file:
+        counts = Counter(row["status"] for row in csv.DictReader(file))
+    return {status: counts[status] for status in STATUSES}
+
+
+def of_study() -> dict[str, str]:
+    """Returns the study's settings: epochs and rates of its two phases."""
+    found = {}
+    for number_, phase in enumerate(STUDIES["asl"].phases, start=1):
+        found |= {f"phase{number_}.epochs": str(phase.epochs), f"phase{number_}.rate": f"{phase.learning_rate:g}"}
+    return found
+
+
+def points(share: float) -> str:
+    """Returns a difference of shares in percentage points, without its sign."""
+    return f"{abs(100 * share):.1f} points"
+
+
+if __name__ == "__main__":
+    main()
