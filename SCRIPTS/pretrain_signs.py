@@ -1,6 +1,6 @@
 """Pretrains ResNet50V2 on drawn hands and writes the weights that `weights="signs"` loads.
 
-    python SCRIPTS/pretrain_signs.py --out FOLDER            draw, train, write the weights file; two hours on two cores
+    python SCRIPTS/pretrain_signs.py --out FOLDER            draw, train, write the weights file; 1.5 hours on two cores
     python SCRIPTS/pretrain_signs.py --out FOLDER --export   write the weights file from the last checkpoint again
     python SCRIPTS/pretrain_signs.py --out FOLDER --publish  take it into DATA/weights, with its card and its SHA-256
     python SCRIPTS/pretrain_signs.py --smoke                 a few steps of everything, in under a minute
