@@ -30,10 +30,10 @@ from sklearn.preprocessing import StandardScaler
 from casestudy.dataset import load_images
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.evaluation import evaluate_predictions, prediction_table
+from casestudy.files import file_digest
 from casestudy.pipeline import environment, run_study
 from casestudy.regroup import clean_archive
 from casestudy.report import percent
-from casestudy.runs import file_sha256
 from casestudy.splits import Splits, leave_one_signer_out, split_images
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study
@@ -75,7 +75,7 @@ def main(arguments: list[str] | None = None) -> int:
     starts = {"signs": "signs", "none": None, "mobilenet": file and str(file)}
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        digest = file_sha256(options.data)
+        digest = file_digest(options.data)
         letters = options.out / f"letters-{digest[:12]}.zip"
         if not letters.exists():
             letters.parent.mkdir(parents=True, exist_ok=True)
@@ -200,7 +200,7 @@ def weights_sha256(spec: ModelSpec) -> str | None:
     """Returns the SHA-256 of the file that the weights come from; None for random ones."""
     if spec.weights is None:
         return None
-    return SIGNS_SHA256 if spec.weights == "signs" else file_sha256(Path(spec.weights))
+    return SIGNS_SHA256 if spec.weights == "signs" else file_digest(Path(spec.weights))
 
 
 def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple[str, ...]) -> dict:

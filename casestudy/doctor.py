@@ -7,7 +7,6 @@ a second and comes even where TensorFlow is broken or missing.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from casestudy.decoders import HOW_TO_GET_ONE, find_decoders
-from casestudy.files import find_in_checkout
+from casestudy.files import file_digest, find_in_checkout
 from casestudy.weights import SIGNS_FILE, SIGNS_MODEL, SIGNS_SHA256, imagenet_file
 
 NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
@@ -136,7 +135,7 @@ def check_imagenet() -> Finding:
             f"not downloaded to {file}",
             f"Without it a run starts from signs; to have it, once, with network: {download}",
         )
-    if _digest(file, "md5") != RESNET50V2_MD5:
+    if file_digest(file, "md5") != RESNET50V2_MD5:
         return Finding(name, False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
     return Finding(name, True, f"ResNet50V2, {file}")
 
@@ -149,7 +148,7 @@ def check_signs() -> Finding:
         return Finding(
             name, False, found, "Work in a checkout of this project: without network a run starts from them."
         )
-    if _digest(file, "sha256") != SIGNS_SHA256:
+    if file_digest(file) != SIGNS_SHA256:
         return Finding(name, False, f"damaged: {file}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}")
     return Finding(name, True, f"{SIGNS_MODEL} without network, {file}")
 
@@ -239,14 +238,6 @@ def _nvidia_gpus() -> list[str]:
         return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").splitlines()
     except (OSError, subprocess.SubprocessError):
         return []
-
-
-def _digest(file: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with file.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _output(*command: str) -> str:

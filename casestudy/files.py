@@ -1,8 +1,9 @@
-"""Files are found in the checkout, and written whole or not at all."""
+"""Files are found in the checkout, told by their digests, and written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ def atomic_path(target: Path) -> Iterator[Path]:
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Returns the digest of a file in hexadecimal, read in pieces; of any algorithm that hashlib knows."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def find_in_checkout(name: Path) -> Path | None:

@@ -24,11 +24,11 @@ import pandas as pd
 from casestudy.dataset import ImageSet, load_images
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.evaluation import none_if_nan, predict, prediction_table
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, file_digest
 from casestudy.regroup import clean_archive
 from casestudy.report import write_report
 from casestudy.results import HEADLINE, Score, write_results
-from casestudy.runs import RunFolder, file_sha256
+from casestudy.runs import RunFolder
 from casestudy.splits import Splits, leave_one_signer_out, split_images
 from casestudy.study import ModelSpec, Study
 from casestudy.weights import SIGNS_SIZE, resolve_weights, without_imagenet
@@ -168,7 +168,7 @@ def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None
     if run.has("run.json"):
         settings = RunFolder.open(run.path).settings
         other = _differences({key: settings[key] for key in wishes}, _as_json(wishes))
-        if source.is_file() and settings["data"]["sha256"] != file_sha256(source):
+        if source.is_file() and settings["data"]["sha256"] != file_digest(source):
             other.append("data")
         if source.is_dir() and settings["data"]["path"] != str(source.resolve()):
             other.append("data")
@@ -184,7 +184,7 @@ def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None
     if not source.exists():
         raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    digest = file_sha256(source) if source.is_file() else ""
+    digest = file_digest(source) if source.is_file() else ""
     data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
     run.write_json("run.json", {**wishes, "data": data, "started": started})
 

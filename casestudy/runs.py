@@ -18,7 +18,6 @@ CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from typing import Any
 import pandas as pd
 
 from casestudy.errors import RunError
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, file_digest
 
 SCHEMA_VERSION = 1
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
@@ -119,7 +118,7 @@ class RunFolder:
         The report is no result: it only shows the others, and may be written again.
         """
         files = {
-            path.relative_to(self.path).as_posix(): file_sha256(path)
+            path.relative_to(self.path).as_posix(): file_digest(path)
             for path in sorted(self.path.rglob("*"))
             if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
         }
@@ -142,15 +141,6 @@ class RunFolder:
 def table_text(table: pd.DataFrame) -> str:
     """Returns a table as CSV whose numbers read back to the same bits."""
     return table.to_csv(index=False, lineterminator="\n")
-
-
-def file_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file in hexadecimal, read in pieces."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
 
 
 def _plain(value: Any) -> Any:

@@ -14,9 +14,10 @@ import pandas as pd
 from casestudy.dataset import USED, duplicate_groups
 from casestudy.errors import RunError
 from casestudy.evaluation import evaluate_predictions
+from casestudy.files import file_digest
 from casestudy.pipeline import run_study
 from casestudy.results import HEADLINE, LATER, result_tables, score_table
-from casestudy.runs import RunFolder, file_sha256, table_text
+from casestudy.runs import RunFolder, table_text
 from casestudy.study import Study
 
 Check = tuple[str, bool, str]
@@ -52,7 +53,7 @@ def verify_run(
     changed = [
         name
         for name, digest in settings["files"].items()
-        if not run.has(name) or file_sha256(run.path / name) != digest
+        if not run.has(name) or file_digest(run.path / name) != digest
     ]
     check("files are the ones written", not changed, ", ".join(changed[:5]))
     class_names, seed = tuple(settings["class_names"]), settings["seed"]

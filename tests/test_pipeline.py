@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from casestudy.errors import DataError, RunError, WeightsError
+from casestudy.files import file_digest
 from casestudy.pipeline import run_study
-from casestudy.runs import RunFolder, file_sha256
+from casestudy.runs import RunFolder
 
 
 def snapshot(folder):
@@ -197,7 +198,7 @@ def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
     file = write_quantised(models.MODELS[residual](input_shape=(32, 32, 3), weights=None), tmp_path / "signs.npz")
     monkeypatch.setattr(weights, "SIGNS_MODEL", residual)
     monkeypatch.setattr(weights, "SIGNS_FILE", file)
-    monkeypatch.setattr(models, "SIGNS_SHA256", file_sha256(file))
+    monkeypatch.setattr(models, "SIGNS_SHA256", file_digest(file))
     monkeypatch.setattr(weights, "IMAGENET_FILES", {residual: "imagenet.h5"})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.setattr(training, "machine", lambda: training.Machine("GPU", (96, 96), "float32"))

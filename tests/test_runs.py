@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from casestudy.errors import RunError
-from casestudy.runs import RunFolder, file_sha256
+from casestudy.files import file_digest
+from casestudy.runs import RunFolder
 
 
 def test_tables_come_back_as_they_went_in(tmp_path):
@@ -87,4 +88,4 @@ def test_the_seal_holds_every_result(finished_run):
     assert set(files) == on_disk - {"run.json", "report.html"}
     for name, digest in files.items():
         assert hashlib.sha256((finished_run.path / name).read_bytes()).hexdigest() == digest
-    assert file_sha256(finished_run.path / "model.keras") == files["model.keras"]
+    assert file_digest(finished_run.path / "model.keras") == files["model.keras"]
