@@ -58,6 +58,12 @@ def plain(page: str) -> str:
 
 
 @by_name(PAGES)
+def test_no_line_begins_with_a_mark(path):
+    """Markdown takes such a line for HTML of its own, and breaks the paragraph there."""
+    assert not re.findall(r"^<!--=.*", path.read_text(encoding="utf-8"), re.M)
+
+
+@by_name(PAGES)
 def test_the_marked_values_are_the_committed_ones(path):
     page = path.read_text(encoding="utf-8")
     assert article_values.filled(page, article_values.values()) == page
