@@ -56,11 +56,10 @@ def run_clean(args: argparse.Namespace) -> int:
         existed = args.out.exists()
         ledger = clean_archive(
             args.archive,
-            args.out,
+            None if args.dry_run else args.out,
             password=args.password,
             pattern=args.pattern,
             workers=args.workers,
-            dry_run=args.dry_run,
             progress=not args.quiet,
         )
     except (ConservationError, DataError) as error:

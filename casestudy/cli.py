@@ -12,15 +12,12 @@ from pathlib import Path
 import casestudy
 from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
-from casestudy.files import find_in_checkout
+from casestudy.sources import find_data
 from casestudy.studies import STUDIES
 from casestudy.study import ARCHITECTURES, Phase, SplitSpec, Study
 from casestudy.weights import signs_file
 
-SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 DEFAULT_SEED = 7
-QUICK_IMAGE_SIZE = (48, 48)
-QUICK_EPOCHS = 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = command("run", "clean, train, evaluate and report; goes on where it was stopped", _run)
     run.add_argument("study", nargs="?", default="asl", choices=STUDIES, help="which study (default: asl)")
-    run.add_argument("--data", type=Path, help="archive, folder or letters.zip (default: the embedded sample)")
+    run.add_argument("--data", help="archive, folder, letters.zip or web address (default: the embedded sample)")
     run.add_argument("--out", type=Path, help="run folder (default: runs/STUDY-DATA)")
     run.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, help=f"decides split and training (default: {DEFAULT_SEED})"
@@ -126,10 +123,8 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     Raises:
         DataError: A value does not fit the study.
     """
+    study = study.quick() if args.quick else study
     model, phases, split = study.model, study.phases, study.split
-    if args.quick:
-        model = dataclasses.replace(model, image_size=QUICK_IMAGE_SIZE)
-        phases = tuple(dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in phases)
     if args.epochs:
         phases = _for_each_phase(phases, "epochs", args.epochs, int, "20,5")
     if args.learning_rate:
@@ -182,18 +177,11 @@ def _image_size(text: str) -> tuple[int, int]:
     return size
 
 
-def find_sample() -> Path:
-    """Returns the embedded sample of this project's checkout."""
-    if sample := find_in_checkout(SAMPLE):
-        return sample
-    raise DataError(f"The sample is at {SAMPLE} of a checkout; there is none here. Name your own archive with --data.")
-
-
 def _run(args: argparse.Namespace) -> int:
     from casestudy.pipeline import run_study
 
     study = configure(STUDIES[args.study], args)
-    data = args.data or find_sample()
+    data = find_data(args.data)
     name = f"{study.name}-{data.name.split('.')[0]}" + ("-quick" if args.quick else "")
     out = args.out or Path("runs") / name
     run = run_study(

@@ -16,6 +16,10 @@ A damaged image is never an exception: it is a row of the ledger.
 class CaseStudyError(Exception):
     """Base of all of them: catch this to print one line and exit with 2."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Returns what a notebook shows: the line alone. IPython asks for it, and `%debug` still works."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ArchiveError(CaseStudyError):
     """The archive is missing, truncated, damaged or of an unknown kind."""

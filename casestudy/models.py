@@ -155,6 +155,11 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
 }
 
 
+def load_model(path: str | Path) -> keras.Model:
+    """Returns the network that a run saved, from pixels to probabilities; no code from the file is run."""
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """Returns every BatchNormalization layer, those inside the base too."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from casestudy.dataset import Box, read_boxes, square_box
 from casestudy.runs import RunFolder
+from casestudy.screening import MAX_PIXELS
 
 SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
 MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have
@@ -36,30 +37,62 @@ class Photographs:
         return set(self.archive.namelist()) if self.archive else set()
 
     def picture(self, name: str, size: int) -> Image.Image:
-        """Returns a photograph in RGB whose longer side is at most `size` pixels."""
+        """Returns a photograph in RGB whose longer side is at most `size` pixels; see `decode_picture`."""
         assert self.archive is not None
-        with Image.open(io.BytesIO(self.archive.read(name))) as opened:
+        box = (self.boxes or {}).get(name) if self.margin is not None else None
+        return decode_picture(self.archive.read(name), size, box, self.margin or 0.0)
+
+
+def decode_picture(data: bytes, size: int, box: Box | None = None, margin: float = 0.0) -> Image.Image:
+    """Returns a photograph in RGB whose longer side is at most `size` pixels.
+
+    Of a damaged one it shows what can still be decoded, and an empty square where nothing can.
+
+    Args:
+        data: The bytes of the file.
+        size: In pixels.
+        box: Cuts this box out, as a square; corners in pixels.
+        margin: How much larger than its box the cut is, as a share.
+    """
+    try:
+        with _whatever_decodes(), Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                return _nothing(size)
             image = ImageOps.exif_transpose(opened).convert("RGB")
-        box = (self.boxes or {}).get(name)
-        if self.margin is not None and box:
-            left, top, right, bottom = square_box(box, image.size, self.margin)
-            image = image.crop((round(left), round(top), round(right), round(bottom)))
-        image.thumbnail((size, size))
-        return image
+    except Exception:  # Pillow raises a dozen kinds; each means that there is nothing to see
+        return _nothing(size)
+    if box:
+        left, top, right, bottom = square_box(box, image.size, margin)
+        image = image.crop((round(left), round(top), round(right), round(bottom)))
+    image.thumbnail((size, size))
+    return image
+
+
+@contextlib.contextmanager
+def _whatever_decodes() -> Iterator[None]:
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata, say: what is shown is plain enough
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _nothing(size: int) -> Image.Image:
+    return Image.new("RGB", (size, size), "#e4e4e4")
 
 
 @contextlib.contextmanager
 def open_photographs(run: RunFolder) -> Iterator[Photographs]:
     """Yields the photographs of a run, from its own letters.zip or from the clean zip that it was given."""
-    settings = run.settings
-    path = run.path / "letters.zip"
-    if not path.is_file():
-        path = Path(settings["data"]["path"])
+    settings, path = run.settings, run.letters
     if not (path.is_file() and zipfile.is_zipfile(path)):
         yield Photographs()
         return
     with zipfile.ZipFile(path) as archive:
-        margin = settings["study"]["crop_margin"] if settings["cropped"] else None
+        margin = settings["study"]["crop_margin"] if settings.get("cropped") else None
         yield Photographs(archive, read_boxes(archive), margin)
 
 

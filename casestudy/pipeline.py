@@ -1,7 +1,8 @@
 """Archive in, run folder out: every step of a study, each written to the folder as soon as it is done.
 
-A step whose file is there is not done again, so the same command goes on where a killed one stopped. What a run was
-asked for stands in its run.json; another wish needs another folder, and a finished run is never overwritten.
+A step whose file is there is not done again, so the same command goes on where a killed one stopped, and notebooks can
+take one step each. What a run was asked for stands in its run.json; another wish needs another folder, and a finished
+run is never overwritten.
 """
 
 from __future__ import annotations
@@ -53,49 +54,83 @@ def run_study(
 ) -> RunFolder:
     """Returns the finished run folder at `out`: the archive cleaned, the model trained, evaluated and reported.
 
+    The arguments are those of `start_run` and `continue_run`.
+    """
+    run = start_run(study, source, out, seed=seed, compare_splits=compare_splits, pattern=pattern)
+    return continue_run(run, password=password)
+
+
+def start_run(
+    study: Study,
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    seed: int,
+    compare_splits: bool = False,
+    pattern: str | None = None,
+) -> RunFolder:
+    """Returns the run folder at `out`, which knows what to do and with what, and has done nothing yet.
+
     Args:
         study: What to do; see `studies.STUDIES`.
         source: An archive or folder of photographs, or a letters.zip that is already clean.
-        out: The run folder; made where missing, gone on with where unfinished, left alone where finished.
+        out: The run folder; made where missing, opened where the same run was begun before.
         seed: Decides the split, the training and the bootstrap.
         compare_splits: Also train in full on a random split, not only phase 1's head.
-        password: Of an encrypted archive; not written anywhere.
         pattern: How labels and users stand in file names; see `clean_archive`.
 
     Raises:
+        DataError: There is nothing at `source`.
         RunError: `out` holds something else, or a run with other settings.
     """
-    source, run = Path(source), RunFolder(Path(out))
+    run = RunFolder(Path(out))
     wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
-    _open_or_start(run, source, wishes)
+    _open_or_start(run, Path(source), wishes)
+    return run
+
+
+def continue_run(run: RunFolder, *, until: str | None = None, password: str | None = None) -> RunFolder:
+    """Returns the run after its next steps; those done before are not done again.
+
+    Args:
+        run: What `start_run` returned, or `RunFolder.open` found.
+        until: The last step to take: "clean", "split", or the name of a phase of training; None takes all of them:
+            cleaning, splitting, every phase, evaluation, report.
+        password: Of an encrypted archive; not written anywhere.
+
+    Raises:
+        DataError: `until` is none of these.
+    """
+    settings = run.settings
+    study, seed = Study.from_json(settings["study"]), settings["seed"]
+    steps = ("clean", "split", *(phase.name for phase in study.phases))
+    if until not in (*steps, None):
+        raise DataError(f"A run goes on until {', '.join(steps)} or, with None, to its end; received {until!r}.")
     if run.finished:
-        log.info("%s is finished and stays as it is. For another run, name another folder with --out.", run.path)
+        log.info("%s is finished and stays as it is; another run needs another folder.", run.path)
         return run
-    clean_zip = _clean(run, source, password, pattern)
+    _clean(run, password)
+    if until == "clean":
+        return run
 
     from casestudy import training  # TensorFlow is needed from here on, and loaded only now
 
     machine = training.machine()
     weights, sentence = _initial_weights(run, study.model, study.model.image_size or machine.image_size)
-    log.info("weights: %s", sentence)
     image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
     spec = dataclasses.replace(study.model, image_size=image_size)
     machine = dataclasses.replace(machine, image_size=image_size)
-    images = load_images(
-        clean_zip,
-        image_size=image_size,
-        cache_dir=run.path.parent / ".cache",
-        crop=study.crop,
-        margin=study.crop_margin,
-    )
+    images = _images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)
     _settle(run, weights, sentence, protocol, images, machine)
+    if until == "split":
+        return run
 
     def train(parts: list[Splits], folder: str, target: str) -> None:
         homes = [folder + fold_folder(k, split.fold) for k, split in enumerate(parts)]
         for home, split in zip(homes, parts, strict=True):
             predictions = f"{home}predictions.csv" if split.fold else target
-            if run.has(predictions):
+            if run.has(predictions) or _has_trained(run, home, until):
                 continue
             if split.fold:
                 log.info("held out: %s", split.fold)
@@ -108,11 +143,14 @@ def run_study(
                 seed=seed,
                 folder=checkpoints,
                 precision=machine.precision,
+                until=until,
             )
             _write_training(run, home, result)
+            if until:
+                continue
             run.write_table(predictions, predict(result.model, images, split.test))
             training.remove_checkpoints(checkpoints)
-        if parts[0].fold and not run.has(target):
+        if parts[0].fold and not until and not run.has(target):
             tables = [run.read_table(f"{home}predictions.csv") for home in homes]
             run.write_table(target, pd.concat(tables, ignore_index=True))
 
@@ -132,6 +170,8 @@ def run_study(
 
     scores = [Score("headline", protocol, "all phases", HEADLINE)]
     train(splits, "", HEADLINE)
+    if until:
+        return run
     if flattering:
         both = {
             Score("head", protocol, "head only", "predictions_head.csv"): splits,
@@ -142,7 +182,7 @@ def run_study(
                 log.info("the head alone on frozen features: %s", score.protocol)
                 train_heads(parts, score.predictions)
         scores += both
-        if compare_splits:
+        if settings["compare_splits"]:
             train(flattering, "random/", "predictions_random.csv")
             scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
     write_results(run, scores)
@@ -170,9 +210,12 @@ def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None
         other = _differences({key: settings[key] for key in wishes}, _as_json(wishes))
         if source.is_file() and settings["data"]["sha256"] != file_digest(source):
             other.append("data")
-        if source.is_dir() and settings["data"]["path"] != str(source.resolve()):
+        path = str(source.resolve())
+        if source.is_dir() and settings["data"]["path"] != path:
             other.append("data")
         if not other:
+            if source.is_file() and settings["data"]["path"] != path and not run.finished:  # it has moved
+                run.write_json("run.json", {**settings, "data": {**settings["data"], "path": path}})
             return
         if made:  # before that, another start does no harm
             raise RunError(
@@ -206,20 +249,47 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
     return [] if before == now else [name.removeprefix(".")]
 
 
-def _clean(run: RunFolder, source: Path, password: str | None, pattern: str | None) -> Path:
-    """Returns where the clean data set is: the source itself, or the letters.zip made from it in the run folder."""
-    is_clean = False
-    if source.is_file() and zipfile.is_zipfile(source):
-        with zipfile.ZipFile(source) as archive:
-            is_clean = "ledger.csv" in archive.namelist()
-    clean_zip = source if is_clean else run.path / "letters.zip"
-    if not clean_zip.exists():
+def _clean(run: RunFolder, password: str | None) -> None:
+    """Makes letters.zip in the run folder, unless the data are clean already, and takes the ledger out of it."""
+    if run.has("ledger.csv") and _is_clean(run.letters):
+        return
+    settings = run.settings
+    source, clean_zip = Path(settings["data"]["path"]), run.path / "letters.zip"
+    if _is_clean(source):
+        clean_zip = source
+    elif not clean_zip.exists():
         log.info("cleaning %s", source.name)
-        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=pattern).summary())
-    if not run.has("ledger.csv"):
-        with zipfile.ZipFile(clean_zip) as archive, atomic_path(run.path / "ledger.csv") as partial:
-            partial.write_bytes(archive.read("ledger.csv"))
-    return clean_zip
+        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=settings["pattern"]).summary())
+    with zipfile.ZipFile(clean_zip) as archive, atomic_path(run.path / "ledger.csv") as partial:
+        partial.write_bytes(archive.read("ledger.csv"))
+
+
+def _is_clean(source: Path) -> bool:
+    if not (source.is_file() and zipfile.is_zipfile(source)):
+        return False
+    with zipfile.ZipFile(source) as archive:
+        return "ledger.csv" in archive.namelist()
+
+
+def run_images(run: RunFolder) -> ImageSet:
+    """Returns the photographs of a run as its model sees them, of all parts together.
+
+    Raises:
+        RunError: They have not been split yet.
+    """
+    run.require("splits.csv")
+    settings = run.settings
+    return _images(run, Study.from_json(settings["study"]), tuple(settings["machine"]["image_size"]))
+
+
+def _images(run: RunFolder, study: Study, image_size: tuple[int, int]) -> ImageSet:
+    return load_images(
+        run.letters,
+        image_size=image_size,
+        cache_dir=run.path.parent / ".cache",
+        crop=study.crop,
+        margin=study.crop_margin,
+    )
 
 
 def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[str, list[Splits], list[Splits]]:
@@ -244,14 +314,21 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
     table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
     for split in splits:
         table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
-        where = f"fold {split.fold}: " if split.fold else ""
-        for part, lacking in split.missing().items():
-            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
-        if len(split.left_out):
-            reason = "a duplicate of each is in another part, or its signer is not known"
-            log.info("%s%d photographs left out: %s", where, len(split.left_out), reason)
-    run.write_table("splits.csv", table)
+    if not run.has("splits.csv"):
+        for split in splits:
+            _tell(split)
+        run.write_table("splits.csv", table)
     return protocol, splits, flattering
+
+
+def _tell(split: Splits) -> None:
+    """Says what is remarkable about a split: labels that a part lacks, photographs in no part."""
+    where = f"fold {split.fold}: " if split.fold else ""
+    for part, lacking in split.missing().items():
+        log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
+    if len(split.left_out):
+        reason = "a duplicate of each is in another part, or its signer is not known"
+        log.info("%s%d photographs left out: %s", where, len(split.left_out), reason)
 
 
 def _initial_weights(run: RunFolder, spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str | None, str]:
@@ -259,6 +336,12 @@ def _initial_weights(run: RunFolder, spec: ModelSpec, image_size: tuple[int, int
     before = run.settings
     if "initial_weights" in before:
         return before["initial_weights"], before["weights"]
+    weights, sentence = _resolve_weights(spec, image_size)
+    log.info("weights: %s", sentence)
+    return weights, sentence
+
+
+def _resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str | None, str]:
     weights, sentence = resolve_weights(spec.name, spec.weights, image_size)
     if spec.weights == "auto" and weights == "imagenet":
         from casestudy.models import MODELS
@@ -293,6 +376,11 @@ def _settle(
     run.write_json("run.json", {**before, **settled})
 
 
+def _has_trained(run: RunFolder, home: str, phase: str | None) -> bool:
+    name = f"{home}training.json"
+    return phase is not None and run.has(name) and phase in run.read_json(name)["seconds"]
+
+
 def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:
     run.write_table(f"{home}history.csv", result.history)
     run.write_json(
@@ -301,6 +389,7 @@ def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:
             "seconds": result.seconds,
             "images_per_second": result.images_per_second,
             "batch_norm_change": none_if_nan(result.batch_norm_change),
+            "largest_change": result.largest_change,
             "parameters": result.model.count_params(),
         },
     )

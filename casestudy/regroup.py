@@ -29,7 +29,7 @@ from tqdm.auto import tqdm
 from casestudy.archive import Member, iter_members
 from casestudy.boxes import is_box_file, merge_boxes
 from casestudy.errors import CaseStudyError, ConservationError, DataError
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, file_digest
 from casestudy.ledger import Ledger, LedgerRow
 from casestudy.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
 from casestudy.rebuild import undo
@@ -44,12 +44,11 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 def clean_archive(
     archive: str | Path,
-    out_zip: str | Path,
+    out_zip: str | Path | None,
     *,
     password: str | None = None,
     pattern: str | None = None,
     workers: int | None = None,
-    dry_run: bool = False,
     progress: bool = True,
 ) -> Ledger:
     """Writes letters.zip from an archive of per-user folders and returns its ledger, one row for every entry.
@@ -60,12 +59,11 @@ def clean_archive(
 
     Args:
         archive: Anything that `archive.iter_members` reads.
-        out_zip: Where to write.
+        out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
         pattern: A regular expression with a group `label` and, if it can, `signer`, searched in each entry's path; it
             replaces the rules of `naming`.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
-        dry_run: Screens everything and writes nothing.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
     Raises:
@@ -74,10 +72,10 @@ def clean_archive(
         CaseStudyError: The pattern or the target cannot be used.
         ConservationError: The finished zip is not what was read.
     """
-    archive, out_zip = Path(archive), Path(out_zip)
-    compiled = _compile(pattern)
-    if dry_run:
+    archive, compiled = Path(archive), _compile(pattern)
+    if out_zip is None:
         return _regroup(archive, None, password, compiled, workers, progress)
+    out_zip = Path(out_zip)
     _check_target(archive, out_zip)
     try:
         with atomic_path(out_zip) as partial:
@@ -85,7 +83,7 @@ def clean_archive(
                 ledger = _regroup(archive, target, password, compiled, workers, progress)
             _require_labelled(archive, ledger)
             _require_conserved(partial, ledger, progress)
-            if out_zip.exists() and _sha256_of(out_zip) != _sha256_of(partial):
+            if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(
                     f"{out_zip} exists and holds something else: name another file with --out, or remove it first."
                 )
@@ -297,11 +295,3 @@ def _require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
                 ) from None
             if hashlib.sha256(data).hexdigest() != row.sha256:
                 raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")
-
-
-def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -13,10 +13,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from casestudy import exhibits
-from casestudy.evaluation import evaluate_predictions
 from casestudy.files import atomic_path
 from casestudy.pictures import open_photographs, thumbnails
-from casestudy.results import HEADLINE
+from casestudy.results import read_evaluation
 from casestudy.runs import RunFolder
 
 PROTOCOLS = {
@@ -42,7 +41,7 @@ def write_report(run: RunFolder) -> Path:
 def render(run: RunFolder) -> str:
     """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
     settings, scores = run.settings, run.read_json("metrics.json")["scores"]
-    evaluation = evaluate_predictions(run.read_table(HEADLINE), tuple(settings["class_names"]), seed=settings["seed"])
+    evaluation = read_evaluation(run)
     ledger, top_losses = run.read_table("ledger.csv"), evaluation.top_losses()
     samples, cells = evaluation.samples(seed=settings["seed"]), exhibits.behind(evaluation)
     with open_photographs(run) as photographs:

@@ -28,11 +28,8 @@ class Score:
 
 def write_results(run: RunFolder, scores: list[Score]) -> None:
     """Writes metrics.json, the tables and the plots of the headline, all from the predictions in the folder."""
-    settings = run.settings
-    class_names, seed = tuple(settings["class_names"]), settings["seed"]
-    found = {
-        score.name: evaluate_predictions(run.read_table(score.predictions), class_names, seed=seed) for score in scores
-    }
+    seed = run.settings["seed"]
+    found = {score.name: read_evaluation(run, score.predictions) for score in scores}
     metrics = [{**dataclasses.asdict(score), **found[score.name].to_json()} for score in scores]
     run.write_json("metrics.json", {"scores": metrics})
     run.write_table("scores.csv", score_table(metrics))
@@ -40,6 +37,13 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
     for name, table in result_tables(found["headline"], seed=seed).items():
         run.write_table(name, table)
     _draw(run, found["headline"], seed)
+
+
+def read_evaluation(run: RunFolder, predictions: str = HEADLINE) -> Evaluation:
+    """Returns what a run's predictions amount to, computed from their table again."""
+    settings = run.settings
+    table, class_names = run.read_table(predictions), tuple(settings["class_names"])
+    return evaluate_predictions(table, class_names, seed=settings["seed"])
 
 
 def score_table(scores: list[dict[str, Any]]) -> pd.DataFrame:

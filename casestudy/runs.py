@@ -29,6 +29,16 @@ from casestudy.errors import RunError
 from casestudy.files import atomic_path, file_digest
 
 SCHEMA_VERSION = 1
+# The notebook that leaves each file behind, for whoever opens a later one too early; what is not here, the last one.
+NOTEBOOKS = {
+    "run.json": "02_import_data",
+    "ledger.csv": "03_clean_data",
+    "splits.csv": "04_train",
+    "history.csv": "04_train",
+    "training.json": "04_train",
+    "model.keras": "04_train",
+}
+LAST_NOTEBOOK = "05_results"
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *("name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"),
@@ -44,21 +54,29 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
+    def open(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
         """Returns the run folder at `path`.
 
+        Args:
+            path: The folder.
+            needs: A file that a step before must have left there.
+
         Raises:
-            RunError: There is none, or it was written by a newer version.
+            RunError: There is none, or it was written by a newer version, or it lacks what is needed.
         """
         run = cls(Path(path))
         if not (run.path / "run.json").is_file():
-            raise RunError(f"A run folder holds a run.json; {path} has none. Make one with: casestudy run")
+            raise RunError(
+                f"A run folder holds a run.json; {path} has none. Run notebook {NOTEBOOKS['run.json']} first, or "
+                f"all steps at once: casestudy run --out {path}"
+            )
         version = run.settings.get("schema_version")
         if version != SCHEMA_VERSION:
             raise RunError(
                 f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. "
                 f"Install the version that wrote it."
             )
+        run.require(needs)
         return run
 
     @property
@@ -76,8 +94,19 @@ class RunFolder:
         folds = sorted(self.path.glob("folds/*/training.json"))
         return [path.relative_to(self.path).as_posix() for path in folds] or ["training.json"]
 
+    @property
+    def letters(self) -> Path:
+        """Where the clean photographs are: the run's own letters.zip, or the data that it was given."""
+        own = self.path / "letters.zip"
+        return own if own.is_file() else Path(self.settings["data"]["path"])
+
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
+
+    def require(self, name: str) -> None:
+        """Raises a RunError that says which step is missing, unless the file is there (or in a fold's folder)."""
+        if not self.has(name) and not any(self.path.glob(f"folds/*/{name}")):
+            raise self._lacks(name)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Returns the values of a JSON file in the folder."""
@@ -125,12 +154,15 @@ class RunFolder:
         self.write_json("run.json", {**self.settings, "files": files})
 
     def _existing(self, name: str) -> Path:
-        path = self.path / name
-        if not path.is_file():
-            raise RunError(
-                f"This step reads {name}; {self.path} lacks it. Run the earlier steps: casestudy run --out {self.path}"
-            )
-        return path
+        if not self.has(name):
+            raise self._lacks(name)
+        return self.path / name
+
+    def _lacks(self, name: str) -> RunError:
+        return RunError(
+            f"This step reads {name}; {self.path} lacks it. Run notebook {NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, "
+            f"or all steps at once: casestudy run --out {self.path}"
+        )
 
     def _target(self, name: str) -> Path:
         target = self.path / name

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 ARCHITECTURES = ("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn")  # the keys of `models.MODELS`
 Protocol = Literal["signer", "random", "leave-one-signer-out"]
+QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
+QUICK_EPOCHS = 2
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,12 @@ class Study:
     split: SplitSpec
     crop: Literal["auto", "boxes", "none"] = "none"
     crop_margin: float = 0.1
+
+    def quick(self) -> Study:
+        """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two."""
+        phases = (dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in self.phases)
+        model = dataclasses.replace(self.model, image_size=QUICK_IMAGE_SIZE)
+        return dataclasses.replace(self, model=model, phases=tuple(phases))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the study as plain JSON values."""

@@ -50,15 +50,21 @@ class TrainingRun:
         history: Tidy: phase, epoch (from 1), metric, value. Identical for identical seeds.
         seconds: Wall-clock seconds of each phase, the computing of cached features included.
         images_per_second: Training images seen in each phase, over its seconds.
-        batch_norm_change: Largest absolute change of any BatchNormalization variable over all phases; 0.0 when they
-            stayed frozen, NaN for a model that has none.
+        largest_change: For each phase the largest absolute change of a variable in each kind of layer: 0.0 for what
+            the phase kept frozen.
     """
 
     model: keras.Model
     history: pd.DataFrame
     seconds: dict[str, float]
     images_per_second: dict[str, float]
-    batch_norm_change: float
+    largest_change: dict[str, dict[str, float]]
+
+    @property
+    def batch_norm_change(self) -> float:
+        """Largest absolute change of any BatchNormalization variable: 0.0 when they stayed frozen, NaN without any."""
+        changes = (kinds.get("BatchNormalization", math.nan) for kinds in self.largest_change.values())
+        return max(changes, default=math.nan)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,7 @@ def train(
     folder: Path | None = None,
     precision: str = "float32",
     cache: bool = True,
+    until: str | None = None,
 ) -> TrainingRun:
     """Returns the model trained on `splits.train`, each phase ending with its weights of the lowest validation loss.
 
@@ -102,27 +109,32 @@ def train(
         folder: Where checkpoints live; a run killed in any epoch goes on from there. None keeps none.
         precision: A Keras dtype policy; see `machine`.
         cache: Use cached features where the base is frozen; False trains the plain way.
+        until: The last phase to run; with a `folder`, another call goes on after it. None runs them all.
 
     Raises:
         DataError: The loss is no longer a number, or a phase asks for layers that are not there.
     """
     model = _initial_model(spec, splits, weights=weights, seed=seed, precision=precision)
-    before = _batch_norm_values(model)
+    values, changes = _values(model), {}
     with TemporaryDirectory(prefix="casestudy-") as scratch:
         work = Path(folder or scratch)
         work.mkdir(parents=True, exist_ok=True)
         progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed, precision))
         for index, phase in enumerate(phases):
             _run_phase(model, splits, phase, index, len(phases), progress, work, seed=seed, cache=cache)
-    seen = {phase.name: len(splits.train) * len(progress.values(phase.name, "loss")) for phase in phases}
-    seconds = {phase.name: spent for phase, spent in zip(phases, progress.seconds, strict=True)}
+            before, values = values, _values(model)
+            changes[phase.name] = _largest_changes(before, values)
+            if phase.name == until:
+                break
+    seen = {name: len(splits.train) * len(progress.values(name, "loss")) for name in changes}
+    seconds = dict(zip(changes, progress.seconds, strict=False))
     return TrainingRun(
         # The same layers without the optimizer, whose state would make a saved model three times as large.
         model=keras.Model(model.inputs, model.outputs, name=model.name),
         history=pd.DataFrame(progress.history, columns=["phase", "epoch", "metric", "value"]),
         seconds=seconds,
         images_per_second={name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()},
-        batch_norm_change=_largest_change(before, _batch_norm_values(model)),
+        largest_change=changes,
     )
 
 
@@ -276,9 +288,10 @@ def _run_phase(
             checkpoints.save(checkpoint, state, progress)
             left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
             log.info(
-                "phase %d/%d %s, epoch %d/%d: %s; at most %s left in this phase",
+                "phase %d/%d %s, epoch %d/%d: %s%s",
                 index + 1, count, phase.name, epoch + 1, phase.epochs,
-                ", ".join(f"{name} {value:.3f}" for name, value in logs.items()), duration(left),
+                ", ".join(f"{name} {value:.3f}" for name, value in logs.items()),
+                f"; at most {duration(left)} left" if left else "",
             )  # fmt: skip
         checkpoints.restore(best, stage.model.variables)
         progress.phase = index + 1
@@ -352,13 +365,22 @@ def _recipe(
     return digest.hexdigest()
 
 
-def _batch_norm_values(model: keras.Model) -> list[np.ndarray]:
-    return [np.asarray(variable).copy() for layer in batch_norms(model) for variable in layer.variables]
+def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
+    """Returns the kind of layer and the value of every variable that training could change."""
+    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
+    return [
+        (type(layer).__name__, keras.ops.convert_to_numpy(variable).copy())
+        for layer in layers
+        for variable in layer.weights
+    ]
 
 
-def _largest_change(before: list[np.ndarray], after: list[np.ndarray]) -> float:
-    """Returns max |after - before| over all arrays, NaN where there are none."""
-    return max((float(np.abs(b - a).max()) for a, b in zip(before, after, strict=True)), default=math.nan)
+def _largest_changes(before: list[tuple[str, np.ndarray]], after: list[tuple[str, np.ndarray]]) -> dict[str, float]:
+    """Returns max |after - before| over all variables of each kind of layer."""
+    changes: dict[str, float] = {}
+    for (kind, old), (_, new) in zip(before, after, strict=True):
+        changes[kind] = max(changes.get(kind, 0.0), float(np.abs(new - old).max()))
+    return changes
 
 
 def remove_checkpoints(folder: Path) -> None:

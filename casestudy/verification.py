@@ -13,10 +13,9 @@ import pandas as pd
 
 from casestudy.dataset import USED, duplicate_groups
 from casestudy.errors import RunError
-from casestudy.evaluation import evaluate_predictions
 from casestudy.files import file_digest
 from casestudy.pipeline import run_study
-from casestudy.results import HEADLINE, LATER, result_tables, score_table
+from casestudy.results import HEADLINE, LATER, read_evaluation, result_tables, score_table
 from casestudy.runs import RunFolder, table_text
 from casestudy.study import Study
 
@@ -56,19 +55,18 @@ def verify_run(
         if not run.has(name) or file_digest(run.path / name) != digest
     ]
     check("files are the ones written", not changed, ", ".join(changed[:5]))
-    class_names, seed = tuple(settings["class_names"]), settings["seed"]
     scores = run.read_json("metrics.json")["scores"]
     for score in scores:
         claim = f"score {score['name']!r} follows from {score['predictions']}"
         try:
-            evaluation = evaluate_predictions(run.read_table(score["predictions"]), class_names, seed=seed)
+            evaluation = read_evaluation(run, score["predictions"])
         except (RunError, KeyError, ValueError) as error:  # missing, or without a column or label it needs
             check(claim, False, f"{type(error).__name__}: {error}")
             continue
         wrong = [key for key, value in evaluation.to_json().items() if score.get(key) != value]
         check(claim, not wrong, ", ".join(wrong))
         if score["name"] == "headline":
-            for name, table in result_tables(evaluation, seed=seed).items():
+            for name, table in result_tables(evaluation, seed=settings["seed"]).items():
                 check_table(name, table, score["predictions"])
     check_table("scores.csv", score_table(scores), "metrics.json")
     if run.has("splits.csv") and run.has(HEADLINE) and run.has("ledger.csv"):
@@ -91,9 +89,9 @@ def verify_run(
         weights = settings.get("initial_weights", study.model.weights)  # what "auto" came to
         again = run_study(
             replace(study, model=replace(study.model, weights=weights)),
-            source or (run.path / "letters.zip" if run.has("letters.zip") else Path(settings["data"]["path"])),
+            source or run.letters,
             retrain,
-            seed=seed,
+            seed=settings["seed"],
             compare_splits=settings["compare_splits"],
             pattern=settings["pattern"],
         )
