@@ -156,8 +156,20 @@ MODELS: dict[str, Callable[..., keras.Model]] = {
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Returns the network that a run saved, from pixels to probabilities; no code from the file is run."""
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    """Returns the network that a run saved, from pixels to probabilities; no code from the file is run.
+
+    Raises:
+        DataError: There is no such file, or it holds no network.
+    """
+    if not Path(path).is_file():
+        raise DataError(f"A network is loaded from a .keras file; there is no file {path}. Train one: casestudy run.")
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, OSError, KeyError, TypeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(
+            f"A network is loaded from a .keras file; {path} is none ({reason}). Train it again."
+        ) from error
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:

@@ -6,10 +6,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from casestudy import pictures
-from casestudy.pictures import Photographs, open_photographs, thumbnails
+from casestudy.pictures import Photographs, decode_picture, open_photographs, thumbnails
 
 
 @pytest.fixture
@@ -77,3 +77,21 @@ def test_thumbnails_stop_before_the_page_grows_too_large(zipped, monkeypatch):
     one = len(thumbnails(photographs, ["0.png"])["0.png"])
     monkeypatch.setattr(pictures, "MOST_BYTES", 3 * one)
     assert list(thumbnails(photographs, [f"{k}.png" for k in range(5)])) == ["0.png", "1.png", "2.png"]
+
+
+def test_of_a_damaged_photograph_it_shows_what_decodes(encode):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    whole = encode(pixels, "JPEG", quality=95)
+    half, intact = (np.asarray(decode_picture(data, 64)) for data in (whole[: len(whole) * 2 // 3], whole))
+    assert (half[:16] == intact[:16]).all()
+    assert not (half[48:] == intact[48:]).all()
+    for nothing in (b"", b"<html>", whole[:10]):
+        blank = np.asarray(decode_picture(nothing, 48))
+        assert blank.shape == (48, 48, 3)
+        assert blank.std() == 0
+    assert not ImageFile.LOAD_TRUNCATED_IMAGES  # as strict as before, for everybody else
+
+
+def test_a_decompression_bomb_is_not_opened(encode, monkeypatch):
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 99)
+    assert np.asarray(decode_picture(encode(np.zeros((10, 10, 3), np.uint8)), 8)).min() > 200

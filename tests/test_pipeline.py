@@ -10,7 +10,7 @@ import pytest
 
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
-from casestudy.pipeline import run_study
+from casestudy.pipeline import continue_run, run_images, run_study, start_run
 from casestudy.runs import RunFolder
 
 
@@ -56,18 +56,6 @@ def test_signers_stay_apart_and_copies_with_one_of_them(finished_run):
     assert len(set(copies["part"]) - {"left out"}) == 1
     tested = finished_run.read_table("predictions.csv")
     assert sorted(tested["name"]) == sorted(splits[splits["part"] == "test"]["name"])
-
-
-def test_the_saved_model_gives_the_predictions(finished_run, letters_zip, tmp_path):
-    from casestudy.backend import keras
-    from casestudy.dataset import load_images
-
-    model = keras.saving.load_model(finished_run.path / "model.keras", safe_mode=True)
-    images = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
-    table = finished_run.read_table("predictions.csv")
-    where = {name: k for k, name in enumerate(images.names)}
-    found = model.predict_on_batch(images.images[[where[name] for name in table["name"]]].astype("float32"))
-    np.testing.assert_allclose(found, table[["p_A", "p_B", "p_C"]].to_numpy("float32"), atol=1e-6)
 
 
 def test_a_second_call_does_nothing(finished_run, letters_zip, small_study, monkeypatch):
@@ -287,3 +275,61 @@ def test_a_label_too_rare_for_the_random_split_does_not_stop_the_honest_one(
     monkeypatch.setattr(training, "train", refuse)  # as far as the split: that is enough
     with pytest.raises(AssertionError, match="done again"):
         run_study(small_study, write_letters(tmp_path / "letters.zip", photos), tmp_path / "run", seed=3)
+
+
+def test_step_by_step_a_run_ends_as_it_does_at_once(finished_run, letters_zip, small_study, tmp_path):
+    run = start_run(small_study, letters_zip, tmp_path / "run", seed=3)
+    made = {}
+    for until in ("clean", "split", "head", "fine-tune", None):
+        run = continue_run(RunFolder.open(run.path), until=until)
+        made[until] = {p.name for p in run.path.iterdir()}
+        if until:
+            before = snapshot(run.path)
+            continue_run(run, until="head" if until == "fine-tune" else until)  # once more, or an earlier one
+            assert {name: content for name, (content, _) in snapshot(run.path).items()} == {
+                name: content for name, (content, _) in before.items()
+            }
+    assert made["clean"] == {"run.json", "ledger.csv"}
+    assert made["split"] == {*made["clean"], "splits.csv"}
+    assert (
+        made["head"]
+        == made["fine-tune"]
+        == {*made["split"], "history.csv", "training.json", "model.keras"} | {"checkpoints"}
+    )
+    assert "checkpoints" not in made[None]
+    assert run.finished
+    for name in ("splits.csv", "history.csv", "predictions.csv", "predictions_head_random.csv", "per_label.csv"):
+        assert (run.path / name).read_bytes() == (finished_run.path / name).read_bytes(), name
+
+
+def test_after_the_first_phase_the_run_knows_the_first_phase_only(letters_zip, small_study, tmp_path):
+    run = continue_run(start_run(small_study, letters_zip, tmp_path / "run", seed=3), until="head")
+    assert set(run.read_table("history.csv")["phase"]) == {"head"}
+    training = run.read_json("training.json")
+    assert set(training["seconds"]) == set(training["largest_change"]) == {"head"}
+    assert training["largest_change"]["head"]["Conv2D"] == 0 < training["largest_change"]["head"]["Dense"]
+    with pytest.raises(RunError, match=r"predictions\.csv.*Run notebook 05_results first"):
+        run.require("predictions.csv")
+
+
+def test_a_run_goes_on_until_a_step_that_there_is(finished_run):
+    with pytest.raises(DataError, match="until clean, split, head, fine-tune or, with None, to its end; received 'x'"):
+        continue_run(finished_run, until="x")
+
+
+def test_a_source_that_has_moved_is_found_at_its_new_place(letters_zip, small_study, tmp_path):
+    run = start_run(small_study, letters_zip, tmp_path / "run", seed=3)
+    moved = shutil.copy(letters_zip, tmp_path / "moved.zip")
+    assert start_run(small_study, moved, run.path, seed=3).settings["data"]["path"] == str(moved)
+
+
+def test_the_photographs_of_a_run_are_those_its_model_saw(finished_run):
+    from casestudy.models import load_model
+
+    images = run_images(finished_run)
+    table = finished_run.read_table("predictions.csv")
+    chosen = [images.names.tolist().index(name) for name in table["name"]]
+    found = load_model(finished_run.path / "model.keras").predict_on_batch(images.images[chosen].astype("float32"))
+    np.testing.assert_allclose(found, table[["p_A", "p_B", "p_C"]].to_numpy("float32"), atol=1e-6)
+    with pytest.raises(DataError, match=r"no file .*nothing\.keras"):
+        load_model(finished_run.path / "nothing.keras")

@@ -61,7 +61,7 @@ def test_json_is_versioned_strict_and_plain(tmp_path):
 
 
 def test_opening_needs_a_run(tmp_path):
-    with pytest.raises(RunError, match=r"run\.json.*casestudy run"):
+    with pytest.raises(RunError, match=r"run\.json.*Run notebook 02_import_data first.*casestudy run"):
         RunFolder.open(tmp_path)
     (tmp_path / "run.json").write_text('{"schema_version": 99}')
     with pytest.raises(RunError, match="99"):
@@ -89,3 +89,26 @@ def test_the_seal_holds_every_result(finished_run):
     for name, digest in files.items():
         assert hashlib.sha256((finished_run.path / name).read_bytes()).hexdigest() == digest
     assert file_digest(finished_run.path / "model.keras") == files["model.keras"]
+
+
+def test_opening_may_need_what_a_step_left(run_copy):
+    assert RunFolder.open(run_copy.path, needs="model.keras") == run_copy
+    (run_copy.path / "model.keras").unlink()
+    with pytest.raises(RunError, match=r"reads model\.keras.*Run notebook 04_train first"):
+        RunFolder.open(run_copy.path, needs="model.keras")
+    (run_copy.path / "folds" / "01-user_1").mkdir(parents=True)
+    (run_copy.path / "folds" / "01-user_1" / "model.keras").write_bytes(b"one of several")
+    assert RunFolder.open(run_copy.path, needs="model.keras") == run_copy
+
+
+def test_a_notebook_shows_the_line_alone(tmp_path):
+    """IPython asks an exception for its traceback; ours answers with one line."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.user_ns["there"] = str(tmp_path)
+    shown = []
+    shell._showtraceback = lambda kind, value, lines: shown.extend(lines)
+    shell.run_cell("from casestudy import RunFolder; RunFolder.open(there)")
+    assert len(shown) == 1
+    assert shown[0].startswith("RunError: A run folder holds a run.json")
