@@ -8,13 +8,14 @@ import logging
 import re
 import sys
 from pathlib import Path
+from typing import get_args
 
 import casestudy
 from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
-from casestudy.sources import find_data
+from casestudy.sources import fetch_all, find_data
 from casestudy.studies import STUDIES
-from casestudy.study import ARCHITECTURES, Phase, SplitSpec, Study
+from casestudy.study import ARCHITECTURES, DataSpec, Phase, Protocol, SplitSpec, Study, Variant
 from casestudy.weights import signs_file
 
 DEFAULT_SEED = 7
@@ -87,8 +88,11 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: auto, ImageNet where it can be had, else signs)",
     )
     run.add_argument("--fine-tune", metavar="LAYERS", help="what the last phase trains: all, or top:N of the base")
+    run.add_argument("--split", choices=get_args(Protocol), help="who is tested (default: the study's)")
     run.add_argument(
-        "--split", choices=("signer", "random", "leave-one-signer-out"), help="who is tested (default: signer)"
+        "--variants",
+        metavar="NAMES",
+        help="which of the study's other models to train beside its own: all (default), none, or their names: a,b",
     )
     run.add_argument("--compare-splits", action="store_true", help="also train in full on a random split")
     run.add_argument(
@@ -150,7 +154,22 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
         model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
     if args.split:
         split = SplitSpec(args.split, split.validation, split.test)
-    return dataclasses.replace(study, model=model, phases=phases, split=split, crop=args.crop or study.crop)
+    variants = _chosen_variants(study, args.variants)
+    crop = args.crop or study.crop
+    return dataclasses.replace(study, model=model, phases=phases, split=split, crop=crop, variants=variants)
+
+
+def _chosen_variants(study: Study, text: str | None) -> tuple[Variant, ...]:
+    if text in (None, "all"):
+        return study.variants
+    wanted = [] if text == "none" else text.split(",")
+    known = [variant.name for variant in study.variants]
+    if unknown := [name for name in wanted if name not in known]:
+        raise DataError(
+            f"--variants takes all, none, or names of {study.name}'s ({', '.join(known) or 'it has none'}); "
+            f"received {unknown[0]!r}."
+        )
+    return tuple(variant for variant in study.variants if variant.name in wanted)
 
 
 def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type, example: str) -> tuple[Phase, ...]:
@@ -181,7 +200,7 @@ def _run(args: argparse.Namespace) -> int:
     from casestudy.pipeline import run_study
 
     study = configure(STUDIES[args.study], args)
-    data = find_data(args.data)
+    study, data = _choose_data(study, args)
     name = f"{study.name}-{data.name.split('.')[0]}" + ("-quick" if args.quick else "")
     out = args.out or Path("runs") / name
     run = run_study(
@@ -195,6 +214,22 @@ def _run(args: argparse.Namespace) -> int:
     )
     print(_screen(run))
     return 0
+
+
+def _choose_data(study: Study, args: argparse.Namespace) -> tuple[Study, Path]:
+    """Returns the study and its data: those named, the study's downloads, a drawn stand-in, or the embedded sample."""
+    if args.data or study.data == DataSpec():
+        return study, find_data(args.data)
+    if args.quick:
+        from casestudy.stand_in import stand_in
+
+        return stand_in(study, Path("runs") / ".cache" / f"stand-in-{study.name}")
+    if study.data.downloads:
+        return study, fetch_all(study.data.downloads)
+    raise DataError(
+        f"{study.name} needs its own data, and none are named. Get them from {study.data.home} and name them with "
+        f"--data, or look at every step on a drawn stand-in with --quick."
+    )
 
 
 def _screen(run: casestudy.RunFolder) -> str:

@@ -12,8 +12,9 @@ from pathlib import Path
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`, renamed to it when the block ends and removed when it fails."""
-    # The ending stays the target's: some writers choose their format by it.
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    # The ending stays the target's, all of ".weights.h5": some writers choose their format by it.
+    stem, dot, ending = target.name.partition(".")
+    partial = target.with_name(f".{stem}.{os.getpid()}.tmp{dot}{ending}")
     try:
         yield partial
         partial.replace(target)

@@ -81,8 +81,8 @@ def load_idx(
     class_names: Sequence[str] | None = None,
     transposed: bool = False,
     image_size: tuple[int, int] | None = None,
-) -> tuple[ImageSet, np.ndarray]:
-    """Returns a published set of images, and str (N,): the part each was published in, "train" or "test".
+) -> ImageSet:
+    """Returns a published set of images; `parts` says which each was published in, "train" or "test".
 
     The images are uint8 (N, height, width, 1), named "train/00000" in the order of the files; classes keep the order of
     their labels; images with the same pixels are one group; signers are not known.
@@ -110,7 +110,7 @@ def load_idx(
     if not target.exists():
         _write_pixels([files[f"{part}-images"] for part in PARTS], counts, transposed, image_size, target)
     pixels = np.load(target, mmap_mode="r")
-    images = ImageSet(
+    return ImageSet(
         images=pixels,
         labels=np.concatenate(labels),
         class_names=tuple(names.values()),
@@ -119,8 +119,8 @@ def load_idx(
         groups=_same_pixels(pixels),
         cropped=False,
         digest=digest,
+        parts=np.repeat(PARTS, counts),
     )
-    return images, np.repeat(PARTS, counts)
 
 
 class _Idx:

@@ -1,4 +1,4 @@
-"""One builder an architecture, and the `MODELS` registry that names them.
+"""Whole networks: built around the base of an architecture, written to files and read back.
 
 Every model takes raw 0-255 pixels and owns its preprocessing, so `/255` stands nowhere else and a saved model is
 complete: augmentation (active in training only) -> scaling -> base -> pooling -> dropout -> softmax.
@@ -6,45 +6,57 @@ complete: augmentation (active in training only) -> scaling -> base -> pooling -
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Callable
-from functools import partial
+import json
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 
+from casestudy.architectures import MODELS
 from casestudy.backend import keras
 from casestudy.errors import DataError, WeightsError
+from casestudy.files import atomic_path
 from casestudy.quantised import load_quantised
 from casestudy.study import ModelSpec
 from casestudy.weights import SIGNS_SHA256, signs_file
 
-DOWNLOAD_STALL = 20.0  # seconds without a byte
+SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
+ARCHITECTURE, WEIGHTS = "architecture.json", "model.weights.h5"  # what `save_parts` writes
+# What a network may be made of, and what of that would run code or a graph that came with the file.
+PARTS = ("keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional")
+CODE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function", "__lambda__", "__typespec__")
+UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError)
 
 
 def build_model(
     spec: ModelSpec, *, input_shape: tuple[int, int, int], num_classes: int, weights: str | None
 ) -> keras.Model:
-    """Returns an uncompiled model from pixels (batch, height, width, 3) in 0-255 to probabilities (batch, num_classes).
+    """Returns an uncompiled model from pixels (batch, height, width, C) in 0-255 to probabilities (batch, num_classes).
 
-    The convolutional base is one layer named "base", called with `training=False` (document step 3; Keras'
-    transfer-learning guide gives the reason). Keras 3 hands the `training=True` of `fit` down to it all the same: what
-    keeps its BatchNormalization layers at their moving statistics is that `stages.set_trainable` freezes them.
+    The base is one layer named "base", called with `training=False` (document step 3; Keras' transfer-learning guide
+    gives the reason). Keras 3 hands the `training=True` of `fit` down to it all the same, so that the base's own
+    dropout works in training: what keeps its BatchNormalization layers at their moving statistics is that
+    `stages.set_trainable` freezes them. A map that the base gives is averaged ("pooling"); flat features are not.
 
     Args:
-        spec: Architecture, dropout and augmentation.
-        input_shape: (height, width, 3).
+        spec: Architecture, scaling, dropout and augmentation.
+        input_shape: (height, width, C); most published weights ask for C = 3.
         num_classes: K.
         weights: "imagenet", "signs", None, or the path of a file made without the top: `.weights.h5`, or the `.npz` of
             `write_quantised`. See `resolve_weights`.
 
     Raises:
-        DataError: `spec.name` is no key of `MODELS`, or the images are too small for it.
+        DataError: `spec.name` is no key of `MODELS`, the scaling is none of `SCALINGS`, the images are too small for
+            the network, or it has no such option.
         WeightsError: The weights cannot be had or do not fit.
     """
     if spec.name not in MODELS:
         raise DataError(f"The model is one of {', '.join(MODELS)}; received {spec.name!r}.")
+    if spec.scaling not in SCALINGS:
+        raise DataError(f"Pixels are scaled to {' or '.join(SCALINGS)}; received {spec.scaling!r}.")
     stored: Path | None = None
     if weights == "signs":
         stored = signs_file(spec.name)
@@ -54,16 +66,17 @@ def build_model(
         base = MODELS[spec.name](input_shape=input_shape, weights=None if stored else weights, **spec.options)
     except WeightsError:
         raise
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         rule = f"{spec.name} cannot be built for images of {input_shape[0]}x{input_shape[1]} with weights {weights!r}"
         raise DataError(f"{rule}: {str(error).splitlines()[0]}") from error
     if stored:
         load_quantised(base, stored, sha256=SIGNS_SHA256 if weights == "signs" else None)
     pixels = keras.Input(input_shape, name="pixels")
     x = build_augmentation(**spec.augmentation)(pixels) if spec.augmentation else pixels
-    x = keras.layers.Rescaling(1 / 127.5, offset=-1.0, name="preprocessing")(x)
+    x = keras.layers.Rescaling(**SCALINGS[spec.scaling], name="preprocessing")(x)
     x = base(x, training=False)
-    x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
     x = keras.layers.Dropout(spec.dropout, name="dropout")(x)
     # Probabilities stay float32 under mixed precision, as Keras' guide asks.
     outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
@@ -107,69 +120,84 @@ def build_augmentation(
     return keras.Sequential(chosen, name="augmentation")
 
 
-def _application(
-    builder: Callable[..., keras.Model], *, input_shape: tuple[int, int, int], weights: str | None, **options: Any
-) -> keras.Model:
-    if weights not in (None, "imagenet") and not Path(weights).is_file():
-        raise WeightsError(
-            'Weights are "auto", "imagenet", "signs", "none" or the path of a .weights.h5 or .npz file; there is no '
-            f"file {weights}."
-        )
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_STALL)  # Keras itself would wait for ever behind a silent firewall
-    try:
-        return builder(include_top=False, weights=weights, input_shape=input_shape, name="base", **options)
-    except Exception as error:
-        if weights is None:
-            raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        remedy = (
-            "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), in place of "
-            "a damaged one if it is there, or start with --weights signs (resnet50v2) or --weights none"
-            if weights == "imagenet"
-            else "Use a file saved from the same architecture without its top"
-        )
-        raise WeightsError(f"The weights {weights!r} could not be loaded ({reason}). {remedy}.") from error
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _small_cnn(*, input_shape: tuple[int, int, int], weights: str | None) -> keras.Model:
-    """Returns four blocks of convolution, BatchNormalization and max-pooling (32 to 256 filters)."""
-    if weights is not None:
-        raise WeightsError(f"small_cnn starts from random weights; received {weights!r}. Use --weights none.")
-    inputs = x = keras.Input(input_shape)
-    for filters in (32, 64, 128, 256):
-        x = keras.layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
-        x = keras.layers.BatchNormalization()(x)
-        x = keras.layers.ReLU()(x)
-        x = keras.layers.MaxPooling2D()(x)
-    return keras.Model(inputs, x, name="base")
-
-
-MODELS: dict[str, Callable[..., keras.Model]] = {
-    "resnet50v2": partial(_application, keras.applications.ResNet50V2),
-    "mobilenet_v2": partial(_application, keras.applications.MobileNetV2),
-    "mobilenet_v2_0.35": partial(_application, keras.applications.MobileNetV2, alpha=0.35),
-    "small_cnn": _small_cnn,
-}
-
-
 def load_model(path: str | Path) -> keras.Model:
-    """Returns the network that a run saved, from pixels to probabilities; no code from the file is run.
+    """Returns the network of a `.keras` or an `.h5` file, from pixels to probabilities; no code from the file is run.
 
     Raises:
-        DataError: There is no such file, or it holds no network.
+        DataError: There is no such file, it holds no network, or one that brings code of its own.
     """
-    if not Path(path).is_file():
+    file = Path(path)
+    if not file.is_file():
         raise DataError(f"A network is loaded from a .keras file; there is no file {path}. Train one: casestudy run.")
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines()[0]
+        if file.suffix == ".h5":
+            with h5py.File(file) as stored:
+                config = stored.attrs["model_config"]
+        else:
+            with zipfile.ZipFile(file) as stored:
+                config = stored.read("config.json")
+        _refuse_code(json.loads(config), file)
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except UNREADABLE as error:
         raise DataError(
-            f"A network is loaded from a .keras file; {path} is none ({reason}). Train it again."
+            f"A network is loaded from a .keras file; {path} is none ({_first_line(error)}). Train it again."
         ) from error
+
+
+def save_parts(model: keras.Model, folder: str | Path) -> None:
+    """Writes the network as two files that other programs read, too: its architecture as JSON, its weights as HDF5."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with atomic_path(Path(folder) / WEIGHTS) as partial:
+        model.save_weights(partial)
+    with atomic_path(Path(folder) / ARCHITECTURE) as partial:
+        partial.write_text(model.to_json(indent=1), encoding="utf-8")
+
+
+def load_parts(folder: str | Path) -> keras.Model:
+    """Returns the network that `save_parts` wrote; no code from the files is run.
+
+    Raises:
+        DataError: A file is missing, is damaged, does not fit the other, or brings code of its own.
+    """
+    architecture, weights = Path(folder) / ARCHITECTURE, Path(folder) / WEIGHTS
+    try:
+        config = json.loads(architecture.read_text(encoding="utf-8"))
+        _refuse_code(config, architecture)
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        model.load_weights(weights)
+    except UNREADABLE as error:
+        raise DataError(
+            f"A network in parts is {ARCHITECTURE} and {WEIGHTS}; those in {folder} are none ({_first_line(error)}). "
+            f"Write them again: save_parts."
+        ) from error
+    return model
+
+
+def _refuse_code(config: Any, source: Path) -> None:
+    for part in _objects(config):
+        kind, module = part.get("class_name"), part.get("module", "keras")
+        if kind in CODE or module not in PARTS:
+            raise DataError(
+                f"A network is read only if it is made of Keras' own layers; {source} holds {kind} of {module}. "
+                f"Use a file that casestudy wrote."
+            )
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields every object of a configuration, those in others too; how it was compiled is never read."""
+    if isinstance(config, dict):
+        if "class_name" in config or "module" in config:
+            yield config
+        for name, value in config.items():
+            if name != "compile_config":
+                yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
@@ -181,7 +209,7 @@ def estimate_batch_norm(base: keras.Model, batches: list[np.ndarray]) -> None:
     """Sets each moving mean and variance of `base` to its average over the batches, in place.
 
     Randomly initialised BatchNormalization claims mean 0 and variance 1 for every channel; frozen like that it would
-    normalise nothing. `batches` holds float (n, height, width, 3) arrays, scaled as the base expects.
+    normalise nothing. `batches` holds float (n, height, width, C) arrays, scaled as the base expects.
     """
     layers = batch_norms(base)
     momenta = [layer.momentum for layer in layers]

@@ -10,9 +10,11 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
-from casestudy.dataset import Box, read_boxes, square_box
+from casestudy.dataset import Box, ImageSet, read_boxes, square_box
+from casestudy.reading import run_images
 from casestudy.runs import RunFolder
 from casestudy.screening import MAX_PIXELS
 
@@ -22,22 +24,29 @@ MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may
 
 @dataclass(frozen=True)
 class Photographs:
-    """An open zip of photographs; without one it holds none.
+    """An open zip of photographs, or images that were published without files; without either it holds none.
 
     Attributes:
         margin: How much larger than its box a cut is, as a share; None takes photographs whole.
+        images: Those without files.
     """
 
     archive: zipfile.ZipFile | None = None
     boxes: dict[str, Box] | None = None
     margin: float | None = None
+    images: ImageSet | None = None
 
     @property
     def names(self) -> set[str]:
+        if self.images is not None:
+            return set(self.images.names.tolist())
         return set(self.archive.namelist()) if self.archive else set()
 
     def picture(self, name: str, size: int) -> Image.Image:
         """Returns a photograph in RGB whose longer side is at most `size` pixels; see `decode_picture`."""
+        if self.images is not None:
+            pixels = self.images.images[int(np.flatnonzero(self.images.names == name)[0])]
+            return Image.fromarray(pixels.squeeze()).convert("RGB")
         assert self.archive is not None
         box = (self.boxes or {}).get(name) if self.margin is not None else None
         return decode_picture(self.archive.read(name), size, box, self.margin or 0.0)
@@ -88,6 +97,9 @@ def _nothing(size: int) -> Image.Image:
 def open_photographs(run: RunFolder) -> Iterator[Photographs]:
     """Yields the photographs of a run, from its own letters.zip or from the clean zip that it was given."""
     settings, path = run.settings, run.letters
+    if settings["study"].get("data", {}).get("kind") == "idx":
+        yield Photographs(images=run_images(run) if path.exists() else None)
+        return
     if not (path.is_file() and zipfile.is_zipfile(path)):
         yield Photographs()
         return

@@ -8,7 +8,6 @@ run is never overwritten.
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import importlib.metadata
 import logging
 import os
@@ -17,21 +16,23 @@ import re
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from casestudy.dataset import ImageSet, load_images
+from casestudy.comparison import without
+from casestudy.dataset import ImageSet
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.evaluation import none_if_nan, predict, prediction_table
-from casestudy.files import atomic_path, file_digest
+from casestudy.files import atomic_path
+from casestudy.reading import read_images
 from casestudy.regroup import clean_archive
 from casestudy.report import write_report
 from casestudy.results import HEADLINE, Score, write_results
-from casestudy.runs import RunFolder
-from casestudy.splits import Splits, leave_one_signer_out, split_images
-from casestudy.study import ModelSpec, Study
+from casestudy.runs import RunFolder, as_json, begin, variant_folder
+from casestudy.splits import Splits, copies_across_parts, leave_one_signer_out, split_images
+from casestudy.study import ModelSpec, Phase, Study
 from casestudy.weights import SIGNS_SIZE, resolve_weights, without_imagenet
 
 if TYPE_CHECKING:
@@ -77,15 +78,16 @@ def start_run(
         out: The run folder; made where missing, opened where the same run was begun before.
         seed: Decides the split, the training and the bootstrap.
         compare_splits: Also train in full on a random split, not only phase 1's head.
-        pattern: How labels and users stand in file names; see `clean_archive`.
+        pattern: How labels and users stand in file names; see `clean_archive`. None takes the study's.
 
     Raises:
         DataError: There is nothing at `source`.
         RunError: `out` holds something else, or a run with other settings.
     """
     run = RunFolder(Path(out))
+    pattern = pattern or study.data.pattern
     wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
-    _open_or_start(run, Path(source), wishes)
+    begin(run, Path(source), wishes)
     return run
 
 
@@ -109,7 +111,8 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     if run.finished:
         log.info("%s is finished and stays as it is; another run needs another folder.", run.path)
         return run
-    _clean(run, password)
+    if study.data.kind == "archive":
+        _clean(run, password)
     if until == "clean":
         return run
 
@@ -120,13 +123,15 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
     spec = dataclasses.replace(study.model, image_size=image_size)
     machine = dataclasses.replace(machine, image_size=image_size)
-    images = _images(run, study, image_size)
+    images = read_images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)
     _settle(run, weights, sentence, protocol, images, machine)
     if until == "split":
         return run
 
-    def train(parts: list[Splits], folder: str, target: str) -> None:
+    def train(
+        parts: list[Splits], folder: str, target: str, spec: ModelSpec, phases: tuple[Phase, ...], weights: str | None
+    ) -> None:
         homes = [folder + fold_folder(k, split.fold) for k, split in enumerate(parts)]
         for home, split in zip(homes, parts, strict=True):
             predictions = f"{home}predictions.csv" if split.fold else target
@@ -138,7 +143,7 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
             result = training.train(
                 spec,
                 split,
-                phases=study.phases,
+                phases=phases,
                 weights=weights,
                 seed=seed,
                 folder=checkpoints,
@@ -169,10 +174,10 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
         run.write_table(target, pd.concat(tables, ignore_index=True))
 
     scores = [Score("headline", protocol, "all phases", HEADLINE)]
-    train(splits, "", HEADLINE)
+    train(splits, "", HEADLINE, spec, study.phases, weights)
     if until:
         return run
-    if flattering:
+    if flattering and study.phases[0].trainable == "head":
         both = {
             Score("head", protocol, "head only", "predictions_head.csv"): splits,
             Score("head-random", "random", "head only", "predictions_head_random.csv"): flattering,
@@ -182,9 +187,17 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
                 log.info("the head alone on frozen features: %s", score.protocol)
                 train_heads(parts, score.predictions)
         scores += both
-        if settings["compare_splits"]:
-            train(flattering, "random/", "predictions_random.csv")
-            scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
+    if flattering and settings["compare_splits"]:
+        train(flattering, "random/", "predictions_random.csv", spec, study.phases, weights)
+        scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
+    for variant in study.variants:
+        log.info("the variant %s", variant.name)
+        start, _ = resolve_weights(variant.model.name, variant.model.weights, image_size)
+        target = f"predictions_{variant.name}.csv"
+        train(splits, variant_folder(variant.name), target, variant.model, variant.phases, start)
+        scores.append(Score(variant.name, protocol, variant.name, target))
+    for score in _without_copies(run, splits, scores):
+        scores.append(score)
     write_results(run, scores)
     write_report(run)
     run.seal()
@@ -201,52 +214,21 @@ def fold_folder(index: int, fold: str) -> str:
     return f"folds/{index + 1:02d}-{plain}/" if fold else ""
 
 
-def _open_or_start(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
-    if run.path.exists() and not run.path.is_dir():
-        raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-    made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
-    if run.has("run.json"):
-        settings = RunFolder.open(run.path).settings
-        other = _differences({key: settings[key] for key in wishes}, _as_json(wishes))
-        if source.is_file() and settings["data"]["sha256"] != file_digest(source):
-            other.append("data")
-        path = str(source.resolve())
-        if source.is_dir() and settings["data"]["path"] != path:
-            other.append("data")
-        if not other:
-            if source.is_file() and settings["data"]["path"] != path and not run.finished:  # it has moved
-                run.write_json("run.json", {**settings, "data": {**settings["data"], "path": path}})
-            return
-        if made:  # before that, another start does no harm
-            raise RunError(
-                f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
-                f"Name another folder with --out."
-            )
-    if made:
-        raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
-    if not source.exists():
-        raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
-    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    digest = file_digest(source) if source.is_file() else ""
-    data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
-    run.write_json("run.json", {**wishes, "data": data, "started": started})
+def _without_copies(run: RunFolder, splits: list[Splits], scores: list[Score]) -> list[Score]:
+    """Returns the scores once more without the test images that have a copy in training or validation, if any have.
 
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _as_json(item) for key, item in value.items()}
-    return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """Returns the dotted names of the settings that differ."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(before.keys() | now.keys())
-        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
-        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
-    return [] if before == now else [name.removeprefix(".")]
+    Only a published split leaves such images in its test part; which they are is written to copies.csv.
+    """
+    copies = pd.concat([copies_across_parts(split) for split in splits], ignore_index=True)
+    if not len(copies):
+        return []
+    run.write_table("copies.csv", copies)
+    found = []
+    for score in scores:
+        target = score.predictions.replace("predictions", "predictions_unique")
+        run.write_table(target, without(run.read_table(score.predictions), set(copies["name"])))
+        found.append(Score(f"{score.name}-unique", score.protocol, f"{score.training}, without copies", target))
+    return found
 
 
 def _clean(run: RunFolder, password: str | None) -> None:
@@ -271,27 +253,6 @@ def _is_clean(source: Path) -> bool:
         return "ledger.csv" in archive.namelist()
 
 
-def run_images(run: RunFolder) -> ImageSet:
-    """Returns the photographs of a run as its model sees them, of all parts together.
-
-    Raises:
-        RunError: They have not been split yet.
-    """
-    run.require("splits.csv")
-    settings = run.settings
-    return _images(run, Study.from_json(settings["study"]), tuple(settings["machine"]["image_size"]))
-
-
-def _images(run: RunFolder, study: Study, image_size: tuple[int, int]) -> ImageSet:
-    return load_images(
-        run.letters,
-        image_size=image_size,
-        cache_dir=run.path.parent / ".cache",
-        crop=study.crop,
-        margin=study.crop_margin,
-    )
-
-
 def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[str, list[Splits], list[Splits]]:
     """Returns the protocol that the data allows, its splits, and the flattering random one to show beside them."""
     at_random = dataclasses.replace(study.split, protocol="random")
@@ -304,7 +265,7 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
     else:
         splits = [split_images(images, dataclasses.replace(study.split, protocol=protocol), seed=seed)]
     flattering = []
-    if protocol != "random":
+    if protocol not in ("random", "published"):
         try:
             flattering = [split_images(images, at_random, seed=seed)]
         except DataError as error:  # the honest score stands without the flattering one
@@ -364,7 +325,7 @@ def _settle(
         "protocol": protocol,
         "cropped": images.cropped,
         "class_names": list(images.class_names),
-        "machine": _as_json(dataclasses.asdict(machine)),
+        "machine": as_json(dataclasses.asdict(machine)),
         "environment": environment(),
     }
     before = run.settings

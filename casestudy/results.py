@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from casestudy import plots
+from casestudy.comparison import Contender, compare, ladder, paired_tests, pareto
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.pictures import open_photographs
-from casestudy.runs import RunFolder
+from casestudy.runs import RunFolder, variant_folder
+from casestudy.study import Study
 
 HEADLINE = "predictions.csv"
+OWN = "ours"  # what a comparison calls the study's own model
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
@@ -37,6 +41,64 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
     for name, table in result_tables(found["headline"], seed=seed).items():
         run.write_table(name, table)
     _draw(run, found["headline"], seed)
+    if contenders := read_contenders(run):
+        for name, table in comparison_tables(contenders).items():
+            run.write_table(name, table)
+        _draw_comparison(run, contenders)
+
+
+def read_contenders(run: RunFolder) -> list[Contender]:
+    """Returns the models that a run compares, in the order of its study, its own last; none where it has only its own.
+
+    Accuracy and loss on training and validation images are those of the epoch whose weights were kept, as they stood in
+    the history: training images were augmented then, and dropout was on.
+    """
+    study = Study.from_json(run.settings["study"])
+    if not study.variants:
+        return []
+    homes = {
+        variant.name: (variant_folder(variant.name), f"predictions_{variant.name}.csv") for variant in study.variants
+    }
+    return [_contender(run, name, *place) for name, place in {**homes, OWN: ("", HEADLINE)}.items()]
+
+
+def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Contender:
+    training, history = run.read_json(f"{home}training.json"), run.read_table(f"{home}history.csv")
+    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
+    kept = last.loc[last["val_loss"].idxmin() if "val_loss" in last else last.index[-1]]
+    return Contender(
+        name=name,
+        predictions=run.read_table(predictions),
+        parameters=training["parameters"],
+        seconds=sum(training["seconds"].values()),
+        bytes=(run.path / home / "model.keras").stat().st_size,
+        train_accuracy=kept["accuracy"],
+        train_loss=kept["loss"],
+        validation_accuracy=kept.get("val_accuracy", math.nan),
+        validation_loss=kept.get("val_loss", math.nan),
+    )
+
+
+def comparison_tables(contenders: list[Contender]) -> dict[str, pd.DataFrame]:
+    """Returns the tables that compare models, by their file names."""
+    table = compare(contenders)
+    return {
+        "comparison.csv": table.assign(pareto=pareto(table)),
+        "paired_tests.csv": paired_tests(contenders),
+        "ladder.csv": ladder(contenders),
+    }
+
+
+def _draw_comparison(run: RunFolder, contenders: list[Contender]) -> None:
+    tables = comparison_tables(contenders)
+    drawings: dict[str, Figure] = {}
+    drawings["models"], (ax,) = plots.figure(*plots.size_per_group([contender.name for contender in contenders]))
+    plots.plot_models(ax, tables["comparison.csv"])
+    drawings["pareto"], (ax,) = plots.figure()
+    plots.plot_pareto(ax, tables["comparison.csv"])
+    drawings["ladder"], (ax,) = plots.figure(*plots.size_per_group([contender.name for contender in contenders]))
+    plots.plot_ladder(ax, tables["ladder.csv"])
+    _save(run, drawings)
 
 
 def read_evaluation(run: RunFolder, predictions: str = HEADLINE) -> Evaluation:
@@ -104,6 +166,10 @@ def _draw(run: RunFolder, evaluation: Evaluation, seed: int) -> None:
                 ax.axis("off")
             for ax, row in zip(axes, samples, strict=False):
                 plots.plot_photograph(ax, photographs.picture(row["name"], 224), row["label"], row["predicted"])
+    _save(run, drawings)
+
+
+def _save(run: RunFolder, drawings: dict[str, Figure]) -> None:
     (run.path / "plots").mkdir(exist_ok=True)
     for name, fig in drawings.items():
         fig.savefig(run.path / "plots" / f"{name}.png", metadata={"Software": None})

@@ -12,12 +12,15 @@
     timing.csv        seconds and images a second of each phase
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
+    variants/NAME/    the same of each other model of the study; comparison.csv and paired_tests.csv compare them
+    copies.csv        test images with a copy in training, where the data were published so
 
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +28,7 @@ from typing import Any
 
 import pandas as pd
 
-from casestudy.errors import RunError
+from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path, file_digest
 
 SCHEMA_VERSION = 1
@@ -100,6 +103,10 @@ class RunFolder:
         own = self.path / "letters.zip"
         return own if own.is_file() else Path(self.settings["data"]["path"])
 
+    def ledger(self) -> pd.DataFrame | None:
+        """Returns the ledger; None for data that were no archive."""
+        return self.read_table("ledger.csv") if self.has("ledger.csv") else None
+
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()
 
@@ -168,6 +175,66 @@ class RunFolder:
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         return target
+
+
+def begin(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
+    """Writes into a new run's run.json what is wished for and from which data, or finds the same there already.
+
+    Raises:
+        DataError: There is nothing at `source`.
+        RunError: The folder holds something else, or a run with other wishes.
+    """
+    if run.path.exists() and not run.path.is_dir():
+        raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
+    made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
+    if run.has("run.json"):
+        settings = RunFolder.open(run.path).settings
+        other = _differences({key: settings[key] for key in wishes}, as_json(wishes))
+        if source.is_file() and settings["data"]["sha256"] != file_digest(source):
+            other.append("data")
+        path = str(source.resolve())
+        if source.is_dir() and settings["data"]["path"] != path:
+            other.append("data")
+        if not other:
+            if source.is_file() and settings["data"]["path"] != path and not run.finished:  # it has moved
+                run.write_json("run.json", {**settings, "data": {**settings["data"], "path": path}})
+            return
+        if made:  # before that, another start does no harm
+            raise RunError(
+                f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
+                f"Name another folder with --out."
+            )
+    if made:
+        raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
+    if not source.exists():
+        raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
+    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    digest = file_digest(source) if source.is_file() else ""
+    data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
+    run.write_json("run.json", {**wishes, "data": data, "started": started})
+
+
+def as_json(value: Any) -> Any:
+    """Returns the value as it comes back from JSON: tuples as lists."""
+    if isinstance(value, dict):
+        return {key: as_json(item) for key, item in value.items()}
+    return [as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """Returns the dotted names of the settings that differ."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted(before.keys() | now.keys())
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
+    return [] if before == now else [name.removeprefix(".")]
+
+
+def variant_folder(name: str) -> str:
+    """Returns where the training of a study's variant lies in the run folder."""
+    return f"variants/{name}/"
 
 
 def table_text(table: pd.DataFrame) -> str:

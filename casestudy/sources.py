@@ -14,12 +14,12 @@ import logging
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
 
 from casestudy.errors import DataError
 from casestudy.files import file_digest, find_in_checkout
+from casestudy.study import Download
 
 log = logging.getLogger(__name__)
 
@@ -28,21 +28,6 @@ CACHE_VARIABLE = "CASESTUDY_CACHE"
 DRIVE = "/content/drive"  # where Colab mounts Google Drive
 STALL = 20.0  # seconds without a byte
 PIECE = 1 << 16  # bytes
-
-
-@dataclass(frozen=True)
-class Download:
-    """One file of a study's data.
-
-    Attributes:
-        name: What it is called in the folder that `fetch_all` returns; readers know files by their official names.
-        url: Its address, http or https.
-        sha256: In hexadecimal.
-    """
-
-    name: str
-    url: str
-    sha256: str
 
 
 def find_sample() -> Path:

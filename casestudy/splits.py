@@ -1,7 +1,8 @@
-"""Who is in training, validation and test: by signer, leave-one-signer-out, or at random.
+"""Who is in training, validation and test: by signer, leave-one-signer-out, at random, or as published.
 
 A random split lets the same hand, room and light into training and test, and so measures memory more than reading; it
-is here to be shown beside the honest one. Images that are duplicates of one another never sit in two parts.
+is here to be shown beside the honest one. Images that are duplicates of one another never sit in two parts, except
+where the data were published so: then `copies_across_parts` names them, and scores are given without them, too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from casestudy.dataset import ImageSet
@@ -66,6 +68,8 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
     """
     if spec.protocol == "random":
         return _random(images, spec, seed)
+    if spec.protocol == "published":
+        return _published(images, spec, seed)
     if spec.protocol == "leave-one-signer-out":
         raise DataError("leave-one-signer-out makes one split a signer; call leave_one_signer_out for all of them.")
     signers = [str(name) for name in np.random.default_rng(seed).permutation(_signers(images, at_least=3))]
@@ -121,19 +125,51 @@ def _by_signer(images: ImageSet, test: list[str], validation: list[str], protoco
 def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     groups, first = np.unique(images.groups, return_index=True)
     labels = images.labels[first]
+    rest, test = _stratified(images, np.arange(len(groups)), labels, spec.test, seed)
+    train, validation = _stratified(images, rest, labels, spec.validation / (1 - spec.test), seed)
+    train, validation, test = (
+        np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)
+    )
+    return Splits(images, "random", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+
+
+def _published(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
+    if images.parts is None:
+        raise DataError("A published split needs data that came in parts; these came in one. Use --split random.")
+    rest, test = np.flatnonzero(images.parts != "test"), np.flatnonzero(images.parts == "test")
+    groups, first = np.unique(images.groups[rest], return_index=True)
+    labels = images.labels[rest][first]
+    chosen = _stratified(images, np.arange(len(groups)), labels, spec.validation, seed)
+    train, validation = (rest[np.isin(images.groups[rest], groups[part])] for part in chosen)
+    return Splits(images, "published", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+
+
+def _stratified(
+    images: ImageSet, among: np.ndarray, labels: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `among`, indices into `labels`, in two parts of the same mixture, the second a share of it."""
+    if not share:
+        return among, among[:0]
     try:
-        rest, test = train_test_split(np.arange(len(groups)), test_size=spec.test, stratify=labels, random_state=seed)
-        train, validation = rest, rest[:0]
-        if spec.validation:
-            share = spec.validation / (1 - spec.test)
-            train, validation = train_test_split(rest, test_size=share, stratify=labels[rest], random_state=seed)
+        rest, held_out = train_test_split(among, test_size=share, stratify=labels[among], random_state=seed)
     except ValueError as error:
         fewest = images.class_names[np.bincount(labels, minlength=len(images.class_names)).argmin()]
         raise DataError(
             f"A stratified split needs every label in every part; the rarest here is {fewest!r} ({error}). "
             f"Add photographs of it, or leave the label out."
         ) from error
-    train, validation, test = (
-        np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)
-    )
-    return Splits(images, "random", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+    return rest, held_out
+
+
+def copies_across_parts(splits: Splits) -> pd.DataFrame:
+    """Returns name, label, copy, part of each test image that has a duplicate in training or validation.
+
+    `copy` names the first of those duplicates, `part` is where that one sits.
+    """
+    images, part = splits.images, splits.part_of()
+    first: dict[int, int] = {}
+    for k in np.sort(np.concatenate([splits.train, splits.validation])).tolist():
+        first.setdefault(int(images.groups[k]), k)
+    pairs = [(k, first[group]) for k in splits.test.tolist() if (group := int(images.groups[k])) in first]
+    rows = [(images.names[k], images.class_names[images.labels[k]], images.names[j], part[j]) for k, j in pairs]
+    return pd.DataFrame(rows, columns=["name", "label", "copy", "part"])

@@ -23,15 +23,20 @@ PREDICT_BATCH = 64
 
 
 def set_trainable(model: keras.Model, trainable: str) -> None:
-    """Freezes and unfreezes the base as a phase asks: "head", "all" or "top:N"; BatchNormalization always stays frozen.
+    """Freezes and unfreezes the base as a phase asks: "head", "all", "top:N" or "everything".
+
+    BatchNormalization stays frozen but for "everything", which trains a network from random numbers: it then normalises
+    by the batch in training, and its moving statistics follow.
 
     Raises:
         DataError: `trainable` is none of these, or N is more than the base has layers.
     """
     base = model.get_layer("base")
     word, _, number = trainable.partition(":")
-    if word not in ("head", "all", "top") or (word == "top") != number.isdecimal():
-        raise DataError(f'A phase trains "head", "all" or "top:N", N a number of layers; received {trainable!r}.')
+    if word not in ("head", "all", "top", "everything") or (word == "top") != number.isdecimal():
+        raise DataError(
+            f'A phase trains "head", "all", "everything" or "top:N", N a number of layers; received {trainable!r}.'
+        )
     if word == "top" and int(number) > len(base.layers):
         raise DataError(
             f"A phase can train the {len(base.layers)} layers of the base at the most; received {trainable!r}."
@@ -41,7 +46,7 @@ def set_trainable(model: keras.Model, trainable: str) -> None:
     for k, layer in enumerate(base.layers):  # one by one: a base that is trainable already passes nothing on
         layer.trainable = base.trainable and k >= first
     for layer in batch_norms(base):
-        layer.trainable = False
+        layer.trainable = word == "everything"
 
 
 @dataclass(frozen=True)
@@ -114,36 +119,48 @@ def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     if not base.trainable:
         cut = base.output
     else:
-        layers = base.layers
-        position = {layer.name: k for k, layer in enumerate(layers)}
-        reach = [0] * len(layers)  # the last layer that reads each one
-        for k, layer in enumerate(layers[1:], start=1):
-            for name in _sources_of(layer):
-                if name in position:  # an earlier cut has left nodes of its own, which begin outside the base
-                    reach[position[name]] = max(reach[position[name]], k)
-        furthest, worth_it = 0, False
-        for k, layer in enumerate(layers[:-1]):
+        cuts, worth_it = cut_points(base), False
+        for layer in base.layers[:-1]:
             if layer.trainable_variables:
                 break
             worth_it = worth_it or bool(layer.variables)  # padding alone is no work to save
-            if worth_it and furthest <= k:
+            if worth_it and layer in cuts:
                 cut = layer.output
-            furthest = max(furthest, reach[k])
     if cut is None:
         return None, model
-    after = ["pooling", "dropout", "probabilities"]
+    after = model.layers[model.layers.index(base) + 1 :]
     pixels = keras.Input(model.input.shape[1:])
     frozen = keras.Model(base.input, cut)
     x = frozen(model.get_layer("preprocessing")(pixels), training=False)
-    if cut is base.output:  # pool before caching: two thousand numbers an image instead of a hundred thousand
-        x = model.get_layer(after.pop(0))(x)
+    if cut is base.output and after[0].name == "pooling":
+        x = after.pop(0)(x)  # before caching: two thousand numbers an image instead of a hundred thousand
     extractor = keras.Model(pixels, x)
     features = y = keras.Input(x.shape[1:])
     if cut is not base.output:
         y = keras.Model(cut, base.output)(y, training=False)
-    for name in after:
-        y = model.get_layer(name)(y)
+    for layer in after:
+        y = layer(y)
     return extractor, keras.Model(features, y)
+
+
+def cut_points(base: keras.Model) -> list[keras.Layer]:
+    """Returns the layers through which everything passes, from the input to the output: the base can be cut there.
+
+    In a residual network these are the ends of blocks.
+    """
+    layers = base.layers
+    position = {layer.name: k for k, layer in enumerate(layers)}
+    reach = [0] * len(layers)  # the last layer that reads each one
+    for k, layer in enumerate(layers[1:], start=1):
+        for name in _sources_of(layer):
+            if name in position:  # an earlier cut has left nodes of its own, which begin outside the base
+                reach[position[name]] = max(reach[position[name]], k)
+    cuts, furthest = [], 0
+    for k, layer in enumerate(layers):
+        if furthest <= k:
+            cuts.append(layer)
+        furthest = max(furthest, reach[k])
+    return cuts
 
 
 def _sources_of(layer: keras.Layer) -> list[str]:

@@ -10,8 +10,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-ARCHITECTURES = ("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn")  # the keys of `models.MODELS`
-Protocol = Literal["signer", "random", "leave-one-signer-out"]
+ARCHITECTURES = (  # the keys of `architectures.MODELS`
+    *("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn"),
+    *("dense", "plain_cnn", "emnist_cnn", "fashion_cnn", "plates_cnn", "compact_cnn"),
+)
+Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
 QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
 QUICK_EPOCHS = 2
 
@@ -26,9 +29,10 @@ class ModelSpec:
             them, and lets the machine decide otherwise (64 on a CPU, 224 on a GPU).
         weights: "auto", "imagenet", "signs", the path of a `.weights.h5` or quantised `.npz` file, or None for random
             initialisation.
-        dropout: Rate in [0, 1) before the softmax layer.
+        dropout: Rate in [0, 1) before the softmax layer; some bases have dropout of their own besides.
         augmentation: Keyword arguments of `models.build_augmentation`; empty for none.
-        options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2.
+        options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2; plain JSON values.
+        scaling: What pixels in 0-255 become before the base sees them; published weights expect "-1 to 1".
     """
 
     name: str
@@ -37,6 +41,7 @@ class ModelSpec:
     dropout: float = 0.2
     augmentation: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,9 @@ class Phase:
 
     Attributes:
         name: Shown in the history, the plots and the report.
-        trainable: "head" (base frozen), "all", or "top:N" for the head and the last N layers of the base.
-            BatchNormalization layers of the base stay frozen in every case.
+        trainable: "head" (base frozen), "all", or "top:N" for the head and the last N layers of the base: these keep
+            the BatchNormalization layers of the base frozen, which is right for a base that was trained before.
+            "everything" trains them, too, which is right for one that starts from random numbers.
         epochs: Upper bound; `patience` may end the phase sooner.
         learning_rate: The rate at the first step, in optimizer units.
         optimizer: A name that `keras.optimizers.get` knows.
@@ -73,7 +79,8 @@ class SplitSpec:
 
     Attributes:
         protocol: "signer" keeps every signer in one part, "random" is stratified by label,
-            "leave-one-signer-out" makes one fold for each signer.
+            "leave-one-signer-out" makes one fold for each signer, "published" takes the test part that the data
+            came with.
         validation: Share of the images (or of the signers) held out to choose epochs and rates, in (0, 1).
         test: Share held out for the final score, in (0, 1).
     """
@@ -84,8 +91,70 @@ class SplitSpec:
 
 
 @dataclass(frozen=True)
+class Download:
+    """One file of a study's data.
+
+    Attributes:
+        name: What it is called in the folder that `sources.fetch_all` returns; readers know files by official names.
+        url: Its address, http or https.
+        sha256: In hexadecimal.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Where the images of a study come from, and how they are stored.
+
+    Attributes:
+        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files.
+        downloads: What is fetched where a run is given no data; none for the embedded sample.
+        pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
+        test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
+        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `idx.load_idx`.
+        class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
+        transposed: Whether rows are stored as columns.
+        home: Where a person finds the data.
+    """
+
+    kind: Literal["archive", "idx"] = "archive"
+    downloads: tuple[Download, ...] = ()
+    pattern: str | None = None
+    test_folder: str = ""
+    subset: str = ""
+    class_names: tuple[str, ...] = ()
+    transposed: bool = False
+    home: str = ""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Another model on the same data and split, to be compared with the study's own.
+
+    Attributes:
+        name: Shown in tables and plots; letters, digits and hyphens.
+        model: What to build; it sees images of the study's size.
+        phases: How to train it.
+        published: The accuracy that its source gives, in [0, 1]; None where there is none.
+        note: What it changes, or how it deviates from its source.
+    """
+
+    name: str
+    model: ModelSpec
+    phases: tuple[Phase, ...]
+    published: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Study:
-    """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it."""
+    """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it.
+
+    The score of `model` is the headline; `variants` are trained beside it and compared on the same test images.
+    """
 
     name: str
     title: str
@@ -95,12 +164,20 @@ class Study:
     split: SplitSpec
     crop: Literal["auto", "boxes", "none"] = "none"
     crop_margin: float = 0.1
+    data: DataSpec = DataSpec()
+    variants: tuple[Variant, ...] = ()
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two."""
-        phases = (dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in self.phases)
-        model = dataclasses.replace(self.model, image_size=QUICK_IMAGE_SIZE)
-        return dataclasses.replace(self, model=model, phases=tuple(phases))
+        height, width = self.model.image_size or QUICK_IMAGE_SIZE
+        smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
+        variants = (dataclasses.replace(variant, phases=_quick(variant.phases)) for variant in self.variants)
+        return dataclasses.replace(
+            self,
+            model=dataclasses.replace(self.model, image_size=smaller),
+            phases=_quick(self.phases),
+            variants=tuple(variants),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Returns the study as plain JSON values."""
@@ -109,11 +186,24 @@ class Study:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Study:
         """Returns the study that `to_json` wrote."""
-        model = dict(values["model"])
-        model["image_size"] = tuple(model["image_size"]) if model["image_size"] else None
+        data = dict(values.get("data", {}))
+        for name, kind in (("downloads", lambda file: Download(**file)), ("class_names", str)):
+            data[name] = tuple(map(kind, data.get(name, ())))
         parts = {
-            "model": ModelSpec(**model),
-            "phases": tuple(Phase(**phase) for phase in values["phases"]),
+            **_trained(values),
             "split": SplitSpec(**values["split"]),
+            "data": DataSpec(**data),
+            "variants": tuple(Variant(**{**variant, **_trained(variant)}) for variant in values.get("variants", ())),
         }
         return cls(**{**values, **parts})
+
+
+def _quick(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in phases)
+
+
+def _trained(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns model and phases from their plain JSON values."""
+    model = dict(values["model"])
+    model["image_size"] = tuple(model["image_size"]) if model["image_size"] else None
+    return {"model": ModelSpec(**model), "phases": tuple(Phase(**phase) for phase in values["phases"])}

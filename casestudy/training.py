@@ -121,7 +121,7 @@ def train(
         work.mkdir(parents=True, exist_ok=True)
         progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed, precision))
         for index, phase in enumerate(phases):
-            _run_phase(model, splits, phase, index, len(phases), progress, work, seed=seed, cache=cache)
+            _run_phase(model, splits, phase, index, progress, work, seed=seed, cache=cache)
             before, values = values, _values(model)
             changes[phase.name] = _largest_changes(before, values)
             if phase.name == until:
@@ -245,7 +245,6 @@ def _run_phase(
     splits: Splits,
     phase: Phase,
     index: int,
-    count: int,
     progress: Progress,
     work: Path,
     *,
@@ -288,8 +287,8 @@ def _run_phase(
             checkpoints.save(checkpoint, state, progress)
             left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
             log.info(
-                "phase %d/%d %s, epoch %d/%d: %s%s",
-                index + 1, count, phase.name, epoch + 1, phase.epochs,
+                "%s %d/%d: %s%s",
+                phase.name, epoch + 1, phase.epochs,
                 ", ".join(f"{name} {value:.3f}" for name, value in logs.items()),
                 f"; at most {duration(left)} left" if left else "",
             )  # fmt: skip

@@ -54,7 +54,7 @@ def write_set(folder: Path, *, prefix="", test="t10k", packed=True, transposed=F
 
 @pytest.fixture
 def load(tmp_path):
-    def loaded(source: Path, **options) -> tuple[ImageSet, np.ndarray]:
+    def loaded(source: Path, **options) -> ImageSet:
         return load_idx(source, **{"cache_dir": tmp_path / "cache", "class_names": "ABC", **options})
 
     return loaded
@@ -136,7 +136,7 @@ def test_a_missing_file_is_named(tmp_path):
     [("", "t10k", True), ("", "t10k", False), ("emnist-balanced-", "test", True), ("emnist-balanced-", "test", False)],
 )
 def test_a_set_under_its_official_names(prefix, test, packed, tmp_path, load):
-    images, parts = load(write_set(tmp_path / "set", prefix=prefix, test=test, packed=packed))
+    images = load(write_set(tmp_path / "set", prefix=prefix, test=test, packed=packed))
     assert images.images.shape == (9, 9, 7, 1)
     assert images.images.dtype == np.uint8
     assert isinstance(images.images, np.memmap)
@@ -146,14 +146,14 @@ def test_a_set_under_its_official_names(prefix, test, packed, tmp_path, load):
     assert images.labels.dtype == np.int64
     assert images.labels.tolist() == [2, 0, 1, 1, 0, 2, 1, 1, 0]
     assert images.class_names == ("A", "B", "C")
-    assert parts.tolist() == ["train"] * 6 + ["test"] * 3
+    assert images.parts.tolist() == ["train"] * 6 + ["test"] * 3
     assert images.names[[0, 5, 6]].tolist() == ["train/00000", "train/00005", "test/00000"]
     assert images.signers is None
     assert not images.cropped
 
 
 def test_copies_share_a_group_across_the_parts(tmp_path, load):
-    groups = load(write_set(tmp_path / "set"))[0].groups
+    groups = load(write_set(tmp_path / "set")).groups
     assert groups.dtype == np.int64
     assert groups[7] == groups[2]
     assert len(set(groups.tolist())) == 8
@@ -164,14 +164,14 @@ def test_unpacked_by_a_browser_under_its_old_name(tmp_path, load):
     for path in folder.iterdir():
         path.write_bytes(gzip.decompress(path.read_bytes()))
     (folder / "train-images-idx3-ubyte.gz").rename(folder / "train-images.idx3-ubyte")
-    assert len(load(folder)[0]) == 9
+    assert len(load(folder)) == 9
 
 
 def test_transposed_images_are_put_right_when_told_so(tmp_path, load):
-    upright, _ = load(write_set(tmp_path / "upright"))
+    upright = load(write_set(tmp_path / "upright"))
     folder = write_set(tmp_path / "stored", transposed=True)
-    stored, _ = load(folder)
-    right, _ = load(folder, transposed=True)
+    stored = load(folder)
+    right = load(folder, transposed=True)
     assert stored.images.shape == (9, 7, 9, 1)
     np.testing.assert_array_equal(right.images, upright.images)
     np.testing.assert_array_equal(right.images[0, 1:-1, 1:-1, 0] > 0, [[pixel == "#" for pixel in row] for row in F])
@@ -183,7 +183,7 @@ def test_other_sizes_are_resampled_height_before_width(transposed, tmp_path, loa
     square = np.zeros((6, 8, 8), dtype=np.uint8)
     square[:, :4] = 200  # bright above, as stored
     folder = write_set(tmp_path / "set", train_images=bytes_of(square), test_images=bytes_of(square[:3]))
-    images = load(folder, image_size=(16, 32), transposed=transposed)[0].images
+    images = load(folder, image_size=(16, 32), transposed=transposed).images
     assert images.shape == (9, 16, 32, 1)
     bright, dark = (images[:, :, :12], images[:, :, 20:]) if transposed else (images[:, :6], images[:, 10:])
     assert (bright == 200).all()
@@ -194,10 +194,10 @@ def test_a_mapping_names_the_labels_in_its_own_order(tmp_path, load):
     labels = {"train_labels": bytes_of([3, 1, 2, 2, 1, 3]), "test_labels": bytes_of([2, 2, 1])}  # from 1, as "letters"
     folder = write_set(tmp_path / "set", prefix="emnist-letters-", test="test", **labels)
     (folder / "emnist-letters-mapping.txt").write_text("1 98 66\n2 97\n\n3 51\n", newline="\r\n")
-    images, _ = load(folder, class_names=None)
+    images = load(folder, class_names=None)
     assert images.class_names == ("b", "a", "3")
     assert images.labels.tolist() == [2, 0, 1, 1, 0, 2, 1, 1, 0]
-    assert load(folder, class_names="wxyz")[0].class_names == tuple("wxyz")
+    assert load(folder, class_names="wxyz").class_names == tuple("wxyz")
 
 
 @pytest.mark.parametrize("text", ["A 65\n", "0\n", "0 99999999\n", "0 99999999999999999999\n", "Ä 1\n"])
@@ -246,8 +246,8 @@ def test_a_missing_file_of_a_set_is_named(tmp_path, load):
 def test_one_of_several_sets_is_asked_for(tmp_path, load):
     folder = write_set(tmp_path / "all", prefix="emnist-balanced-", test="test")
     write_set(folder, prefix="emnist-letters-", test="test", test_labels=bytes_of([2, 2, 2]))
-    assert load(folder, subset="emnist-balanced")[0].labels[-3:].tolist() == [1, 1, 0]
-    assert load(folder, subset="emnist-letters")[0].labels[-3:].tolist() == [2, 2, 2]
+    assert load(folder, subset="emnist-balanced").labels[-3:].tolist() == [1, 1, 0]
+    assert load(folder, subset="emnist-letters").labels[-3:].tolist() == [2, 2, 2]
     for options in ({}, {"subset": "emnist-digits"}):
         message = refusal(load, folder, **options)
         assert "emnist-balanced*" in message
@@ -258,7 +258,7 @@ def test_sets_of_the_same_names_are_never_mixed(tmp_path, load):
     write_set(tmp_path / "all" / "fashion")
     write_set(tmp_path / "all" / "mnist")
     assert "fashion" in refusal(load, tmp_path / "all")
-    assert len(load(tmp_path / "all" / "mnist")[0]) == 9
+    assert len(load(tmp_path / "all" / "mnist")) == 9
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -267,15 +267,15 @@ def test_a_zip_holds_a_set_as_a_folder_does(packed, tmp_path, load):
     (folder / "emnist-balanced-mapping.txt").write_text("0 65\n1 66\n2 67\n")
     (folder / "readme.txt").write_text("nothing to see")
     (folder / "._emnist-balanced-test-images-idx3-ubyte.gz").write_bytes(b"what a Mac leaves behind")
-    expected, _ = load(folder)
+    expected = load(folder)
     (tmp_path / "downloaded").mkdir()
     zipped = shutil.make_archive(str(tmp_path / "downloaded" / "gzip"), "zip", folder.parent)
     for source in (zipped, tmp_path / "downloaded", folder.parent):
-        images, parts = load(source, class_names=None)
+        images = load(source, class_names=None)
         np.testing.assert_array_equal(images.images, expected.images)
         np.testing.assert_array_equal(images.labels, expected.labels)
         assert images.class_names == ("A", "B", "C")
-        assert len(parts) == 9
+        assert len(images.parts) == 9
 
 
 @pytest.mark.parametrize("damage", ["values", "header", "directory"])
@@ -294,14 +294,14 @@ def test_a_damaged_zip_is_named(damage, tmp_path, load):
 
 def test_the_second_time_opens_what_the_first_one_wrote(tmp_path, load, monkeypatch):
     folder = write_set(tmp_path / "set")
-    first, _ = load(folder)
+    first = load(folder)
     (cached,) = (tmp_path / "cache").iterdir()
     written = cached.stat().st_mtime_ns
-    second, _ = load(folder)
+    second = load(folder)
     assert cached.stat().st_mtime_ns == written
     assert first.digest == second.digest
     write_set(folder, train_labels=bytes_of([0, 0, 1, 1, 0, 2]))
-    assert load(folder)[0].digest != first.digest
+    assert load(folder).digest != first.digest
 
 
 def real(realdata: Path, name: str) -> Path:
@@ -313,10 +313,10 @@ def real(realdata: Path, name: str) -> Path:
 @pytest.mark.realdata
 def test_real_fashion_mnist(realdata, load):
     names = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
-    images, parts = load(real(realdata, "fashion-mnist"), class_names=names)
+    images = load(real(realdata, "fashion-mnist"), class_names=names)
     assert images.images.shape == (70_000, 28, 28, 1)
-    assert np.bincount(images.labels[parts == "train"]).tolist() == [6000] * 10
-    assert np.bincount(images.labels[parts == "test"]).tolist() == [1000] * 10
+    assert np.bincount(images.labels[images.parts == "train"]).tolist() == [6000] * 10
+    assert np.bincount(images.labels[images.parts == "test"]).tolist() == [1000] * 10
     trousers, sneakers = (images.images[images.labels == names.index(name)].mean(axis=(0, 3)) for name in names[1:8:6])
     assert spread(trousers)[0] > spread(trousers)[1]
     assert spread(sneakers)[0] < spread(sneakers)[1]
@@ -334,10 +334,10 @@ def spread(picture: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.realdata
 def test_real_emnist_stands_upright(realdata, load):
-    images, parts = load(real(realdata, "emnist-balanced"), class_names=EMNIST, transposed=True)
+    images = load(real(realdata, "emnist-balanced"), class_names=EMNIST, transposed=True)
     assert images.images.shape == (43_099, 28, 28, 1)
-    assert np.bincount(images.labels[parts == "train"]).tolist() == [767] * 47
-    assert np.bincount(images.labels[parts == "test"]).tolist() == [150] * 47
+    assert np.bincount(images.labels[images.parts == "train"]).tolist() == [767] * 47
+    assert np.bincount(images.labels[images.parts == "test"]).tolist() == [150] * 47
 
     def looks_right(turn) -> bool:
         one, foot, bar, seven = (

@@ -10,7 +10,8 @@ import pytest
 
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
-from casestudy.pipeline import continue_run, run_images, run_study, start_run
+from casestudy.pipeline import continue_run, run_study, start_run
+from casestudy.reading import run_images
 from casestudy.runs import RunFolder
 
 
@@ -62,7 +63,7 @@ def test_a_second_call_does_nothing(finished_run, letters_zip, small_study, monk
     from casestudy import pipeline, training
 
     before = snapshot(finished_run.path)
-    for owner, name in ((training, "train"), (pipeline, "load_images"), (pipeline, "write_report")):
+    for owner, name in ((training, "train"), (pipeline, "read_images"), (pipeline, "write_report")):
         monkeypatch.setattr(owner, name, refuse)
     assert run_study(small_study, letters_zip, finished_run.path, seed=3) == finished_run
     assert snapshot(finished_run.path) == before

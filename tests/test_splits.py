@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from casestudy.errors import DataError
-from casestudy.splits import leave_one_signer_out, split_images
+from casestudy.splits import copies_across_parts, leave_one_signer_out, split_images
 from casestudy.study import SplitSpec
 
 PARTS = ("train", "validation", "test")
@@ -162,3 +162,22 @@ def test_a_photograph_of_nobody_known_is_in_no_part_of_a_split_by_signer(make_im
     for split in (split_images(partly, SplitSpec(), seed=1), *leave_one_signer_out(partly)):
         assert 3 in split.left_out
         assert 3 not in np.concatenate([split.train, split.validation, split.test])
+
+
+def test_a_published_test_part_stays_as_it_is(make_images):
+    images = make_images(signers=4, takes=5)
+    parts = np.where(np.arange(len(images)) % 4 == 0, "test", "train")
+    groups = images.groups.copy()
+    groups[[1, 8]] = 0  # an image of the training part has a copy there, and one in the test part
+    published = dataclasses.replace(images, parts=parts, groups=groups, signers=None)
+    split = split_images(published, SplitSpec("published", validation=0.2), seed=5)
+    assert split.test.tolist() == np.flatnonzero(parts == "test").tolist()
+    assert sorted([*split.train, *split.validation]) == np.flatnonzero(parts == "train").tolist()
+    assert abs(len(split.validation) - 0.2 * (parts == "train").sum()) <= 1
+    assert np.bincount(images.labels[split.validation]).min() >= 2
+    copies = copies_across_parts(split)
+    assert copies["name"].tolist() == images.names[[0, 8]].tolist()
+    assert set(copies["copy"]) == {images.names[1]}
+    assert (split_images(published, SplitSpec("published", validation=0.2), seed=5).train == split.train).all()
+    with pytest.raises(DataError, match=r"came in parts.*--split random"):
+        split_images(images, SplitSpec("published"), seed=5)
