@@ -18,8 +18,6 @@ from casestudy.studies import STUDIES
 from casestudy.study import ARCHITECTURES, DataSpec, Phase, Protocol, SplitSpec, Study, Variant
 from casestudy.weights import signs_file
 
-DEFAULT_SEED = 7
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 something is lost or does not hold, 2 a call that cannot be carried out."""
@@ -71,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--data", help="archive, folder, letters.zip or web address (default: the embedded sample)")
     run.add_argument("--out", type=Path, help="run folder (default: runs/STUDY-DATA)")
     run.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, help=f"decides split and training (default: {DEFAULT_SEED})"
+        "--seed", type=int, help="decides split and training (default: the study's, 7 unless it says otherwise)"
     )
     run.add_argument(
         "--quick",
@@ -207,7 +205,7 @@ def _run(args: argparse.Namespace) -> int:
         study,
         data,
         out,
-        seed=args.seed,
+        seed=study.seed if args.seed is None else args.seed,
         compare_splits=args.compare_splits,
         password=args.password,
         pattern=args.pattern,

@@ -88,6 +88,7 @@ def load_images(
     cache_dir: str | os.PathLike[str],
     crop: str = "none",
     margin: float = 0.1,
+    channels: int = 3,
 ) -> ImageSet:
     """Returns the labelled images of a letters.zip, of a zip of class folders or of a folder of class folders.
 
@@ -98,6 +99,7 @@ def load_images(
         crop: "boxes" cuts a square round each hand by boxes.csv, "none" takes the whole photograph, "auto" cuts where
             there are boxes.
         margin: How much larger than the box the square is, as a share of its side.
+        channels: 3 for colours, 1 for greys.
 
     Raises:
         DataError: The source is missing, holds no labelled image, has no boxes, or an image cannot be decoded.
@@ -123,10 +125,13 @@ def load_images(
     cropped = crop != "none" and len(lacking) < len(photos)
     if cropped and lacking:
         log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
-    recipe = json.dumps([CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None])
+    recipe = json.dumps(
+        [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None] + [channels] * (channels != 3)
+    )
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     try:
-        images = _decode(found, image_size, margin if cropped else None, Path(cache_dir) / f"images-{digest[:16]}.npy")
+        target = Path(cache_dir) / f"images-{digest[:16]}.npy"
+        images = _decode(found, image_size, margin if cropped else None, channels, target)
     finally:
         found.close()
     class_names = tuple(sorted({photo.label for photo in photos}))
@@ -234,16 +239,18 @@ def duplicate_groups(rows: list[dict[Any, Any]]) -> list[int]:
     return [root(k) for k in range(len(rows))]
 
 
-def _decode(found: _Source, image_size: tuple[int, int], margin: float | None, target: Path) -> np.ndarray:
+def _decode(
+    found: _Source, image_size: tuple[int, int], margin: float | None, channels: int, target: Path
+) -> np.ndarray:
     if not target.exists():
         height, width = image_size
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(f".{os.getpid()}.tmp")
-        shape = (len(found.photos), height, width, 3)
+        shape = (len(found.photos), height, width, channels)
         try:
             pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-            for k, array in enumerate(_decoded(found, image_size, margin)):
-                pixels[k] = array
+            for k, array in enumerate(_decoded(found, image_size, margin, "RGB" if channels == 3 else "L")):
+                pixels[k] = array.reshape(shape[1:])
             pixels.flush()
             del pixels  # Windows cannot rename a file that is still mapped
             partial.replace(target)
@@ -252,13 +259,13 @@ def _decode(found: _Source, image_size: tuple[int, int], margin: float | None, t
     return np.load(target, mmap_mode="r")
 
 
-def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None) -> Iterator[np.ndarray]:
-    """Yields uint8 (height, width, 3) arrays in order, a few hundred in flight at the most."""
+def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, mode: str) -> Iterator[np.ndarray]:
+    """Yields uint8 (height, width, 3), or (height, width) in mode "L", in order, some hundreds in flight at most."""
 
     def one(photo: _Photo) -> np.ndarray:
         try:
             with Image.open(io.BytesIO(found.read(photo.name))) as opened:
-                image = ImageOps.exif_transpose(opened).convert("RGB")
+                image = ImageOps.exif_transpose(opened).convert(mode)
         except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"

@@ -23,6 +23,7 @@ import pandas as pd
 
 from casestudy.comparison import without
 from casestudy.dataset import ImageSet
+from casestudy.distortion import distort
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.evaluation import none_if_nan, predict, prediction_table
 from casestudy.files import atomic_path
@@ -125,7 +126,8 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     machine = dataclasses.replace(machine, image_size=image_size)
     images = read_images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)
-    _settle(run, weights, sentence, protocol, images, machine)
+    harder = distort(images, splits[0].test, **study.distortion) if study.distortion else None
+    _settle(run, weights, sentence, protocol, images, machine, harder)
     if until == "split":
         return run
 
@@ -153,6 +155,8 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
             _write_training(run, home, result)
             if until:
                 continue
+            if harder:
+                run.write_table(_distorted(predictions), predict(result.model, harder, np.arange(len(harder))))
             run.write_table(predictions, predict(result.model, images, split.test))
             training.remove_checkpoints(checkpoints)
         if parts[0].fold and not until and not run.has(target):
@@ -196,8 +200,13 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
         target = f"predictions_{variant.name}.csv"
         train(splits, variant_folder(variant.name), target, variant.model, variant.phases, start)
         scores.append(Score(variant.name, protocol, variant.name, target))
-    for score in _without_copies(run, splits, scores):
-        scores.append(score)
+    if harder:
+        trained = [score for score in scores if run.has(_distorted(score.predictions))]
+        names = {"name": "{}-distorted", "training": "{}, distorted"}
+        for score in trained:
+            changes = {field: text.format(getattr(score, field)) for field, text in names.items()}
+            scores.append(dataclasses.replace(score, **changes, predictions=_distorted(score.predictions)))
+    scores += _without_copies(run, splits, scores)
     write_results(run, scores)
     write_report(run)
     run.seal()
@@ -212,6 +221,10 @@ def fold_folder(index: int, fold: str) -> str:
     """
     plain = re.sub(r"[^\w-]+", "_", fold)
     return f"folds/{index + 1:02d}-{plain}/" if fold else ""
+
+
+def _distorted(predictions: str) -> str:
+    return predictions.replace(".csv", "_distorted.csv")
 
 
 def _without_copies(run: RunFolder, splits: list[Splits], scores: list[Score]) -> list[Score]:
@@ -316,7 +329,13 @@ def _resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str 
 
 
 def _settle(
-    run: RunFolder, weights: str | None, sentence: str, protocol: str, images: ImageSet, machine: Machine
+    run: RunFolder,
+    weights: str | None,
+    sentence: str,
+    protocol: str,
+    images: ImageSet,
+    machine: Machine,
+    harder: ImageSet | None,
 ) -> None:
     """Writes what was decided here into run.json."""
     settled = {
@@ -327,6 +346,7 @@ def _settle(
         "class_names": list(images.class_names),
         "machine": as_json(dataclasses.asdict(machine)),
         "environment": environment(),
+        **({"distorted_sha256": harder.digest} if harder else {}),
     }
     before = run.settings
     if before.get("machine", settled["machine"]) != settled["machine"]:

@@ -35,7 +35,14 @@ def read_images(run: RunFolder, study: Study, image_size: tuple[int, int]) -> Im
             transposed=data.transposed,
             image_size=image_size,
         )
-    images = load_images(run.letters, image_size=image_size, cache_dir=cache, crop=study.crop, margin=study.crop_margin)
+    images = load_images(
+        run.letters,
+        image_size=image_size,
+        cache_dir=cache,
+        crop=study.crop,
+        margin=study.crop_margin,
+        channels=data.channels,
+    )
     if not data.test_folder or images.signers is None:
         return images
     parts = np.where(images.signers == data.test_folder, "test", "train")

@@ -117,6 +117,7 @@ class DataSpec:
         subset: What the names of the IDX files begin with, as "emnist-balanced"; see `idx.load_idx`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
+        channels: Of the images of an archive: 3 for colours, 1 for greys.
         home: Where a person finds the data.
     """
 
@@ -127,6 +128,7 @@ class DataSpec:
     subset: str = ""
     class_names: tuple[str, ...] = ()
     transposed: bool = False
+    channels: int = 3
     home: str = ""
 
 
@@ -153,7 +155,11 @@ class Variant:
 class Study:
     """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it.
 
-    The score of `model` is the headline; `variants` are trained beside it and compared on the same test images.
+    Attributes:
+        model: What the headline is about; trained by `phases`.
+        variants: Trained beside it, and compared on the same test images.
+        distortion: What `distortion.distort` does to the test images for a second, harder test; empty for none.
+        seed: Decides the split and the training where nobody asks for another one.
     """
 
     name: str
@@ -166,6 +172,8 @@ class Study:
     crop_margin: float = 0.1
     data: DataSpec = DataSpec()
     variants: tuple[Variant, ...] = ()
+    distortion: dict[str, float] = field(default_factory=dict)
+    seed: int = 7
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two."""
