@@ -2,13 +2,20 @@
 
 The verbs, in the order of the pipeline: `clean_archive`, `load_images`, `split_images`, `build_model`, `train`,
 `evaluate`, `run_study`, `write_report`. Each is loaded from its module when first used, so `import casestudy` costs
-milliseconds and TensorFlow is imported by training alone.
+milliseconds and TensorFlow is imported by training alone. Notebooks take the steps one by one, with `start_run` and
+`continue_run`, and look at what each left in the run folder.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
+# A notebook without ipywidgets shows plain progress bars, and nobody needs to be told to install anything.
+warnings.filterwarnings("ignore", message="IProgress not found")
+
 _HOME = {
+    "examine": "doctor",
+    "find_data": "sources",
     "iter_members": "archive",
     "screen_image": "screening",
     "clean_archive": "regroup",
@@ -18,6 +25,10 @@ _HOME = {
     "split_images": "splits",
     "Splits": "splits",
     "build_model": "models",
+    "load_model": "models",
+    "batch_norms": "models",
+    "set_trainable": "stages",
+    "grad_cam": "gradcam",
     "MODELS": "models",
     "train": "training",
     "TrainingRun": "training",
@@ -26,6 +37,17 @@ _HOME = {
     "RunFolder": "runs",
     "verify_run": "verification",
     "run_study": "pipeline",
+    "start_run": "pipeline",
+    "continue_run": "pipeline",
+    "run_images": "reading",
+    "read_evaluation": "results",
+    "open_photographs": "pictures",
+    "decode_picture": "pictures",
+    "contact_sheet": "plots",
+    "plot_history": "plots",
+    "plot_confusion": "plots",
+    "plot_heat": "plots",
+    "file_digest": "files",
     "write_report": "report",
     "STUDIES": "studies",
     "Study": "study",

@@ -75,12 +75,20 @@ def _random(
     weights: str | None,
     **options: Any,
 ) -> keras.Model:
-    """Returns the base that `features` draws, with random weights."""
+    """Returns the base that `features` draws, with random weights.
+
+    Raises:
+        ValueError: The images are too small for it.
+        WeightsError: Others were asked for.
+    """
     if weights is not None:
         name = features.__name__
         raise WeightsError(f"{name} starts from random weights; received {weights!r}. Use --weights none.")
     inputs = keras.Input(input_shape)
-    return keras.Model(inputs, features(inputs, **options), name="base")
+    base = keras.Model(inputs, features(inputs, **options), name="base")
+    if any(0 in layer.output.shape for layer in base.layers):  # Keras itself would go on, to NaN
+        raise ValueError("its max-pooling leaves nothing of them")
+    return base
 
 
 def small_cnn(x: keras.KerasTensor) -> keras.KerasTensor:

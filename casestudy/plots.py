@@ -143,8 +143,22 @@ def plot_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
 
 def plot_photograph(ax: Axes, picture: Image.Image, label: str, predicted: str) -> Axes:
     """Draws a photograph under what was read: green and ticked where right, red and crossed where wrong."""
-    right = label == predicted
     ax.imshow(picture)
+    return _title(ax, label, predicted)
+
+
+def plot_heat(ax: Axes, pixels: np.ndarray, heat: np.ndarray, label: str, predicted: str) -> Axes:
+    """Draws a photograph in grey, uint8 (height, width, C), under the heat of `gradcam.grad_cam`, (h, w) in [0, 1]."""
+    height, width = pixels.shape[:2]
+    glow = np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
+    ax.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(glow, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.6 * glow)
+    return _title(ax, label, predicted)
+
+
+def _title(ax: Axes, label: str, predicted: str) -> Axes:
+    """Writes above a picture what was read: green and ticked where right, red and crossed where wrong."""
+    right = label == predicted
     title = f"✓ {label}" if right else f"✗ {label} read as {predicted}"
     ax.set_title(title, color=GREEN if right else RED, fontsize=13, fontweight="bold", parse_math=False)
     ax.axis("off")

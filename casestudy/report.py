@@ -24,6 +24,8 @@ PROTOCOLS = {
     "random": "random split",
     "published": "the test part as published",
 }
+# What the page shows as pictures; the rest of the plots it draws itself.
+PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder")
 
 
 def write_report(run: RunFolder) -> Path:
@@ -49,7 +51,8 @@ def render(run: RunFolder) -> str:
         shown_at_once = [*top_losses["name"], *samples["name"]]
         pictures = thumbnails(photographs, exhibits.wanted_pictures(evaluation, shown_at_once, cells))
     trainings = [run.read_json(name) for name in run.trainings()]
-    plots = {path.stem: _embedded(path.read_bytes()) for path in (run.path / "plots").glob("[lr]*.png")}
+    shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
+    plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
     environment = _environment()
     script = Markup(_source(environment, "report.js"))
     return environment.get_template("report.html").render(
@@ -59,6 +62,8 @@ def render(run: RunFolder) -> str:
         protocols=PROTOCOLS,
         headline=scores[0],
         scores=scores,
+        comparison=_comparison(run),
+        copies=_records(run.read_table("copies.csv")) if run.has("copies.csv") else [],
         compared=exhibits.compared(scores),
         summary=summary_sentence(scores),
         guessing=math.log(len(evaluation.class_names)),
@@ -84,6 +89,16 @@ def render(run: RunFolder) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _comparison(run: RunFolder) -> list[dict[str, Any]]:
+    """Returns a row for each model compared, with what its source published; none where there is one model only."""
+    if not run.has("comparison.csv"):
+        return []
+    variants = {variant["name"]: variant for variant in run.settings["study"]["variants"]}
+    plain: dict[str, Any] = {"published": None, "note": ""}
+    rows = _records(run.read_table("comparison.csv"))
+    return [{**plain, **variants.get(row["name"], plain), **row, "support": row["images"]} for row in rows]
 
 
 def summary_sentence(scores: list[dict[str, Any]]) -> str:

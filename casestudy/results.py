@@ -42,9 +42,10 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
         run.write_table(name, table)
     _draw(run, found["headline"], seed)
     if contenders := read_contenders(run):
-        for name, table in comparison_tables(contenders).items():
+        tables = comparison_tables(contenders, with_ladder=Study.from_json(run.settings["study"]).ladder)
+        for name, table in tables.items():
             run.write_table(name, table)
-        _draw_comparison(run, contenders)
+        _draw_comparison(run, tables)
 
 
 def read_contenders(run: RunFolder) -> list[Contender]:
@@ -79,25 +80,23 @@ def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Conten
     )
 
 
-def comparison_tables(contenders: list[Contender]) -> dict[str, pd.DataFrame]:
+def comparison_tables(contenders: list[Contender], *, with_ladder: bool) -> dict[str, pd.DataFrame]:
     """Returns the tables that compare models, by their file names."""
     table = compare(contenders)
-    return {
-        "comparison.csv": table.assign(pareto=pareto(table)),
-        "paired_tests.csv": paired_tests(contenders),
-        "ladder.csv": ladder(contenders),
-    }
+    tables = {"comparison.csv": table.assign(pareto=pareto(table)), "paired_tests.csv": paired_tests(contenders)}
+    return {**tables, "ladder.csv": ladder(contenders)} if with_ladder else tables
 
 
-def _draw_comparison(run: RunFolder, contenders: list[Contender]) -> None:
-    tables = comparison_tables(contenders)
+def _draw_comparison(run: RunFolder, tables: dict[str, pd.DataFrame]) -> None:
+    table = tables["comparison.csv"]
     drawings: dict[str, Figure] = {}
-    drawings["models"], (ax,) = plots.figure(*plots.size_per_group([contender.name for contender in contenders]))
-    plots.plot_models(ax, tables["comparison.csv"])
+    drawings["models"], (ax,) = plots.figure(*plots.size_per_group(table["name"]))
+    plots.plot_models(ax, table)
     drawings["pareto"], (ax,) = plots.figure()
-    plots.plot_pareto(ax, tables["comparison.csv"])
-    drawings["ladder"], (ax,) = plots.figure(*plots.size_per_group([contender.name for contender in contenders]))
-    plots.plot_ladder(ax, tables["ladder.csv"])
+    plots.plot_pareto(ax, table)
+    if "ladder.csv" in tables:
+        drawings["ladder"], (ax,) = plots.figure(*plots.size_per_group(table["name"]))
+        plots.plot_ladder(ax, tables["ladder.csv"])
     _save(run, drawings)
 
 

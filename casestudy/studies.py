@@ -51,6 +51,7 @@ DENSE_BASELINE = Study(
     split=SplitSpec(protocol="signer", validation=0.15, test=0.25),
     crop="auto",
     seed=111,
+    ladder=True,
     variants=(
         Variant(
             "dense",

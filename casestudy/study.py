@@ -158,6 +158,7 @@ class Study:
     Attributes:
         model: What the headline is about; trained by `phases`.
         variants: Trained beside it, and compared on the same test images.
+        ladder: Whether each variant changes one thing of the one before it, and `model` one of the last.
         distortion: What `distortion.distort` does to the test images for a second, harder test; empty for none.
         seed: Decides the split and the training where nobody asks for another one.
     """
@@ -172,6 +173,7 @@ class Study:
     crop_margin: float = 0.1
     data: DataSpec = DataSpec()
     variants: tuple[Variant, ...] = ()
+    ladder: bool = False
     distortion: dict[str, float] = field(default_factory=dict)
     seed: int = 7
 

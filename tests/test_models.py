@@ -109,7 +109,9 @@ def test_only_a_wish_mirrors():
     assert "RandomFlip" not in kinds
     from casestudy.studies import STUDIES
 
-    assert not any(study.model.augmentation.get("mirror") for study in STUDIES.values())
+    # Clothes survive a mirror; signs and characters become others.
+    trained = [(name, each.model) for name, study in STUDIES.items() for each in (study, *study.variants)]
+    assert {name for name, model in trained if model.augmentation.get("mirror")} <= {"fashion-mnist"}
 
 
 def test_batch_norm_starts_from_the_images(pixels):
@@ -130,7 +132,7 @@ def test_batch_norm_starts_from_the_images(pixels):
 
 
 def test_wrong_wishes_are_one_line():
-    with pytest.raises(DataError, match=r"resnet50v2, .*small_cnn; received 'vgg'"):
+    with pytest.raises(DataError, match=r"resnet50v2, .*compact_cnn; received 'vgg'"):
         build("vgg")
     with pytest.raises(WeightsError, match="small_cnn starts from random weights"):
         build(weights="imagenet")
