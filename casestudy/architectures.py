@@ -1,8 +1,8 @@
 """One builder function an architecture, and the `MODELS` registry that names them.
 
 A builder makes the base of a network: from scaled pixels (height, width, channels) to a feature map, or to flat
-features where the architecture has Dense layers of its own. `models.build_model` puts the rest around it. What is not
-from keras.applications starts from random numbers and is written as one function from tensor to tensor.
+features where the architecture has Dense layers of its own. `models.build_model` puts the rest around it. Whatever
+keras.applications does not publish starts from random numbers and is written as one function from tensor to tensor.
 """
 
 from __future__ import annotations
