@@ -41,26 +41,27 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
     for name, table in result_tables(found["headline"], seed=seed).items():
         run.write_table(name, table)
     _draw(run, found["headline"], seed)
-    if contenders := read_contenders(run):
-        tables = comparison_tables(contenders, with_ladder=Study.from_json(run.settings["study"]).ladder)
-        for name, table in tables.items():
+    if compared := comparison_tables(run):
+        for name, table in compared.items():
             run.write_table(name, table)
-        _draw_comparison(run, tables)
+        _draw_comparison(run, compared)
 
 
-def read_contenders(run: RunFolder) -> list[Contender]:
-    """Returns the models that a run compares, in the order of its study, its own last; none where it has only its own.
+def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
+    """Returns the tables that compare the models of a run, by their file names; none where it has only one.
 
     Accuracy and loss on training and validation images are those of the epoch whose weights were kept, as they stood in
     the history: training images were augmented then, and dropout was on.
     """
     study = Study.from_json(run.settings["study"])
     if not study.variants:
-        return []
-    homes = {
-        variant.name: (variant_folder(variant.name), f"predictions_{variant.name}.csv") for variant in study.variants
-    }
-    return [_contender(run, name, *place) for name, place in {**homes, OWN: ("", HEADLINE)}.items()]
+        return {}
+    homes = {variant.name: variant_folder(variant.name) for variant in study.variants}
+    contenders = [_contender(run, name, home, f"predictions_{name}.csv") for name, home in homes.items()]
+    contenders.append(_contender(run, OWN, "", HEADLINE))
+    table = compare(contenders)
+    tables = {"comparison.csv": table.assign(pareto=pareto(table)), "paired_tests.csv": paired_tests(contenders)}
+    return {**tables, "ladder.csv": ladder(contenders)} if study.ladder else tables
 
 
 def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Contender:
@@ -78,13 +79,6 @@ def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Conten
         validation_accuracy=kept.get("val_accuracy", math.nan),
         validation_loss=kept.get("val_loss", math.nan),
     )
-
-
-def comparison_tables(contenders: list[Contender], *, with_ladder: bool) -> dict[str, pd.DataFrame]:
-    """Returns the tables that compare models, by their file names."""
-    table = compare(contenders)
-    tables = {"comparison.csv": table.assign(pareto=pareto(table)), "paired_tests.csv": paired_tests(contenders)}
-    return {**tables, "ladder.csv": ladder(contenders)} if with_ladder else tables
 
 
 def _draw_comparison(run: RunFolder, tables: dict[str, pd.DataFrame]) -> None:

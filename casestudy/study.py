@@ -174,7 +174,7 @@ class Study:
     data: DataSpec = DataSpec()
     variants: tuple[Variant, ...] = ()
     ladder: bool = False
-    distortion: dict[str, float] = field(default_factory=dict)
+    distortion: dict[str, Any] = field(default_factory=dict)
     seed: int = 7
 
     def quick(self) -> Study:

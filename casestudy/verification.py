@@ -15,7 +15,7 @@ from casestudy.dataset import USED, duplicate_groups
 from casestudy.errors import RunError
 from casestudy.files import file_digest
 from casestudy.pipeline import run_study
-from casestudy.results import HEADLINE, LATER, read_evaluation, result_tables, score_table
+from casestudy.results import HEADLINE, LATER, comparison_tables, read_evaluation, result_tables, score_table
 from casestudy.runs import RunFolder, table_text
 from casestudy.study import Study
 
@@ -69,7 +69,10 @@ def verify_run(
             for name, table in result_tables(evaluation, seed=settings["seed"]).items():
                 check_table(name, table, score["predictions"])
     check_table("scores.csv", score_table(scores), "metrics.json")
-    if run.has("splits.csv") and run.has(HEADLINE) and run.has("ledger.csv"):
+    if run.has("comparison.csv"):
+        for name, table in comparison_tables(run).items():
+            check_table(name, table, "the predictions of each model")
+    if run.has("splits.csv") and run.has(HEADLINE):
         _check_split(run, check)
     if run.has("letters.zip"):
         with zipfile.ZipFile(run.path / "letters.zip") as archive:
@@ -111,6 +114,19 @@ def _check_split(run: RunFolder, check: Any) -> None:
     facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
     planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
     check("predictions are of the test part, each once", planned == found)
+    if run.settings["protocol"] == "published":
+        return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
+    if run.has("ledger.csv"):
+        _check_duplicates(run, splits, columns, check)
+    if run.settings["protocol"] != "random":
+        shared = set()
+        for column in columns:
+            by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}
+            shared |= {one for part, rest in combinations(by_part.values(), 2) for one in part & rest}
+        check("no signer is in two parts", not shared, ", ".join(sorted(shared)))
+
+
+def _check_duplicates(run: RunFolder, splits: pd.DataFrame, columns: list[str], check: Any) -> None:
     ledger = [row for row in run.read_table("ledger.csv").to_dict("records") if row["status"] in USED]
     group = dict(zip((row["stored_as"] for row in ledger), duplicate_groups(ledger), strict=True))
     twins = set()
@@ -119,9 +135,3 @@ def _check_split(run: RunFolder, check: Any) -> None:
         parts = used.groupby(used["name"].map(group))[column].nunique()
         twins |= set(parts[parts > 1].index)
     check("no duplicate is in two parts", not twins, ", ".join(ledger[k]["entry"] for k in sorted(twins)[:5]))
-    if run.settings["protocol"] != "random":
-        shared = set()
-        for column in columns:
-            by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}
-            shared |= {one for part, rest in combinations(by_part.values(), 2) for one in part & rest}
-        check("no signer is in two parts", not shared, ", ".join(sorted(shared)))
