@@ -52,7 +52,8 @@ def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
                     buffer = io.BytesIO()
                     Image.fromarray(_draw(name, k, part)).save(buffer, "PNG")
                     archive.writestr(zipfile.ZipInfo(f"{part}/{name}/{k}.png"), buffer.getvalue())
-    return dataclasses.replace(study, data=dataclasses.replace(data, pattern=None, test_folder="test")), target
+    parts = dataclasses.replace(data, pattern="(?P<signer>train|test)/(?P<label>.)/", test_folder="test")
+    return dataclasses.replace(study, data=parts), target
 
 
 def _draw(name: str, number: int, part: str) -> np.ndarray:

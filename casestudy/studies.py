@@ -149,7 +149,7 @@ EMNIST = Study(
 
 
 def _fashion_model(
-    number: int, filters: tuple[int, ...], units: tuple[int, ...], dropout: float, optimizer: str, published: float
+    number: int, filters: list[int], units: list[int], dropout: float, optimizer: str, published: float
 ) -> Variant:
     spec = ModelSpec(
         "fashion_cnn",
@@ -194,10 +194,10 @@ FASHION_MNIST = Study(
         home="https://github.com/zalandoresearch/fashion-mnist",
     ),
     variants=(
-        _fashion_model(1, (32, 64), (), 0.0, "rmsprop", 0.8898),
-        _fashion_model(2, (32, 64), (128,), 0.5, "rmsprop", 0.8752),
-        _fashion_model(3, (32, 64, 128), (128,), 0.5, "rmsprop", 0.9081),
-        _fashion_model(4, (32, 64, 128), (128,), 0.5, "adam", 0.9013),
+        _fashion_model(1, [32, 64], [], 0.0, "rmsprop", 0.8898),
+        _fashion_model(2, [32, 64], [128], 0.5, "rmsprop", 0.8752),
+        _fashion_model(3, [32, 64, 128], [128], 0.5, "rmsprop", 0.9081),
+        _fashion_model(4, [32, 64, 128], [128], 0.5, "adam", 0.9013),
     ),
 )
 

@@ -1,0 +1,220 @@
+"""Each study is configuration: it survives JSON, reads what it says it reads, and runs through the one pipeline."""
+
+import ast
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from casestudy.cli import build_parser, configure
+from casestudy.errors import DataError
+from casestudy.pipeline import run_study
+from casestudy.reading import read_images
+from casestudy.runs import RunFolder, begin
+from casestudy.splits import split_images
+from casestudy.stand_in import TEST, TRAIN, stand_in
+from casestudy.studies import STUDIES
+from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.verification import verify_run
+
+PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
+WITH_DATA = [study for study in STUDIES.values() if study.data != DataSpec()]
+
+
+def by_name(studies):
+    return pytest.mark.parametrize("study", studies, ids=lambda study: study.name)
+
+
+@by_name(STUDIES.values())
+def test_a_study_survives_json(study):
+    again = Study.from_json(json.loads(json.dumps(study.to_json())))
+    assert again == study
+
+
+@by_name(STUDIES.values())
+def test_a_study_says_where_it_comes_from(study):
+    assert study.source
+    assert study.title
+    names = [variant.name for variant in study.variants]
+    assert len(set(names)) == len(names)
+    assert all(name.replace("-", "").isalnum() for name in names)
+    assert study.data == DataSpec() or study.data.home.startswith("https://")
+
+
+def test_no_module_asks_for_a_study_by_name():
+    for path in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                texts = {part.value for part in [node.left, *node.comparators] if isinstance(part, ast.Constant)}
+                assert not texts & set(STUDIES), (path.stem, node.lineno)
+
+
+@by_name(WITH_DATA)
+def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
+    changed, where = stand_in(study, tmp_path / "drawn")
+    run = RunFolder(tmp_path / "run")
+    pattern = changed.data.pattern
+    begin(run, where, {"study": changed.to_json(), "seed": 1, "compare_splits": False, "pattern": pattern})
+    if changed.data.kind == "archive":
+        from casestudy.pipeline import continue_run
+
+        continue_run(run, until="clean")
+    images = read_images(run, changed, (28, 28))
+    names = study.data.class_names
+    assert images.class_names == names
+    assert images.images.shape == ((TRAIN + TEST) * len(names), 28, 28, 1)
+    assert images.images.max() > 200
+    assert np.bincount(images.labels[images.parts == "test"]).tolist() == [TEST] * len(names)
+    first = where.read_bytes() if where.is_file() else (where / next(where.iterdir()).name).read_bytes()
+    _, again = stand_in(study, tmp_path / "once more")
+    assert first == (again.read_bytes() if again.is_file() else (again / next(where.iterdir()).name).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    """A study of five drawn characters with two variants, a distorted test set, and copies of it in training."""
+    folder = tmp_path_factory.mktemp("compared")
+    small = ModelSpec("small_cnn", image_size=(28, 28), weights=None, dropout=0.1)
+    phase = Phase("train", "everything", epochs=2, learning_rate=1e-2)
+    study = Study(
+        name="characters",
+        title="Five characters",
+        source="the tests",
+        model=small,
+        phases=(phase,),
+        split=SplitSpec("published", validation=0.2),
+        data=DataSpec(kind="idx", class_names=tuple("LOTXZ"), transposed=True),
+        variants=(
+            Variant("dense", ModelSpec("dense", weights=None, options={"size": [28, 28], "units": [8]}), (phase,), 0.5),
+            Variant("dropout", dataclasses.replace(small, dropout=0.5), (phase,), note="more of it"),
+        ),
+        distortion={"rotation": 0.05, "shift": 0.1, "zoom": 0.2, "seed": 3},
+        ladder=True,
+    )
+    study, data = stand_in(study, folder / "data")
+    # Two images of the training part come back in the test part.
+    train, test = (data / f"{part}-images-idx3-ubyte.gz" for part in ("train", "test"))
+    import gzip
+
+    taken, given = gzip.decompress(train.read_bytes()), bytearray(gzip.decompress(test.read_bytes()))
+    given[16 : 16 + 2 * 784] = taken[16 : 16 + 2 * 784]
+    test.write_bytes(gzip.compress(bytes(given), mtime=0))
+    return run_study(study, data, folder / "run", seed=2), study, data
+
+
+def test_every_model_is_tested_on_the_published_part(compared):
+    run, _, _ = compared
+    assert run.finished
+    assert not run.has("ledger.csv")
+    splits = run.read_table("splits.csv")
+    tested = set(splits[splits["part"] == "test"]["name"])
+    assert len(tested) == 5 * TEST
+    for name in ("predictions.csv", "predictions_dense.csv", "predictions_dropout_distorted.csv"):
+        assert set(run.read_table(name)["name"]) == tested
+    names = run.read_table("scores.csv")["name"].tolist()
+    plain = ["headline", "dense", "dropout"]
+    assert names == [*plain, *(f"{name}-distorted" for name in plain), *(f"{name}-unique" for name in names[:6])]
+
+
+def test_copies_in_training_are_named_and_left_out_of_a_second_score(compared):
+    copies = compared[0].read_table("copies.csv")
+    assert copies["name"].tolist() == ["test/00000", "test/00001"]
+    assert copies["copy"].tolist() == ["train/00000", "train/00001"]
+    assert len(compared[0].read_table("predictions_unique.csv")) == 5 * TEST - 2
+
+
+def test_the_models_are_compared(compared):
+    run, _, _ = compared
+    table = run.read_table("comparison.csv")
+    assert table["name"].tolist() == ["dense", "dropout", "ours"]
+    assert (table["images"] == 5 * TEST).all()
+    for name, parameters in zip(table["name"], table["parameters"], strict=True):
+        home = "" if name == "ours" else f"variants/{name}/"
+        assert run.read_json(f"{home}training.json")["parameters"] == parameters
+    own = run.read_table("predictions.csv")
+    assert table["accuracy"].iloc[-1] == (own["label"] == own["predicted"]).mean()
+    assert run.has("paired_tests.csv")
+    assert run.has("ladder.csv")
+    for plot in ("models", "pareto", "ladder"):
+        assert run.has(f"plots/{plot}.png")
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "Models compared" in page
+    assert "more of it" in page
+    assert "50.0 %" in page  # what the source published
+    assert "2 test images have a copy in training" in page
+    assert "did not stay frozen" not in page  # nobody froze it: the network began with random numbers
+
+
+def test_it_verifies_and_a_forged_comparison_does_not(compared, tmp_path):
+    import shutil
+
+    run = compared[0]
+    assert [what for what, holds, _ in verify_run(run) if not holds] == []
+    forged = RunFolder(Path(shutil.copytree(run.path, tmp_path / "forged")))
+    table = forged.read_table("comparison.csv")
+    forged.write_table("comparison.csv", table.assign(accuracy=0.99))
+    assert any("comparison.csv follows" in what for what, holds, _ in verify_run(forged) if not holds)
+
+
+def test_a_second_run_agrees_bit_for_bit(compared, tmp_path):
+    run, study, data = compared
+    again = run_study(study, data, tmp_path / "again", seed=2)
+    for name in ("predictions.csv", "predictions_dense.csv", "variants/dropout/history.csv", "copies.csv"):
+        assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
+    assert again.settings["distorted_sha256"] == run.settings["distorted_sha256"]
+
+
+def arguments(*words):
+    return build_parser().parse_args(["run", *words])
+
+
+def test_variants_can_be_chosen():
+    study = STUDIES["fashion-mnist"]
+    assert [v.name for v in configure(study, arguments("fashion-mnist", "--variants", "model-3,model-1")).variants] == [
+        "model-1",
+        "model-3",
+    ]
+    assert configure(study, arguments("fashion-mnist", "--variants", "none")).variants == ()
+    assert configure(study, arguments("fashion-mnist")).variants == study.variants
+    with pytest.raises(DataError, match=r"names of asl's \(it has none\); received 'x'"):
+        configure(STUDIES["asl"], arguments("--variants", "x"))
+
+
+def test_quick_makes_every_training_short():
+    quick = STUDIES["emnist"].quick()
+    assert quick.model.image_size == (28, 28)
+    assert {phase.epochs for variant in quick.variants for phase in variant.phases} == {2}
+
+
+def test_data_that_a_study_lacks_are_asked_for(capsys):
+    from casestudy.cli import main
+
+    assert main(["run", "licence-plates", "--out", "/nowhere/at/all"]) == 2
+    line = capsys.readouterr().err
+    assert "licence-plates needs its own data" in line
+    assert "--quick" in line
+
+
+def test_the_published_split_of_a_study_holds_its_shares(tmp_path):
+    study = STUDIES["fashion-mnist"]
+    changed, where = stand_in(study, tmp_path)
+    run = RunFolder(tmp_path / "run")
+    begin(run, where, {"study": changed.to_json(), "seed": 1, "compare_splits": False, "pattern": None})
+    split = split_images(read_images(run, changed, (28, 28)), study.split, seed=1)
+    assert len(split.validation) == round(0.1 * TRAIN * 10)
+
+
+@pytest.mark.realdata
+def test_copies_of_the_licence_plates_are_found(realdata, tmp_path):
+    """The data's README says that 44 of its 216 validation images are byte-exact copies of training images."""
+    from casestudy.pipeline import continue_run, start_run
+    from casestudy.splits import copies_across_parts
+
+    study = STUDIES["licence-plates"]
+    run = start_run(study, realdata / "licence-plates.zip", tmp_path / "run", seed=1)
+    continue_run(run, until="clean")
+    images = read_images(run, study, (28, 28))
+    assert images.images.shape == (1080, 28, 28, 1)
+    assert len(copies_across_parts(split_images(images, study.split, seed=1))) == 44
