@@ -63,6 +63,10 @@ def _explained(model: keras.Model, cells: int) -> tuple[keras.Model, keras.Layer
             f"Grad-CAM needs a convolutional base that ends in a feature map; the model {model.name} has none. "
             f"Explain one of resnet50v2, mobilenet_v2 or small_cnn."
         )
-    maps = [layer for layer in cut_points(base)[1:] if len(layer.output.shape) == 4]  # the first is the input itself
+    maps = [
+        layer
+        for layer in cut_points(base)[1:]  # the first is the input itself
+        if len(layer.output.shape) == 4 and not isinstance(layer, keras.layers.ZeroPadding2D)  # whose rim is no picture
+    ]
     fine = [layer for layer in maps if min(layer.output.shape[1:3]) >= cells]
     return base, fine[-1] if fine else max(maps, key=lambda layer: min(layer.output.shape[1:3]))

@@ -96,6 +96,12 @@ def test_in_a_residual_network_it_cuts_between_blocks(residual, photographs):
     assert grad_cam(model, photographs, np.zeros(5, int), cells=7).shape == (5, 16, 16)
 
 
+def test_padding_is_no_map(residual, photographs):
+    """Its rim lies outside the photograph: enlarged to it, the heat would be in the wrong place."""
+    assert network(residual).get_layer("base").get_layer("pad").output.shape[1] == 34
+    assert grad_cam(network(residual), photographs, np.zeros(5, int), cells=20).shape == (5, 16, 16)
+
+
 def test_a_network_without_a_map_is_refused(photographs):
     with pytest.raises(DataError, match=r"convolutional base.*the model dense has none"):
         grad_cam(network("dense"), photographs, np.zeros(5, int))

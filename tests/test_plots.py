@@ -116,6 +116,20 @@ def test_a_photograph_says_whether_it_was_read_rightly_in_more_than_a_colour():
     assert saved(fig)
 
 
+def test_heat_lies_over_the_grey_photograph_where_it_was_found():
+    pixels, heat = np.full((16, 24, 3), (30, 60, 90), np.uint8), np.zeros((2, 3), np.float32)
+    heat[0, 2] = 1
+    fig, (ax,) = plots.figure()
+    assert plots.plot_heat(ax, pixels, heat, "A", "B") is ax
+    photograph, glow = (image.get_array() for image in ax.images)
+    assert photograph.shape == glow.shape == (16, 24)
+    assert (photograph == 60).all()
+    assert glow[:4, 20:].min() > 0.9
+    assert glow[8:, :8].max() == 0
+    assert ax.get_title() == "✗ A read as B"
+    assert saved(fig)
+
+
 @pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])
 def test_any_name_can_be_drawn(name):
     rows = {"signer": [name, "user_2"], "accuracy": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]}
@@ -123,6 +137,7 @@ def test_any_name_can_be_drawn(name):
         lambda ax: plots.plot_per_group(ax, pd.DataFrame(rows), "signer"),
         lambda ax: plots.plot_confusion(ax, np.eye(2, dtype=int), np.eye(2), [name, "B"]),
         lambda ax: plots.plot_photograph(ax, Image.new("RGB", (8, 8)), name, "B"),
+        lambda ax: plots.plot_heat(ax, np.zeros((8, 8, 3), np.uint8), np.eye(2, dtype=np.float32), name, "B"),
     ):
         fig, (ax,) = plots.figure()
         draw(ax)
