@@ -13,9 +13,8 @@ from typing import get_args
 import casestudy
 from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
-from casestudy.sources import fetch_all, find_data
 from casestudy.studies import STUDIES
-from casestudy.study import ARCHITECTURES, DataSpec, Phase, Protocol, SplitSpec, Study, Variant
+from casestudy.study import ARCHITECTURES, Phase, Protocol, SplitSpec, Study
 from casestudy.weights import signs_file
 
 
@@ -90,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--variants",
         metavar="NAMES",
+        default="all",
         help="which of the study's other models to train beside its own: all (default), none, or their names: a,b",
     )
     run.add_argument("--compare-splits", action="store_true", help="also train in full on a random split")
@@ -152,22 +152,8 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
         model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
     if args.split:
         split = SplitSpec(args.split, split.validation, split.test)
-    variants = _chosen_variants(study, args.variants)
-    crop = args.crop or study.crop
-    return dataclasses.replace(study, model=model, phases=phases, split=split, crop=crop, variants=variants)
-
-
-def _chosen_variants(study: Study, text: str | None) -> tuple[Variant, ...]:
-    if text in (None, "all"):
-        return study.variants
-    wanted = [] if text == "none" else text.split(",")
-    known = [variant.name for variant in study.variants]
-    if unknown := [name for name in wanted if name not in known]:
-        raise DataError(
-            f"--variants takes all, none, or names of {study.name}'s ({', '.join(known) or 'it has none'}); "
-            f"received {unknown[0]!r}."
-        )
-    return tuple(variant for variant in study.variants if variant.name in wanted)
+    changed = dataclasses.replace(study, model=model, phases=phases, split=split, crop=args.crop or study.crop)
+    return changed.choose(args.variants)
 
 
 def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type, example: str) -> tuple[Phase, ...]:
@@ -196,9 +182,10 @@ def _image_size(text: str) -> tuple[int, int]:
 
 def _run(args: argparse.Namespace) -> int:
     from casestudy.pipeline import run_study
+    from casestudy.reading import data_for
 
     study = configure(STUDIES[args.study], args)
-    study, data = _choose_data(study, args)
+    study, data = data_for(study, args.data, quick=args.quick)
     name = f"{study.name}-{data.name.split('.')[0]}" + ("-quick" if args.quick else "")
     out = args.out or Path("runs") / name
     run = run_study(
@@ -212,22 +199,6 @@ def _run(args: argparse.Namespace) -> int:
     )
     print(_screen(run))
     return 0
-
-
-def _choose_data(study: Study, args: argparse.Namespace) -> tuple[Study, Path]:
-    """Returns the study and its data: those named, the study's downloads, a drawn stand-in, or the embedded sample."""
-    if args.data or study.data == DataSpec():
-        return study, find_data(args.data)
-    if args.quick:
-        from casestudy.stand_in import stand_in
-
-        return stand_in(study, Path("runs") / ".cache" / f"stand-in-{study.name}")
-    if study.data.downloads:
-        return study, fetch_all(study.data.downloads)
-    raise DataError(
-        f"{study.name} needs its own data, and none are named. Get them from {study.data.home} and name them with "
-        f"--data, or look at every step on a drawn stand-in with --quick."
-    )
 
 
 def _screen(run: casestudy.RunFolder) -> str:

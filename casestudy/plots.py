@@ -165,7 +165,7 @@ def _title(ax: Axes, label: str, predicted: str) -> Axes:
     return ax
 
 
-def contact_sheet(pictures: Iterable[Image.Image], titles: Iterable[str], columns: int = 5) -> Figure:
+def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
     """Returns a figure of photographs side by side, each under its title."""
     pairs = list(zip(pictures, titles, strict=True))
     rows = max(1, -(-len(pairs) // columns))
@@ -173,8 +173,8 @@ def contact_sheet(pictures: Iterable[Image.Image], titles: Iterable[str], column
     for ax in axes:
         ax.axis("off")
     for ax, (picture, title) in zip(axes, pairs, strict=False):
-        ax.imshow(picture)
-        ax.set_title(title, fontsize=9, parse_math=False)
+        ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
+        ax.set_title(title, fontsize=max(9.0, 1.8 * columns), parse_math=False)  # a page shrinks a wide figure
     return fig
 
 

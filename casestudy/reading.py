@@ -1,15 +1,45 @@
-"""The images of a run, whatever its data are: a letters.zip or IDX files."""
+"""The data of a run, wherever they come from, and its images, however they are stored."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
 from casestudy.dataset import ImageSet, load_images
+from casestudy.errors import DataError
 from casestudy.idx import load_idx
 from casestudy.runs import RunFolder
-from casestudy.study import Study
+from casestudy.sources import fetch_all, find_data
+from casestudy.stand_in import stand_in
+from casestudy.study import DataSpec, Study
+
+
+def data_for(
+    study: Study, where: str | None = None, *, quick: bool = False, folder: Path = Path("runs") / ".cache"
+) -> tuple[Study, Path]:
+    """Returns the study and its data: those named, else the study's downloads, or the embedded sample.
+
+    Args:
+        study: A study that brings no data of its own takes the sample.
+        where: A path or a web address.
+        quick: For want of named data, draw a tiny stand-in instead of downloading; the study returned reads it.
+        folder: Where the stand-in goes.
+
+    Raises:
+        DataError: The data are not there, or the study names none that can be downloaded.
+    """
+    if where or study.data == DataSpec():
+        return study, find_data(where)
+    if quick:
+        return stand_in(study, folder / f"stand-in-{study.name}")
+    if study.data.downloads:
+        return study, fetch_all(study.data.downloads)
+    raise DataError(
+        f"{study.name} needs its own data, and none are named. Get them from {study.data.home} and name them with "
+        f"--data, or look at every step on a drawn stand-in with --quick."
+    )
 
 
 def run_images(run: RunFolder) -> ImageSet:

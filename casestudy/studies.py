@@ -148,6 +148,20 @@ EMNIST = Study(
 # --- Fashion-MNIST -------------------------------------------------------------------------------------------------
 
 
+# Chosen on a validation part of 6,000 training images: AdamW in one cycle, with a little less trust in the labels.
+_ONE_CYCLE = Phase(
+    "train",
+    trainable="everything",
+    epochs=10,
+    learning_rate=3e-3,
+    optimizer="adamw",
+    schedule="one-cycle",
+    batch_size=128,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+)
+
+
 def _fashion_model(
     number: int, filters: list[int], units: list[int], dropout: float, optimizer: str, published: float
 ) -> Variant:
@@ -171,10 +185,10 @@ FASHION_MNIST = Study(
         image_size=(28, 28),
         weights=None,
         dropout=0.0,
-        scaling="0 to 1",
-        augmentation={"mirror": True, "shift": 0.07},  # a mirrored shirt is a shirt
+        augmentation={"mirror": True, "shift": 1 / 28},  # a mirrored shirt is a shirt
+        options={"pooling": "both"},
     ),
-    phases=(Phase("train", "everything", epochs=10, learning_rate=3e-3, schedule="cosine", batch_size=128),),
+    phases=(_ONE_CYCLE,),
     split=SplitSpec(protocol="published", validation=0.1),
     data=DataSpec(
         kind="idx",

@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from casestudy.errors import DataError
+
 ARCHITECTURES = (  # the keys of `architectures.MODELS`
     *("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn"),
     *("dense", "plain_cnn", "emnist_cnn", "fashion_cnn", "plates_cnn", "compact_cnn"),
@@ -56,9 +58,12 @@ class Phase:
         epochs: Upper bound; `patience` may end the phase sooner.
         learning_rate: The rate at the first step, in optimizer units.
         optimizer: A name that `keras.optimizers.get` knows.
-        schedule: "constant", "cosine" (to zero over `epochs`), or "plateau" (halved when validation loss stalls).
+        schedule: "constant", "cosine" (to zero over `epochs`), "plateau" (halved when validation loss stalls), or
+            "one-cycle" (rises from zero for the first `training.WARM_UP` of all steps, then falls as a cosine).
         patience: Epochs without a better validation loss before the phase stops; None never stops early.
         batch_size: Images a step.
+        weight_decay: Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
+        label_smoothing: Share of the truth that is spread over all labels, in [0, 1).
         views: How many augmented views of each image are prepared when features of a frozen base are cached.
     """
 
@@ -67,10 +72,12 @@ class Phase:
     epochs: int
     learning_rate: float
     optimizer: str = "adam"
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
     patience: int | None = None
     batch_size: int = 32
     views: int = 4
+    weight_decay: float | None = None
+    label_smoothing: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -188,6 +195,21 @@ class Study:
             phases=_quick(self.phases),
             variants=tuple(variants),
         )
+
+    def choose(self, variants: str) -> Study:
+        """Returns the study with those of its variants only: "all", "none", or names with commas between them.
+
+        Raises:
+            DataError: There is none of that name.
+        """
+        known = [variant.name for variant in self.variants]
+        wanted = {"all": known, "none": []}.get(variants, variants.split(","))
+        if unknown := [name for name in wanted if name not in known]:
+            raise DataError(
+                f"The variants are all, none, or names of {self.name}'s ({', '.join(known) or 'it has none'}); "
+                f"received {unknown[0]!r}."
+            )
+        return dataclasses.replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the study as plain JSON values."""

@@ -16,7 +16,7 @@ import logging
 import math
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
 CHECKPOINT = "checkpoint.arrays"
+WARM_UP = 0.15  # of all steps, in a "one-cycle" schedule
 PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
 
@@ -194,14 +195,29 @@ def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: f
 
 
 def _compile(model: keras.Model, phase: Phase) -> None:
-    optimizer = {"class_name": phase.optimizer, "config": {"learning_rate": phase.learning_rate}}
+    settings: dict[str, float] = {"learning_rate": phase.learning_rate}
+    if phase.weight_decay is not None:
+        settings["weight_decay"] = phase.weight_decay
+    optimizer = keras.optimizers.get({"class_name": phase.optimizer, "config": settings})
+    if phase.weight_decay is not None:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
-        optimizer=keras.optimizers.get(optimizer),
-        loss="sparse_categorical_crossentropy",
+        optimizer=optimizer,
+        loss=_smoothed(phase.label_smoothing) if phase.label_smoothing else "sparse_categorical_crossentropy",
         metrics=["accuracy"],
         jit_compile=False,  # XLA on a CPU bypasses oneDNN
     )
     model.optimizer.build(model.trainable_variables)
+
+
+def _smoothed(share: float) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Returns the cross-entropy with that share of the truth spread over all labels (Szegedy et al. 2016)."""
+
+    def loss(labels: tf.Tensor, probabilities: tf.Tensor) -> tf.Tensor:
+        truth = keras.ops.one_hot(keras.ops.reshape(labels, (-1,)), probabilities.shape[-1])
+        return keras.losses.categorical_crossentropy(truth, probabilities, label_smoothing=share)
+
+    return loss
 
 
 def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> float:
@@ -216,6 +232,8 @@ def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> f
     """
     if phase.schedule == "cosine":
         return phase.learning_rate * (1 + math.cos(math.pi * epoch / phase.epochs)) / 2
+    if phase.schedule == "one-cycle":
+        return one_cycle(phase.learning_rate, (epoch + 1) / phase.epochs)
     if phase.schedule == "constant":
         return phase.learning_rate
     rate, best, waited = phase.learning_rate, math.inf, 0
@@ -225,6 +243,17 @@ def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> f
         if waited == PLATEAU_PATIENCE:
             rate, waited = rate / 2, 0
     return rate
+
+
+def one_cycle(peak: float, done: float) -> float:
+    """Returns the rate when a share of all steps is done: up to the peak, then down to zero (Smith 2018).
+
+    >>> [round(one_cycle(0.1, done), 4) for done in (0.0, 0.075, 0.15, 0.575, 1.0)]
+    [0.0, 0.05, 0.1, 0.05, 0.0]
+    """
+    if done < WARM_UP:
+        return peak * done / WARM_UP
+    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
 
 
 def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> bool:
@@ -324,8 +353,16 @@ def _fit_epoch(
         everyone = np.arange(len(splits.validation))
         held_out = _dataset(stage.validation, everyone, labels[splits.validation], PREDICT_BATCH)
     validation = held_out if len(splits.validation) else None
+
+    def before_step(batch: int, logs: object) -> None:
+        if phase.schedule == "one-cycle":
+            done = (entropy[2] + batch / len(training)) / phase.epochs
+            stage.model.optimizer.learning_rate.assign(one_cycle(phase.learning_rate, done))
+
     with tqdm(total=len(training), desc=phase.name, unit="step", delay=2, leave=False, disable=None) as bar:
-        step = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: bar.update())
+        step = keras.callbacks.LambdaCallback(
+            on_train_batch_begin=before_step, on_train_batch_end=lambda batch, logs: bar.update()
+        )
         fitted = stage.model.fit(
             training, validation_data=validation, epochs=1, verbose=0, shuffle=False, callbacks=[step]
         )

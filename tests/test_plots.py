@@ -125,7 +125,7 @@ def test_heat_lies_over_the_grey_photograph_where_it_was_found():
     assert photograph.shape == glow.shape == (16, 24)
     assert (photograph == 60).all()
     assert glow[:4, 20:].min() > 0.9
-    assert glow[8:, :8].max() == 0
+    assert glow[8:, :8].max() < 0.01  # a smooth enlargement rings a little
     assert ax.get_title() == "✗ A read as B"
     assert saved(fig)
 

@@ -318,3 +318,72 @@ def test_every_phase_of_every_study_is_named_once():
     for study in STUDIES.values():
         names = [phase.name for phase in study.phases]
         assert len(set(names)) == len(names)
+
+
+ONE_CYCLE = Phase(
+    "train", "everything", epochs=2, learning_rate=0.05, optimizer="adamw", schedule="one-cycle", batch_size=8,
+    weight_decay=0.1, label_smoothing=0.2,
+)  # fmt: skip
+
+
+def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
+    from casestudy.backend import keras
+    from casestudy.training import one_cycle
+
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            seen.append(float(self.model.optimizer.learning_rate))
+
+    fit = keras.Model.fit
+    monkeypatch.setattr(
+        keras.Model, "fit", lambda self, *args, callbacks, **k: fit(self, *args, callbacks=[*callbacks, Watch()], **k)
+    )
+    trained = run(splits, phases=(ONE_CYCLE,))
+    steps = 2 * math.ceil(len(splits.train) / 8)
+    assert seen == pytest.approx([one_cycle(0.05, k / steps) for k in range(steps)], abs=1e-7)
+    assert max(seen) > 0.04
+    rates = trained.history[trained.history["metric"] == "learning_rate"]["value"].tolist()
+    assert rates == pytest.approx([one_cycle(0.05, 0.5), 0.0], abs=1e-9)
+
+
+def test_label_smoothing_by_hand():
+    from casestudy.backend import tf
+    from casestudy.training import _smoothed
+
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]])
+    truth = np.array([[1, 0, 0], [0, 0, 1]]) * 0.8 + 0.2 / 3
+    expected = -(truth * np.log(probabilities)).sum(axis=1)
+    found = _smoothed(0.2)(tf.constant([[0], [2]], tf.int64), tf.constant(probabilities, tf.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_weight_decay_spares_biases_and_batch_norm(initial):
+    from casestudy.stages import set_trainable
+    from casestudy.training import _compile
+
+    set_trainable(initial, "everything")
+    _compile(initial, ONE_CYCLE)
+    decayed = {v.name for v in initial.trainable_variables if initial.optimizer._use_weight_decay(v)}
+    assert decayed == {"kernel"}
+    assert initial.optimizer.weight_decay == 0.1
+
+
+def test_a_killed_one_cycle_ends_as_if_nothing_had_happened(splits, tmp_path, monkeypatch):
+    from casestudy import training
+
+    whole = run(splits, phases=(ONE_CYCLE,))
+    fit_epoch, done = training._fit_epoch, []
+
+    def killed(*args, **options):
+        if done:
+            raise KeyboardInterrupt
+        done.append(1)
+        return fit_epoch(*args, **options)
+
+    monkeypatch.setattr(training, "_fit_epoch", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(splits, phases=(ONE_CYCLE,), folder=tmp_path)
+    monkeypatch.setattr(training, "_fit_epoch", fit_epoch)
+    assert_same_run(run(splits, phases=(ONE_CYCLE,), folder=tmp_path), whole)
