@@ -12,32 +12,30 @@ import importlib.metadata
 import logging
 import os
 import platform
-import re
 import zipfile
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from casestudy.comparison import without
+from casestudy.copies import copies_across_parts
 from casestudy.dataset import ImageSet
 from casestudy.distortion import distort
 from casestudy.errors import DataError, RunError, WeightsError
-from casestudy.evaluation import none_if_nan, predict, prediction_table
 from casestudy.files import atomic_path
 from casestudy.reading import read_images
 from casestudy.regroup import clean_archive
 from casestudy.report import write_report
 from casestudy.results import HEADLINE, Score, write_results
-from casestudy.runs import RunFolder, as_json, begin, variant_folder
-from casestudy.splits import Splits, copies_across_parts, leave_one_signer_out, split_images
-from casestudy.study import ModelSpec, Phase, Study
+from casestudy.runs import RunFolder, as_json, begin, distorted, variant_folder
+from casestudy.splits import Splits, leave_one_signer_out, split_images
+from casestudy.study import ModelSpec, Study, Variant
 from casestudy.weights import SIGNS_SIZE, resolve_weights, without_imagenet
 
 if TYPE_CHECKING:
-    from casestudy.training import Machine, TrainingRun
+    from casestudy.training import Machine
 
 log = logging.getLogger(__name__)
 
@@ -118,94 +116,42 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
         return run
 
     from casestudy import training  # TensorFlow is needed from here on, and loaded only now
+    from casestudy.workshop import Recipe, Workshop
 
     machine = training.machine()
     weights, sentence = _initial_weights(run, study.model, study.model.image_size or machine.image_size)
     image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
-    spec = dataclasses.replace(study.model, image_size=image_size)
     machine = dataclasses.replace(machine, image_size=image_size)
     images = read_images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)
-    harder = distort(images, splits[0].test, **study.distortion) if study.distortion else None
+    harder = None
+    if study.distortion and not splits[0].fold:
+        harder = distort(images, splits[0].test, **study.distortion)
     _settle(run, weights, sentence, protocol, images, machine, harder)
     if until == "split":
         return run
 
-    def train(
-        parts: list[Splits], folder: str, target: str, spec: ModelSpec, phases: tuple[Phase, ...], weights: str | None
-    ) -> None:
-        homes = [folder + fold_folder(k, split.fold) for k, split in enumerate(parts)]
-        for home, split in zip(homes, parts, strict=True):
-            predictions = f"{home}predictions.csv" if split.fold else target
-            if run.has(predictions) or _has_trained(run, home, until):
-                continue
-            if split.fold:
-                log.info("held out: %s", split.fold)
-            checkpoints = run.path / home / "checkpoints"
-            result = training.train(
-                spec,
-                split,
-                phases=phases,
-                weights=weights,
-                seed=seed,
-                folder=checkpoints,
-                precision=machine.precision,
-                until=until,
-            )
-            _write_training(run, home, result)
-            if until:
-                continue
-            if harder:
-                run.write_table(_distorted(predictions), predict(result.model, harder, np.arange(len(harder))))
-            run.write_table(predictions, predict(result.model, images, split.test))
-            training.remove_checkpoints(checkpoints)
-        if parts[0].fold and not until and not run.has(target):
-            tables = [run.read_table(f"{home}predictions.csv") for home in homes]
-            run.write_table(target, pd.concat(tables, ignore_index=True))
-
-    def train_heads(parts: list[Splits], target: str) -> None:
-        features, tables = None, []
-        for split in parts:
-            # Without pretrained weights the base's statistics come from the split's own training images.
-            if features is None or weights is None:
-                with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
-                    stored = Path(scratch) / "features.npy"
-                    features = np.array(
-                        training.frozen_features(spec, split, weights=weights, seed=seed, target=stored)
-                    )
-            probabilities = training.train_head(features, split, study.phases[0], dropout=spec.dropout, seed=seed)
-            tables.append(prediction_table(images, split.test, probabilities))
-        run.write_table(target, pd.concat(tables, ignore_index=True))
-
-    scores = [Score("headline", protocol, "all phases", HEADLINE)]
-    train(splits, "", HEADLINE, spec, study.phases, weights)
+    workshop = Workshop(run, images, machine.precision, seed, harder)
+    own = Recipe(dataclasses.replace(study.model, image_size=image_size), study.phases, weights)
+    workshop.train(own, splits, HEADLINE, until=until)
     if until:
         return run
+    scores = [Score("headline", protocol, "all phases", HEADLINE)]
     if flattering and study.phases[0].trainable == "head":
-        both = {
-            Score("head", protocol, "head only", "predictions_head.csv"): splits,
-            Score("head-random", "random", "head only", "predictions_head_random.csv"): flattering,
-        }
-        for score, parts in both.items():
-            if not run.has(score.predictions):
-                log.info("the head alone on frozen features: %s", score.protocol)
-                train_heads(parts, score.predictions)
-        scores += both
+        for name, parts in (("head", splits), ("head-random", flattering)):
+            target = f"predictions_{name.replace('-', '_')}.csv"
+            workshop.train_heads(own, parts, target)
+            scores.append(Score(name, parts[0].protocol, "head only", target))
     if flattering and settings["compare_splits"]:
-        train(flattering, "random/", "predictions_random.csv", spec, study.phases, weights)
+        workshop.train(own, flattering, "predictions_random.csv", folder="random/")
         scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
     for variant in study.variants:
         log.info("the variant %s", variant.name)
-        start, _ = resolve_weights(variant.model.name, variant.model.weights, image_size)
+        recipe = Recipe(variant.model, variant.phases, _variant_weights(run, variant, image_size))
         target = f"predictions_{variant.name}.csv"
-        train(splits, variant_folder(variant.name), target, variant.model, variant.phases, start)
+        workshop.train(recipe, splits, target, folder=variant_folder(variant.name))
         scores.append(Score(variant.name, protocol, variant.name, target))
-    if harder:
-        trained = [score for score in scores if run.has(_distorted(score.predictions))]
-        names = {"name": "{}-distorted", "training": "{}, distorted"}
-        for score in trained:
-            changes = {field: text.format(getattr(score, field)) for field, text in names.items()}
-            scores.append(dataclasses.replace(score, **changes, predictions=_distorted(score.predictions)))
+    scores += _harder_scores(run, scores)
     scores += _without_copies(run, splits, scores)
     write_results(run, scores)
     write_report(run)
@@ -213,18 +159,13 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     return run
 
 
-def fold_folder(index: int, fold: str) -> str:
-    """Returns where a fold's results lie in the run folder; "" for a split that has no folds.
-
-    >>> fold_folder(0, "user: Zoë/1"), fold_folder(0, "")
-    ('folds/01-user_Zoë_1/', '')
-    """
-    plain = re.sub(r"[^\w-]+", "_", fold)
-    return f"folds/{index + 1:02d}-{plain}/" if fold else ""
-
-
-def _distorted(predictions: str) -> str:
-    return predictions.replace(".csv", "_distorted.csv")
+def _harder_scores(run: RunFolder, scores: list[Score]) -> list[Score]:
+    """Returns the scores once more on the distorted test images, of the models that were tested on them."""
+    return [
+        Score(f"{score.name}-distorted", score.protocol, f"{score.training}, distorted", distorted(score.predictions))
+        for score in scores
+        if run.has(distorted(score.predictions))
+    ]
 
 
 def _without_copies(run: RunFolder, splits: list[Splits], scores: list[Score]) -> list[Score]:
@@ -232,10 +173,13 @@ def _without_copies(run: RunFolder, splits: list[Splits], scores: list[Score]) -
 
     Only a published split leaves such images in its test part; which they are is written to copies.csv.
     """
-    copies = pd.concat([copies_across_parts(split) for split in splits], ignore_index=True)
+    if splits[0].protocol != "published":
+        return []
+    if not run.has("copies.csv"):
+        run.write_table("copies.csv", copies_across_parts(splits[0]))
+    copies = run.read_table("copies.csv")
     if not len(copies):
         return []
-    run.write_table("copies.csv", copies)
     found = []
     for score in scores:
         target = score.predictions.replace("predictions", "predictions_unique")
@@ -328,6 +272,17 @@ def _resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str 
     return weights, sentence
 
 
+def _variant_weights(run: RunFolder, variant: Variant, image_size: tuple[int, int]) -> str | None:
+    """Returns the weights that a variant starts from; what was decided once stands in run.json, and stays."""
+    known = run.settings.get("variant_weights", {})
+    if variant.name not in known:
+        known[variant.name] = _resolve_weights(variant.model, image_size)
+        run.write_json("run.json", {**run.settings, "variant_weights": known})
+    weights, sentence = known[variant.name]
+    log.info("weights: %s", sentence)
+    return weights
+
+
 def _settle(
     run: RunFolder,
     weights: str | None,
@@ -355,27 +310,6 @@ def _settle(
             f"Start a new one with --out, or go on where it began."
         )
     run.write_json("run.json", {**before, **settled})
-
-
-def _has_trained(run: RunFolder, home: str, phase: str | None) -> bool:
-    name = f"{home}training.json"
-    return phase is not None and run.has(name) and phase in run.read_json(name)["seconds"]
-
-
-def _write_training(run: RunFolder, home: str, result: TrainingRun) -> None:
-    run.write_table(f"{home}history.csv", result.history)
-    run.write_json(
-        f"{home}training.json",
-        {
-            "seconds": result.seconds,
-            "images_per_second": result.images_per_second,
-            "batch_norm_change": none_if_nan(result.batch_norm_change),
-            "largest_change": result.largest_change,
-            "parameters": result.model.count_params(),
-        },
-    )
-    with atomic_path(run.path / home / "model.keras") as partial:
-        result.model.save(partial)
 
 
 def environment() -> dict[str, str]:

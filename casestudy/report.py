@@ -96,9 +96,19 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     if not run.has("comparison.csv"):
         return []
     variants = {variant["name"]: variant for variant in run.settings["study"]["variants"]}
+    started = {name: sentence for name, (_, sentence) in run.settings.get("variant_weights", {}).items()}
     plain: dict[str, Any] = {"published": None, "note": ""}
     rows = _records(run.read_table("comparison.csv"))
-    return [{**plain, **variants.get(row["name"], plain), **row, "support": row["images"]} for row in rows]
+    return [
+        {
+            **plain,
+            **variants.get(row["name"], plain),
+            **row,
+            "support": row["images"],
+            "weights": started.get(row["name"]),
+        }
+        for row in rows
+    ]
 
 
 def summary_sentence(scores: list[dict[str, Any]]) -> str:

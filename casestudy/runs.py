@@ -44,7 +44,19 @@ NOTEBOOKS = {
 LAST_NOTEBOOK = "05_results"
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
-    *("name", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase", "metric"),
+    *(
+        "name",
+        "copy",
+        "kind",
+        "signer",
+        "label",
+        "predicted",
+        "most_confused_with",
+        "examples",
+        "part",
+        "phase",
+        "metric",
+    ),
     *("entry", "status", "stored_as", "format", "sha256", "phash"),
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
 }
@@ -235,6 +247,15 @@ def _differences(before: Any, now: Any, name: str = "") -> list[str]:
 def variant_folder(name: str) -> str:
     """Returns where the training of a study's variant lies in the run folder."""
     return f"variants/{name}/"
+
+
+def distorted(predictions: str) -> str:
+    """Returns the name of the table with a model's predictions of the distorted test images.
+
+    >>> distorted("predictions_dense.csv")
+    'predictions_dense_distorted.csv'
+    """
+    return predictions.replace(".csv", "_distorted.csv")
 
 
 def table_text(table: pd.DataFrame) -> str:

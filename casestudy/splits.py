@@ -2,7 +2,7 @@
 
 A random split lets the same hand, room and light into training and test, and so measures memory more than reading; it
 is here to be shown beside the honest one. Images that are duplicates of one another never sit in two parts, except
-where the data were published so: then `copies_across_parts` names them, and scores are given without them, too.
+where the data were published so; then `copies` names them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from casestudy.dataset import ImageSet
@@ -159,17 +158,3 @@ def _stratified(
             f"Add photographs of it, or leave the label out."
         ) from error
     return rest, held_out
-
-
-def copies_across_parts(splits: Splits) -> pd.DataFrame:
-    """Returns name, label, copy, part of each test image that has a duplicate in training or validation.
-
-    `copy` names the first of those duplicates, `part` is where that one sits.
-    """
-    images, part = splits.images, splits.part_of()
-    first: dict[int, int] = {}
-    for k in np.sort(np.concatenate([splits.train, splits.validation])).tolist():
-        first.setdefault(int(images.groups[k]), k)
-    pairs = [(k, first[group]) for k in splits.test.tolist() if (group := int(images.groups[k])) in first]
-    rows = [(images.names[k], images.class_names[images.labels[k]], images.names[j], part[j]) for k, j in pairs]
-    return pd.DataFrame(rows, columns=["name", "label", "copy", "part"])

@@ -90,8 +90,12 @@ def verify_run(
     if retrain is not None:
         study = Study.from_json(settings["study"])
         weights = settings.get("initial_weights", study.model.weights)  # what "auto" came to
+        chosen = settings.get("variant_weights", {})
+        variants = (
+            replace(v, model=replace(v.model, weights=chosen.get(v.name, [v.model.weights])[0])) for v in study.variants
+        )
         again = run_study(
-            replace(study, model=replace(study.model, weights=weights)),
+            replace(study, model=replace(study.model, weights=weights), variants=tuple(variants)),
             source or run.letters,
             retrain,
             seed=settings["seed"],

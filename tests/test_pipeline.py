@@ -160,13 +160,13 @@ def test_a_stopped_run_goes_on(kept, finished_run, letters_zip, small_study, tmp
 def test_stopped_between_training_and_predictions_it_goes_on(
     finished_run, letters_zip, small_study, tmp_path, monkeypatch
 ):
-    from casestudy import pipeline, training
+    from casestudy import training, workshop
 
     def stop(*args):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "predict", stop)
+        patch.setattr(workshop, "predict", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(small_study, letters_zip, tmp_path / "run", seed=3)
     monkeypatch.setattr(training, "_fit_epoch", stop)  # not one epoch more

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from casestudy.errors import DataError
-from casestudy.splits import copies_across_parts, leave_one_signer_out, split_images
+from casestudy.splits import leave_one_signer_out, split_images
 from casestudy.study import SplitSpec
 
 PARTS = ("train", "validation", "test")
@@ -175,9 +175,6 @@ def test_a_published_test_part_stays_as_it_is(make_images):
     assert sorted([*split.train, *split.validation]) == np.flatnonzero(parts == "train").tolist()
     assert abs(len(split.validation) - 0.2 * (parts == "train").sum()) <= 1
     assert np.bincount(images.labels[split.validation]).min() >= 2
-    copies = copies_across_parts(split)
-    assert copies["name"].tolist() == images.names[[0, 8]].tolist()
-    assert set(copies["copy"]) == {images.names[1]}
     assert (split_images(published, SplitSpec("published", validation=0.2), seed=5).train == split.train).all()
     with pytest.raises(DataError, match=r"came in parts.*--split random"):
         split_images(images, SplitSpec("published"), seed=5)
