@@ -30,6 +30,7 @@ import pandas as pd
 
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path, file_digest
+from casestudy.study import Study
 
 SCHEMA_VERSION = 1
 # The notebook that leaves each file behind, for whoever opens a later one too early; what is not here, the last one.
@@ -201,7 +202,8 @@ def begin(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
     if run.has("run.json"):
         settings = RunFolder.open(run.path).settings
-        other = _differences({key: settings[key] for key in wishes}, as_json(wishes))
+        settings["study"] = Study.from_json(settings["study"]).to_json()  # with what studies have gained since
+        other = _differences(as_json({key: settings[key] for key in wishes}), as_json(wishes))
         if source.is_file() and settings["data"]["sha256"] != file_digest(source):
             other.append("data")
         path = str(source.resolve())
@@ -223,7 +225,12 @@ def begin(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
     digest = file_digest(source) if source.is_file() else ""
     data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
-    run.write_json("run.json", {**wishes, "data": data, "started": started})
+    try:
+        run.write_json("run.json", {**wishes, "data": data, "started": started})
+    except OSError as error:
+        raise RunError(
+            f"A run needs a folder that can be written; {run.path} cannot ({error.strerror}). Name another place."
+        ) from error
 
 
 def as_json(value: Any) -> Any:

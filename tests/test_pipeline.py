@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -334,3 +335,18 @@ def test_the_photographs_of_a_run_are_those_its_model_saw(finished_run):
     np.testing.assert_allclose(found, table[["p_A", "p_B", "p_C"]].to_numpy("float32"), atol=1e-6)
     with pytest.raises(DataError, match=r"no file .*nothing\.keras"):
         load_model(finished_run.path / "nothing.keras")
+
+
+def test_a_run_of_an_older_version_is_the_same_run(finished_run, letters_zip, small_study, tmp_path):
+    """Settings that studies have gained since have their defaults there."""
+    run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "old")))
+    settings = run.settings
+    del settings["study"]["distortion"], settings["study"]["phases"][0]["label_smoothing"]
+    run.write_json("run.json", settings)
+    assert start_run(small_study, letters_zip, run.path, seed=3) == run
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(letters_zip, small_study, tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="needs a folder that can be written"):
+        start_run(small_study, letters_zip, tmp_path / "file" / "run", seed=3)
