@@ -13,6 +13,7 @@ sys.path.insert(0, str(ROOT / "SCRIPTS"))
 import article_figures  # noqa: E402
 import article_values  # noqa: E402
 import record_results  # noqa: E402
+import record_studies  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "ARTICLES" / "results.json").read_text(encoding="utf-8"))
@@ -20,6 +21,26 @@ RESULTS = json.loads((ROOT / "ARTICLES" / "results.json").read_text(encoding="ut
 
 def test_the_readme_shows_the_committed_scores():
     assert record_results.replaced(README, record_results.table(RESULTS)) == README
+
+
+def test_the_readme_shows_the_committed_studies():
+    results = record_studies.load()
+    assert results
+    begin, end = record_studies.BEGIN, record_studies.END
+    assert record_results.replaced(README, record_studies.table(results), begin, end) == README
+
+
+def test_the_committed_studies_are_whole():
+    from casestudy.studies import STUDIES
+
+    for result in record_studies.load():
+        assert result["study"]["name"] in STUDIES
+        for score in result["scores"]:
+            right = score["accuracy"] * score["images"]
+            assert abs(right - round(right)) < 1e-6
+        own = {score["name"]: score for score in result["scores"]}["headline"]
+        assert result["comparison"][-1]["accuracy"] == own["accuracy"]
+        assert result["environment"]["tensorflow"]
 
 
 def test_the_committed_scores_are_whole():
@@ -36,6 +57,7 @@ def test_the_committed_scores_are_whole():
 def test_accuracies_elsewhere_in_the_readme_are_committed_ones():
     known = {f"{100 * score['accuracy']:.1f}" for result in RESULTS.values() for score in result["scores"]}
     outside = README.split(record_results.BEGIN)[0] + README.split(record_results.END)[1]
+    outside = outside.split(record_studies.BEGIN)[0] + outside.split(record_studies.END)[1]
     claimed = set(re.findall(r"(\d+\.\d) %", outside))
     assert claimed <= known, f"no committed run scored {sorted(claimed - known)}"
 
