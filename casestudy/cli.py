@@ -84,7 +84,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="imagenet, signs (this project's own, without network), none, or a .weights.h5 or .npz file "
         "(default: auto, ImageNet where it can be had, else signs)",
     )
-    run.add_argument("--fine-tune", metavar="LAYERS", help="what the last phase trains: all, or top:N of the base")
+    run.add_argument(
+        "--fine-tune",
+        metavar="LAYERS",
+        help="what the last phase trains: all, top:N of the base, or everything, BatchNormalization too",
+    )
     run.add_argument("--split", choices=get_args(Protocol), help="who is tested (default: the study's)")
     run.add_argument(
         "--variants",
@@ -132,8 +136,10 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     if args.learning_rate:
         phases = _for_each_phase(phases, "learning_rate", args.learning_rate, float, "1e-3,1e-4")
     if args.fine_tune:
-        if not re.fullmatch(r"head|all|top:[1-9]\d*", args.fine_tune):
-            raise DataError(f"--fine-tune takes head, all or top:N, N a number of layers; received {args.fine_tune!r}.")
+        if not re.fullmatch(r"head|all|everything|top:[1-9]\d*", args.fine_tune):
+            raise DataError(
+                f"--fine-tune takes head, all, everything or top:N, N a number of layers; received {args.fine_tune!r}."
+            )
         phases = (*phases[:-1], dataclasses.replace(phases[-1], trainable=args.fine_tune))
     if args.image_size:
         model = dataclasses.replace(model, image_size=_image_size(args.image_size))
@@ -175,8 +181,8 @@ def _image_size(text: str) -> tuple[int, int]:
         size = (int(height), int(width or height))
     except ValueError:
         size = (0, 0)
-    if min(size) < 32 or max(size) > 1024:
-        raise DataError(f"--image-size takes pixels from 32 to 1024, as 96 or 96x128; received {text!r}.")
+    if min(size) < 8 or max(size) > 1024:
+        raise DataError(f"--image-size takes pixels from 8 to 1024, as 96 or 96x128; received {text!r}.")
     return size
 
 

@@ -162,6 +162,8 @@ def reproduce_command(settings: dict[str, Any]) -> str:
     parts += ["--split", study["split"]["protocol"], "--crop", study["crop"]]
     if study["model"]["augmentation"].get("mirror"):
         parts.append("--mirror")
+    if study.get("variants"):
+        parts += ["--variants", ",".join(variant["name"] for variant in study["variants"])]
     if settings["compare_splits"]:
         parts.append("--compare-splits")
     if settings["pattern"]:

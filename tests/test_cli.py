@@ -47,7 +47,7 @@ def test_version(capsys):
         ["run", "--epochs", "0,1"],
         ["run", "--learning-rate=-1,1"],
         ["run", "--learning-rate", "1e-3,nan"],
-        ["run", "--image-size", "8"],
+        ["run", "--image-size", "4"],
         ["run", "--image-size", "large"],
         ["run", "--fine-tune", "top:0"],
         ["run", "--fine-tune", "bottom"],

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -219,3 +220,23 @@ def test_copies_of_the_licence_plates_are_found(realdata, tmp_path):
     assert images.images.shape == (1080, 28, 28, 1)
     copies = copies_across_parts(split_images(images, study.split, seed=1))
     assert (copies["kind"] == "exact").sum() == 44
+
+
+@by_name(STUDIES.values())
+def test_the_command_of_a_report_makes_the_same_study(study):
+    from casestudy.report import reproduce_command
+
+    settings = {
+        "study": study.to_json(),
+        "data": {"name": "data.zip"},
+        "seed": study.seed,
+        "machine": {"image_size": study.model.image_size or (64, 64)},
+        "compare_splits": False,
+        "pattern": study.data.pattern,
+        "initial_weights": None,
+    }
+    words = shlex.split(reproduce_command(settings))
+    again = configure(study, build_parser().parse_args(words[1:]))
+    for name in ("phases", "split", "variants", "data", "crop", "distortion"):
+        assert getattr(again, name) == getattr(study, name), name
+    assert again.model.options == study.model.options
