@@ -107,6 +107,14 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--pattern", help="regular expression with the groups label and signer, for other file names")
     run.add_argument("--resume", action="store_true", default=True, help="go on where a killed run stopped (always on)")
 
+    tune = command("tune", "search for better settings of a study's own model, on its validation part", _tune)
+    tune.add_argument("study", choices=STUDIES, help="which study; it must have a space to search")
+    tune.add_argument("--data", help="archive, folder or web address (default: the study's own)")
+    tune.add_argument("--out", type=Path, help="folder; an earlier search there goes on (default: runs/tune-STUDY)")
+    tune.add_argument("--trials", type=int, default=20, help="so many in all (default: 20)")
+    tune.add_argument("--seed", type=int, help="of the search (default: the study's)")
+    tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
+
     clean = command("clean", "archive of per-user folders to letters.zip, nothing lost", clean_command.run_clean)
     clean_command.add_arguments(clean)
 
@@ -204,6 +212,19 @@ def _run(args: argparse.Namespace) -> int:
         pattern=args.pattern,
     )
     print(_screen(run))
+    return 0
+
+
+def _tune(args: argparse.Namespace) -> int:
+    from casestudy.reading import data_for
+    from casestudy.tuning import tune
+
+    study = STUDIES[args.study]
+    if args.quick and study.search:
+        study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1))
+    study, data = data_for(study, args.data, quick=args.quick)
+    seed = study.seed if args.seed is None else args.seed
+    print(tune(study, data, args.out or Path("runs") / f"tune-{study.name}", seed=seed, trials=args.trials))
     return 0
 
 

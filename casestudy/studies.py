@@ -5,7 +5,7 @@ To add one, write a block here; the pipeline, the report and the command line pi
 
 import dataclasses
 
-from casestudy.study import DataSpec, Download, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, Download, ModelSpec, Phase, Search, SplitSpec, Study, Variant
 
 ASL = Study(
     name="asl",
@@ -133,6 +133,16 @@ EMNIST = Study(
         home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
     ),
     distortion={**_EMNIST_AUGMENTATION, "seed": 47},
+    search=Search(
+        {
+            "widths": [[32, 64, 128], [40, 80, 112], [48, 64, 96]],
+            "blocks": [[0, 1, 1], [1, 1, 1]],
+            "pools": [[2, 1, 2], [1, 2, 2]],
+            "pooling": ["average", "both"],
+            "dropout": [0.0, 0.2, 0.4],
+            "learning_rate": [1e-3, 3e-3, 6e-3],
+        }
+    ),
     variants=tuple(
         Variant(
             name + ("-augmented" if augmentation else ""),

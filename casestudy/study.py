@@ -159,6 +159,23 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Search:
+    """What `tuning.tune` tries for a study's own model.
+
+    Attributes:
+        space: For each setting the values to choose from; see `tuning.with_values` for what a setting may be.
+        epochs: Of each trial.
+        images: About so many of the training part are used.
+        most_parameters: A larger network is not trained.
+    """
+
+    space: dict[str, list[Any]]
+    epochs: int = 3
+    images: int = 12_000
+    most_parameters: int = 500_000
+
+
+@dataclass(frozen=True)
 class Study:
     """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it.
 
@@ -168,6 +185,7 @@ class Study:
         ladder: Whether each variant changes one thing of the one before it, and `model` one of the last.
         distortion: What `distortion.distort` does to the test images for a second, harder test; empty for none.
         seed: Decides the split and the training where nobody asks for another one.
+        search: What to try when better settings of `model` are searched for; None for nothing.
     """
 
     name: str
@@ -183,6 +201,7 @@ class Study:
     ladder: bool = False
     distortion: dict[str, Any] = field(default_factory=dict)
     seed: int = 7
+    search: Search | None = None
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two."""
@@ -226,6 +245,7 @@ class Study:
             "split": SplitSpec(**values["split"]),
             "data": DataSpec(**data),
             "variants": tuple(Variant(**{**variant, **_trained(variant)}) for variant in values.get("variants", ())),
+            "search": Search(**values["search"]) if values.get("search") else None,
         }
         return cls(**{**values, **parts})
 
