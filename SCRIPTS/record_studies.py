@@ -45,7 +45,8 @@ def summarise(run: RunFolder) -> dict:
     result = {key: settings[key] for key in kept}
     result["data"] = {key: settings["data"][key] for key in ("name", "sha256")}
     parts = run.read_table("splits.csv")["part"].value_counts()
-    comparison = json.loads(run.read_table("comparison.csv").to_json(orient="records"))
+    rows = run.read_table("comparison.csv").to_dict("records")
+    comparison = [{key: None if value != value else value for key, value in row.items()} for row in rows]  # NaN
     return {
         **result,
         "parts": {part: int(count) for part, count in parts.items()},

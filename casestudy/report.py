@@ -115,7 +115,7 @@ def summary_sentence(scores: list[dict[str, Any]]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
     headline = next(score for score in scores if score["name"] == "headline")
     low, high = headline["interval"]
-    text = f"{percent(headline['accuracy'])} of {headline['images']} test photographs are read rightly"
+    text = f"{percent(headline['accuracy'])} of {headline['images']:,} test photographs are read rightly"
     if headline["protocol"] == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
     interval = f"(95 % interval {percent(low)} to {percent(high)})"
