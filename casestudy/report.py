@@ -25,7 +25,7 @@ PROTOCOLS = {
     "published": "the test part as published",
 }
 # What the page shows as pictures; the rest of the plots it draws itself.
-PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder")
+PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder", "distorted")
 
 
 def write_report(run: RunFolder) -> Path:

@@ -45,6 +45,11 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
         for name, table in compared.items():
             run.write_table(name, table)
         _draw_comparison(run, compared)
+        if (grouped := distortion_table(run, found)) is not None:
+            run.write_table("distorted.csv", grouped)
+            fig, (ax,) = plots.figure(*plots.size_grouped(grouped))
+            plots.plot_grouped(ax, grouped)
+            _save(run, {"distorted": fig})
 
 
 def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
@@ -62,6 +67,31 @@ def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
     table = compare(contenders)
     tables = {"comparison.csv": table.assign(pareto=pareto(table)), "paired_tests.csv": paired_tests(contenders)}
     return {**tables, "ladder.csv": ladder(contenders)} if study.ladder else tables
+
+
+def distortion_table(run: RunFolder, found: dict[str, Evaluation]) -> pd.DataFrame | None:
+    """Returns what each model reads of the clean and of the distorted test images; None without the latter.
+
+    Columns: model (its architecture), trained ("plain" or "augmented"), tested ("clean" or "distorted"), accuracy, low,
+    high (95 %). `found` holds the evaluations by the names of their scores.
+    """
+    study = Study.from_json(run.settings["study"])
+    models = {variant.name: variant.model for variant in study.variants} | {"headline": study.model}
+    tests = {"clean": "", "distorted": "-distorted"}
+    rows = [
+        (
+            spec.name,
+            "augmented" if spec.augmentation else "plain",
+            tested,
+            found[name + suffix].accuracy,
+            *found[name + suffix].interval,
+        )
+        for name, spec in models.items()
+        for tested, suffix in tests.items()
+        if name + suffix in found
+    ]
+    table = pd.DataFrame(rows, columns=["model", "trained", "tested", "accuracy", "low", "high"])
+    return table if (table["tested"] == "distorted").any() else None
 
 
 def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Contender:

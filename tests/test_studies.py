@@ -138,7 +138,14 @@ def test_the_models_are_compared(compared):
     assert table["accuracy"].iloc[-1] == (own["label"] == own["predicted"]).mean()
     assert run.has("paired_tests.csv")
     assert run.has("ladder.csv")
-    for plot in ("models", "pareto", "ladder"):
+    grouped = run.read_table("distorted.csv")
+    assert grouped["model"].tolist() == ["dense"] * 2 + ["small_cnn"] * 4
+    assert grouped["tested"].tolist() == ["clean", "distorted"] * 3
+    assert (
+        grouped["accuracy"].tolist()[-1]
+        == run.read_table("scores.csv").set_index("name")["accuracy"]["headline-distorted"]
+    )
+    for plot in ("models", "pareto", "ladder", "distorted"):
         assert run.has(f"plots/{plot}.png")
     page = (run.path / "report.html").read_text(encoding="utf-8")
     assert "Models compared" in page
