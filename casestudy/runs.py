@@ -13,7 +13,8 @@
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
     variants/NAME/    the same of each other model of the study; comparison.csv and paired_tests.csv compare them
-    copies.csv        test images with a copy in training, where the data were published so; distorted.csv: a second test
+    copies.csv        test images with a copy in training, where the data were published so
+    distorted.csv     what each model reads of the distorted test images, where a study distorts them
 
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
