@@ -23,7 +23,7 @@ import pandas as pd
 from scipy.special import bdtr
 
 from casestudy.errors import DataError
-from casestudy.evaluation import PREFIX, Z95, cross_entropy, wilson_interval
+from casestudy.evaluation import PREFIX, Z95, judge, wilson_interval
 
 NOISE = 0.05  # a difference whose corrected p-value is not below this is called noise
 HALVINGS = 60  # of an interval of length 2: the limit is then known to the last bit
@@ -230,12 +230,9 @@ def _right(contenders: Sequence[Contender]) -> pd.DataFrame:
 
 def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
     """Returns right (bool) and loss by name and label of the photograph, both taken from the probabilities."""
-    columns = [column for column in predictions.columns if column.startswith(PREFIX)]
-    probabilities = predictions[columns].to_numpy(dtype="float32")
-    place = {column.removeprefix(PREFIX): k for k, column in enumerate(columns)}
-    truth = predictions["label"].map(place).to_numpy(dtype="int64")
-    own = probabilities[np.arange(len(truth)), truth].astype("float64")
-    found = pd.DataFrame({"right": probabilities.argmax(axis=1) == truth, "loss": cross_entropy(own)})
+    class_names = [column.removeprefix(PREFIX) for column in predictions.columns if column.startswith(PREFIX)]
+    _, truth, guess, losses = judge(predictions, class_names)
+    found = pd.DataFrame({"right": guess == truth, "loss": losses})
     return found.set_index(pd.MultiIndex.from_frame(predictions[["name", "label"]])).sort_index()
 
 

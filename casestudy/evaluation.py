@@ -8,6 +8,7 @@ predictions.csv can recompute every figure of the report. Means are sums divided
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -147,12 +148,8 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         seed: Of the bootstrap over signers.
     """
     class_count = len(class_names)
-    probabilities = predictions[[PREFIX + name for name in class_names]].to_numpy(dtype="float32")
-    position = {name: k for k, name in enumerate(class_names)}
-    truth = predictions["label"].map(position).to_numpy(dtype="int64")
-    guess = probabilities.argmax(axis=1)
+    probabilities, truth, guess, losses = judge(predictions, class_names)
     right = truth == guess
-    losses = cross_entropy(probabilities[np.arange(len(truth)), truth].astype("float64"))
     confusion = np.zeros((class_count, class_count), dtype=np.int64)
     np.add.at(confusion, (truth, guess), 1)
     table = predictions.assign(
@@ -184,6 +181,17 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         most_confused=_most_confused(table),
         predictions=table,
     )
+
+
+def judge(
+    predictions: pd.DataFrame, class_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns probabilities float32 (N, K), true and read label int64 (N,), and loss float64 (N,) of a table's rows."""
+    probabilities = predictions[[PREFIX + name for name in class_names]].to_numpy(dtype="float32")
+    position = {name: k for k, name in enumerate(class_names)}
+    truth = predictions["label"].map(position).to_numpy(dtype="int64")
+    own = probabilities[np.arange(len(truth)), truth].astype("float64")
+    return probabilities, truth, probabilities.argmax(axis=1), cross_entropy(own)
 
 
 def none_if_nan(value: float) -> float | None:

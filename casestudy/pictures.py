@@ -8,9 +8,8 @@ import io
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from casestudy.dataset import Box, ImageSet, read_boxes, square_box
@@ -29,24 +28,25 @@ class Photographs:
     Attributes:
         margin: How much larger than its box a cut is, as a share; None takes photographs whole.
         images: Those without files.
+        place: Where in `images` each name is.
     """
 
     archive: zipfile.ZipFile | None = None
     boxes: dict[str, Box] | None = None
     margin: float | None = None
     images: ImageSet | None = None
+    place: dict[str, int] = field(default_factory=dict)
 
     @property
     def names(self) -> set[str]:
         if self.images is not None:
-            return set(self.images.names.tolist())
+            return set(self.place)
         return set(self.archive.namelist()) if self.archive else set()
 
     def picture(self, name: str, size: int) -> Image.Image:
         """Returns a photograph in RGB whose longer side is at most `size` pixels; see `decode_picture`."""
         if self.images is not None:
-            pixels = self.images.images[int(np.flatnonzero(self.images.names == name)[0])]
-            return Image.fromarray(pixels.squeeze()).convert("RGB")
+            return Image.fromarray(self.images.images[self.place[name]].squeeze()).convert("RGB")
         assert self.archive is not None
         box = (self.boxes or {}).get(name) if self.margin is not None else None
         return decode_picture(self.archive.read(name), size, box, self.margin or 0.0)
@@ -98,7 +98,9 @@ def open_photographs(run: RunFolder) -> Iterator[Photographs]:
     """Yields the photographs of a run, from its own letters.zip or from the clean zip that it was given."""
     settings, path = run.settings, run.letters
     if settings["study"].get("data", {}).get("kind") == "idx":
-        yield Photographs(images=run_images(run) if path.exists() else None)
+        images = run_images(run) if path.exists() else None
+        names = () if images is None else images.names.tolist()
+        yield Photographs(images=images, place={name: k for k, name in enumerate(names)})
         return
     if not (path.is_file() and zipfile.is_zipfile(path)):
         yield Photographs()

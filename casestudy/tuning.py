@@ -11,7 +11,7 @@ from typing import Any
 from casestudy.errors import DataError
 from casestudy.files import atomic_path
 from casestudy.pipeline import continue_run, environment, start_run
-from casestudy.reading import read_images
+from casestudy.reading import run_images
 from casestudy.splits import Splits, split_images
 from casestudy.study import ModelSpec, Phase, Study
 
@@ -64,9 +64,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
             'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
         ) from error
     run = continue_run(start_run(study, source, out, seed=seed), until="split")
-    machine = training.machine()
-    images = read_images(run, study, study.model.image_size or machine.image_size)
-    splits = _fewer(split_images(images, study.split, seed=seed), wanted.images)
+    splits = _fewer(split_images(run_images(run), study.split, seed=seed), wanted.images)
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters
 
     class Search(keras_tuner.BayesianOptimization):
