@@ -14,7 +14,7 @@ import casestudy
 from casestudy import clean_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
 from casestudy.studies import STUDIES
-from casestudy.study import ARCHITECTURES, Phase, Protocol, SplitSpec, Study
+from casestudy.study import ARCHITECTURES, Phase, Protocol, Study, Variant
 from casestudy.weights import signs_file
 
 
@@ -76,6 +76,14 @@ def build_parser() -> argparse.ArgumentParser:
         help="small images and two epochs a phase: a look at everything, in a minute or two",
     )
     run.add_argument("--epochs", help="at most so many, one number for each phase: 20,5")
+    run.add_argument(
+        "--fraction", type=float, help="train on this share of the training images, such as 0.1; tests stay whole"
+    )
+    run.add_argument(
+        "--precision",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+        help="of the arithmetic (default: float32, or mixed_float16 on a GPU that is fast at it)",
+    )
     run.add_argument("--learning-rate", help="one number for each phase: 1e-3,1e-4")
     run.add_argument("--image-size", help="pixels, 96 or 96x128 (height x width) (default: by machine and weights)")
     run.add_argument("--model", choices=ARCHITECTURES, help="which network (default: the study's)")
@@ -141,6 +149,7 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     model, phases, split = study.model, study.phases, study.split
     if args.epochs:
         phases = _for_each_phase(phases, "epochs", args.epochs, int, "20,5")
+        study = dataclasses.replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
     if args.learning_rate:
         phases = _for_each_phase(phases, "learning_rate", args.learning_rate, float, "1e-3,1e-4")
     if args.fine_tune:
@@ -165,7 +174,11 @@ def configure(study: Study, args: argparse.Namespace) -> Study:
     if args.mirror:
         model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
     if args.split:
-        split = SplitSpec(args.split, split.validation, split.test)
+        split = dataclasses.replace(split, protocol=args.split)
+    if args.fraction is not None:
+        if not 0 < args.fraction <= 1:
+            raise DataError(f"--fraction takes a share above 0 and up to 1, such as 0.1; received {args.fraction:g}.")
+        split = dataclasses.replace(split, fraction=args.fraction)
     changed = dataclasses.replace(study, model=model, phases=phases, split=split, crop=args.crop or study.crop)
     return changed.choose(args.variants)
 
@@ -181,6 +194,15 @@ def _for_each_phase(phases: tuple[Phase, ...], name: str, text: str, kind: type,
             f"--{option} takes a positive number for each of the {len(phases)} phases, as {example}; received {text!r}."
         )
     return tuple(dataclasses.replace(phase, **{name: value}) for phase, value in zip(phases, values, strict=True))
+
+
+def _at_most(phases: tuple[Phase, ...], variant: Variant) -> Variant:
+    """Returns the variant with no more epochs in its first, second, … phase than those phases have."""
+    fewer = (
+        dataclasses.replace(own, epochs=min(own.epochs, bound.epochs))
+        for own, bound in zip(variant.phases, phases, strict=False)
+    )
+    return dataclasses.replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))
 
 
 def _image_size(text: str) -> tuple[int, int]:
@@ -210,6 +232,7 @@ def _run(args: argparse.Namespace) -> int:
         compare_splits=args.compare_splits,
         password=args.password,
         pattern=args.pattern,
+        precision=args.precision,
     )
     print(_screen(run))
     return 0

@@ -27,6 +27,7 @@ SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale":
 ARCHITECTURE, WEIGHTS = "architecture.json", "model.weights.h5"  # what `save_parts` writes
 # What a network may be made of, and what of that would run code or a graph that came with the file.
 PARTS = ("keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional")
+MIRROR = ("keras.src.ops.numpy", "Flip")  # what `average_with_mirror` adds
 CODE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function", "__lambda__", "__typespec__")
 UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError)
 
@@ -120,6 +121,22 @@ def build_augmentation(
     return keras.Sequential(chosen, name="augmentation")
 
 
+def average_with_mirror(model: keras.Model) -> keras.Model:
+    """Returns the model that averages what `model` makes of an image and of its mirror image.
+
+    The layers are the same, so nothing is trained again and no parameter is added; a prediction takes twice as long.
+
+    Args:
+        model: What `build_model` returns: one layer after another.
+    """
+    pixels = x = model.input
+    x = keras.ops.flip(pixels, axis=2)
+    for layer in model.layers[1:]:
+        x = layer(x, training=False) if layer.name == "base" else layer(x)
+    average = keras.layers.Average(dtype="float32", name="average_with_mirror")([model.output, x])
+    return keras.Model(pixels, average, name=model.name)
+
+
 def load_model(path: str | Path) -> keras.Model:
     """Returns the network of a `.keras` or an `.h5` file, from pixels to probabilities; no code from the file is run.
 
@@ -176,7 +193,7 @@ def load_parts(folder: str | Path) -> keras.Model:
 def _refuse_code(config: Any, source: Path) -> None:
     for part in _objects(config):
         kind, module = part.get("class_name"), part.get("module", "keras")
-        if kind in CODE or module not in PARTS:
+        if kind in CODE or (module not in PARTS and (module, kind) != MIRROR):
             raise DataError(
                 f"A network is read only if it is made of Keras' own layers; {source} holds {kind} of {module}. "
                 f"Use a file that casestudy wrote."

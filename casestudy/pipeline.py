@@ -51,12 +51,13 @@ def run_study(
     compare_splits: bool = False,
     password: str | None = None,
     pattern: str | None = None,
+    precision: str | None = None,
 ) -> RunFolder:
     """Returns the finished run folder at `out`: the archive cleaned, the model trained, evaluated and reported.
 
     The arguments are those of `start_run` and `continue_run`.
     """
-    run = start_run(study, source, out, seed=seed, compare_splits=compare_splits, pattern=pattern)
+    run = start_run(study, source, out, seed=seed, compare_splits=compare_splits, pattern=pattern, precision=precision)
     return continue_run(run, password=password)
 
 
@@ -68,6 +69,7 @@ def start_run(
     seed: int,
     compare_splits: bool = False,
     pattern: str | None = None,
+    precision: str | None = None,
 ) -> RunFolder:
     """Returns the run folder at `out`, which knows what to do and with what, and has done nothing yet.
 
@@ -78,6 +80,7 @@ def start_run(
         seed: Decides the split, the training and the bootstrap.
         compare_splits: Also train in full on a random split, not only phase 1's head.
         pattern: How labels and users stand in file names; see `clean_archive`. None takes the study's.
+        precision: A Keras dtype policy; None takes what the machine is good for, see `training.machine`.
 
     Raises:
         DataError: There is nothing at `source`.
@@ -86,6 +89,7 @@ def start_run(
     run = RunFolder(Path(out))
     pattern = pattern or study.data.pattern
     wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
+    wishes |= {"precision": precision} if precision else {}
     begin(run, Path(source), wishes)
     return run
 
@@ -121,7 +125,8 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     machine = training.machine()
     weights, sentence = _initial_weights(run, study.model, study.model.image_size or machine.image_size)
     image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
-    machine = dataclasses.replace(machine, image_size=image_size)
+    precision = settings.get("precision", machine.precision)
+    machine = dataclasses.replace(machine, image_size=image_size, precision=precision)
     images = read_images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)
     harder = None
@@ -218,7 +223,7 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
         log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
         protocol = "random"
     if protocol == "leave-one-signer-out":
-        splits = leave_one_signer_out(images)
+        splits = leave_one_signer_out(images, fraction=study.split.fraction, seed=seed)
     else:
         splits = [split_images(images, dataclasses.replace(study.split, protocol=protocol), seed=seed)]
     flattering = []
@@ -234,18 +239,20 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
         table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
     if not run.has("splits.csv"):
         for split in splits:
-            _tell(split)
+            _tell(split, study.split.fraction)
         run.write_table("splits.csv", table)
     return protocol, splits, flattering
 
 
-def _tell(split: Splits) -> None:
+def _tell(split: Splits, fraction: float) -> None:
     """Says what is remarkable about a split: labels that a part lacks, photographs in no part."""
     where = f"fold {split.fold}: " if split.fold else ""
     for part, lacking in split.missing().items():
         log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
     if len(split.left_out):
         reason = "a duplicate of each is in another part, or its signer is not known"
+        if fraction < 1:
+            reason = f"training and validation use {fraction:g} of their parts"
         log.info("%s%d photographs left out: %s", where, len(split.left_out), reason)
 
 

@@ -17,6 +17,7 @@ from casestudy.files import atomic_path
 from casestudy.pictures import open_photographs, thumbnails
 from casestudy.results import read_evaluation
 from casestudy.runs import RunFolder
+from casestudy.studies import STUDIES
 
 PROTOCOLS = {
     "signer": "unseen signers",
@@ -156,10 +157,17 @@ def reproduce_command(settings: dict[str, Any]) -> str:
     parts += ["--image-size", str(height) if height == width else f"{height}x{width}"]
     weights = settings.get("initial_weights", study["model"]["weights"])  # what "auto" came to
     parts += ["--model", study["model"]["name"], "--weights", weights or "none"]
+    known = STUDIES.get(study["name"])
     for name in ("epochs", "learning_rate"):
-        parts += [f"--{name.replace('_', '-')}", ",".join(f"{phase[name]:g}" for phase in study["phases"])]
+        values = [phase[name] for phase in study["phases"]]
+        if not known or values != [getattr(phase, name) for phase in known.phases]:
+            parts += [f"--{name.replace('_', '-')}", ",".join(f"{value:g}" for value in values)]
     parts += ["--fine-tune", study["phases"][-1]["trainable"]]
     parts += ["--split", study["split"]["protocol"], "--crop", study["crop"]]
+    if study["split"].get("fraction", 1) != 1:
+        parts += ["--fraction", f"{study['split']['fraction']:g}"]
+    if settings.get("precision"):
+        parts += ["--precision", settings["precision"]]
     if study["model"]["augmentation"].get("mirror"):
         parts.append("--mirror")
     if study.get("variants"):

@@ -7,6 +7,7 @@ where the data were published so; then `copies` names them.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ class Splits:
         protocol: How the parts were made.
         train: int64 indices, sorted; so are `validation` (may be empty) and `test`.
         left_out: Indices of images in no part: a duplicate of each sits in a later part, or, in a split by signer,
-            nobody knows who is in it.
+            nobody knows who is in it, or only a fraction was asked for.
         fold: The signer held out as test, in leave-one-signer-out; else "".
     """
 
@@ -65,12 +66,13 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
     Raises:
         DataError: The protocol needs signers the data does not name, or there are too few signers or images.
     """
-    if spec.protocol == "random":
-        return _random(images, spec, seed)
-    if spec.protocol == "published":
-        return _published(images, spec, seed)
     if spec.protocol == "leave-one-signer-out":
         raise DataError("leave-one-signer-out makes one split a signer; call leave_one_signer_out for all of them.")
+    make = {"random": _random, "published": _published, "signer": _unseen_signers}[spec.protocol]
+    return _fewer(make(images, spec, seed), spec.fraction, seed)
+
+
+def _unseen_signers(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     signers = [str(name) for name in np.random.default_rng(seed).permutation(_signers(images, at_least=3))]
     test_count = max(1, round(spec.test * len(signers)))
     validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
@@ -82,12 +84,34 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
     return _by_signer(images, signers[:test_count], signers[test_count : test_count + validation_count], "signer")
 
 
-def leave_one_signer_out(images: ImageSet) -> list[Splits]:
+def leave_one_signer_out(images: ImageSet, *, fraction: float = 1.0, seed: int = 0) -> list[Splits]:
     """Returns one split for each signer, who alone is its test part; each photograph is tested exactly once.
 
     Every other signer trains: there is no validation part, so nothing is chosen by it and phases run all their epochs.
+
+    Args:
+        images: Of at least two signers.
+        fraction: Share of each fold's training images that is used; see `SplitSpec`.
+        seed: Decides which.
     """
-    return [_by_signer(images, [name], [], "leave-one-signer-out", fold=name) for name in _signers(images, at_least=2)]
+    names = _signers(images, at_least=2)
+    whole = [_by_signer(images, [name], [], "leave-one-signer-out", fold=name) for name in names]
+    return [_fewer(split, fraction, seed) for split in whole]
+
+
+def _fewer(splits: Splits, fraction: float, seed: int) -> Splits:
+    """Returns the splits with that share of training and of validation; the rest is in no part."""
+    if fraction == 1:
+        return splits
+    labels, unused = splits.images.labels, [splits.left_out]
+    kept = {}
+    for name in ("train", "validation"):
+        part = getattr(splits, name)
+        if len(part):
+            chosen, rest = _stratified(splits.images, part, labels, 1 - fraction, seed)
+            kept[name] = np.sort(chosen)
+            unused.append(rest)
+    return dataclasses.replace(splits, **kept, left_out=np.sort(np.concatenate(unused)))
 
 
 def _signers(images: ImageSet, at_least: int) -> list[str]:

@@ -198,7 +198,8 @@ FASHION_MNIST = Study(
         image_size=(28, 28),
         weights=None,
         dropout=0.0,
-        augmentation={"mirror": True, "shift": 1 / 28},  # a mirrored shirt is a shirt
+        augmentation={"mirror": True},  # a mirrored shirt is a shirt
+        mirror_average=True,
         # A block before the first pooling, too, while the pictures are still large.
         options={"pools": [1, 2, 2], "blocks": [1, 1, 1], "pooling": "both"},
     ),

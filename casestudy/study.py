@@ -35,6 +35,8 @@ class ModelSpec:
         augmentation: Keyword arguments of `models.build_augmentation`; empty for none.
         options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2; plain JSON values.
         scaling: What pixels in 0-255 become before the base sees them; published weights expect "-1 to 1".
+        mirror_average: Whether the trained model averages its probabilities for an image and for its mirror image
+            (test-time augmentation); for things that are the same in a mirror.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ModelSpec:
     augmentation: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"
+    mirror_average: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +93,14 @@ class SplitSpec:
             came with.
         validation: Share of the images (or of the signers) held out to choose epochs and rates, in (0, 1).
         test: Share held out for the final score, in (0, 1).
+        fraction: Share of the training and of the validation images that is used, in (0, 1], for a machine or a
+            patience that cannot do all; a stratified choice. The test part is always whole.
     """
 
     protocol: Protocol = "signer"
     validation: float = 0.15
     test: float = 0.25
+    fraction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -165,13 +171,13 @@ class Search:
     Attributes:
         space: For each setting the values to choose from; see `tuning.with_values` for what a setting may be.
         epochs: Of each trial.
-        images: About so many of the training part are used.
+        fraction: Share of the training and the validation images that is used.
         most_parameters: A larger network is not trained.
     """
 
     space: dict[str, list[Any]]
     epochs: int = 3
-    images: int = 12_000
+    fraction: float = 0.1
     most_parameters: int = 500_000
 
 

@@ -29,7 +29,7 @@ from casestudy import checkpoints
 from casestudy.backend import keras, tf
 from casestudy.checkpoints import Progress
 from casestudy.errors import DataError
-from casestudy.models import batch_norms, build_model, estimate_batch_norm
+from casestudy.models import average_with_mirror, batch_norms, build_model, estimate_batch_norm
 from casestudy.splits import Splits
 from casestudy.stages import PREDICT_BATCH, Stage, compute_features, reseed, set_trainable, split_model, stage_for
 from casestudy.study import ModelSpec, Phase
@@ -129,9 +129,10 @@ def train(
                 break
     seen = {name: len(splits.train) * len(progress.values(name, "loss")) for name in changes}
     seconds = dict(zip(changes, progress.seconds, strict=False))
+    # The same layers without the optimizer, whose state would make a saved model three times as large.
+    finished = keras.Model(model.inputs, model.outputs, name=model.name)
     return TrainingRun(
-        # The same layers without the optimizer, whose state would make a saved model three times as large.
-        model=keras.Model(model.inputs, model.outputs, name=model.name),
+        model=average_with_mirror(finished) if spec.mirror_average else finished,
         history=pd.DataFrame(progress.history, columns=["phase", "epoch", "metric", "value"]),
         seconds=seconds,
         images_per_second={name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()},

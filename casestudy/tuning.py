@@ -64,7 +64,8 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
             'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
         ) from error
     run = continue_run(start_run(study, source, out, seed=seed), until="split")
-    splits = _fewer(split_images(run_images(run), study.split, seed=seed), wanted.images)
+    fewer = dataclasses.replace(study.split, fraction=wanted.fraction)
+    splits = split_images(run_images(run), fewer, seed=seed)
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters
 
     class Search(keras_tuner.BayesianOptimization):
@@ -113,12 +114,6 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
     with atomic_path(out / RESULT) as partial:
         partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return out / RESULT
-
-
-def _fewer(splits: Splits, count: int) -> Splits:
-    """Returns the splits with every k-th training image, so that about `count` are left."""
-    step = max(1, len(splits.train) // count)
-    return dataclasses.replace(splits, train=splits.train[::step])
 
 
 def _parameters(study: Study, splits: Splits) -> int:

@@ -1,5 +1,6 @@
 """The command line: one line for an error, no TensorFlow before training, and whole runs through `main`."""
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -45,6 +46,9 @@ def test_version(capsys):
         ["run", "--epochs", "1,2,3"],
         ["run", "--epochs", "1,x"],
         ["run", "--epochs", "0,1"],
+        ["run", "--fraction", "0"],
+        ["run", "--fraction", "1.5"],
+        ["run", "--fraction", "nan"],
         ["run", "--learning-rate=-1,1"],
         ["run", "--learning-rate", "1e-3,nan"],
         ["run", "--image-size", "4"],
@@ -122,11 +126,21 @@ def test_options_change_the_study_and_nothing_else(tmp_path):
     assert [p.trainable for p in changed("--fine-tune", "top:35").phases] == ["head", "top:35"]
     assert changed("--mirror").model.augmentation == {**asl.model.augmentation, "mirror": True}
     assert changed("--crop", "none").crop == "none"
+    assert changed("--fraction", "0.1").split == dataclasses.replace(asl.split, fraction=0.1)
     quick = changed("--quick")
     assert max(p.epochs for p in quick.phases) == 2
     assert [p.epochs for p in changed("--quick", "--epochs", "5,4").phases] == [5, 4]
     with pytest.raises(DataError, match="2 phases"):
         changed("--epochs", "3")
+
+
+def test_other_models_train_no_longer_than_asked_for():
+    arguments = build_parser().parse_args(["run", "dense-baseline", "--epochs", "20,2"])
+    before, after = STUDIES["dense-baseline"], configure(STUDIES["dense-baseline"], arguments)
+    epochs = {v.name: [phase.epochs for phase in v.phases] for v in after.variants}
+    assert {v.name: [phase.epochs for phase in v.phases] for v in before.variants}["dense"] == [30]
+    assert epochs["dense"] == [20]
+    assert epochs["mobilenet-v2"] == [15, 2]
 
 
 def test_studies_are_listed(capsys):

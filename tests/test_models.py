@@ -74,6 +74,23 @@ def test_a_saved_model_is_complete(pixels, tmp_path):
     np.testing.assert_array_equal(again.predict_on_batch(pixels), model.predict_on_batch(pixels))
 
 
+def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
+    from casestudy.models import average_with_mirror, load_model, load_parts, save_parts
+
+    plain = build(augmentation=AUGMENTATION)
+    model = average_with_mirror(plain)
+    assert model.count_params() == plain.count_params()
+    straight, mirrored = (plain.predict_on_batch(x) for x in (pixels, pixels[:, :, ::-1]))
+    expected = model.predict_on_batch(pixels)
+    np.testing.assert_allclose(expected, (straight + mirrored) / 2, atol=1e-6)
+    assert np.abs(straight - mirrored).max() > 1e-4
+    np.testing.assert_allclose(model.predict_on_batch(pixels[:, :, ::-1]), expected, atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    save_parts(model, tmp_path)
+    for again in (load_model(tmp_path / "model.keras"), load_parts(tmp_path)):
+        np.testing.assert_array_equal(again.predict_on_batch(pixels), expected)
+
+
 def test_augmentation_varies_training_and_nothing_else(pixels):
     from casestudy.models import build_augmentation
 

@@ -59,6 +59,25 @@ def test_without_the_gate_copies_would_leak(doubled):
         assert leaks <= set(split.left_out)
 
 
+def test_a_fraction_thins_training_and_validation_and_leaves_the_test_whole(make_images):
+    images = make_images(signers=8, takes=8)
+    for protocol in ("signer", "random"):
+        whole = split_images(images, SplitSpec(protocol), seed=3)
+        half = split_images(images, SplitSpec(protocol, fraction=0.5), seed=3)
+        assert half.test.tolist() == whole.test.tolist()
+        for name in ("train", "validation"):
+            some, every = (getattr(split, name) for split in (half, whole))
+            assert set(some.tolist()) < set(every.tolist())
+            np.testing.assert_allclose(np.bincount(images.labels[some]) * 2, np.bincount(images.labels[every]), atol=2)
+        assert len(half.left_out) == sum(map(len, (whole.train, whole.validation))) - len(half.train) - len(
+            half.validation
+        )
+    for fold in leave_one_signer_out(images, fraction=0.25, seed=3):
+        assert len(fold.train) == pytest.approx(7 * 8 * 3 / 4, abs=1)
+        assert set(images.signers[fold.test]) == {fold.fold}
+        assert len(fold.test) == 8 * 3
+
+
 def test_signers_stay_apart(make_images):
     images = make_images(signers=8, takes=2)
     for seed in range(10):
