@@ -24,8 +24,8 @@ from record_results import summarise, write
 
 from casestudy import plots
 from casestudy.files import atomic_path
+from casestudy.pages import percent
 from casestudy.plots import BLUE, GREY, ORANGE
-from casestudy.report import percent
 from casestudy.runs import RunFolder
 
 FOLDER = ARTICLES / "figures"

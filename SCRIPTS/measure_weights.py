@@ -31,9 +31,9 @@ from casestudy.dataset import load_images
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.evaluation import evaluate_predictions, prediction_table
 from casestudy.files import file_digest
+from casestudy.pages import percent
 from casestudy.pipeline import environment, run_study
 from casestudy.regroup import clean_archive
-from casestudy.report import percent
 from casestudy.splits import Splits, leave_one_signer_out, split_images
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study

@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from casestudy.files import atomic_path  # noqa: E402
-from casestudy.report import PROTOCOLS, percent  # noqa: E402
+from casestudy.pages import percent  # noqa: E402
+from casestudy.report import PROTOCOLS  # noqa: E402
 from casestudy.runs import RunFolder  # noqa: E402
 
 RESULTS = ROOT / "ARTICLES" / "results.json"

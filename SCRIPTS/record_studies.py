@@ -12,7 +12,7 @@ from pathlib import Path
 
 from record_results import README, ROOT, replaced, write  # which finds the package, too
 
-from casestudy.report import percent
+from casestudy.pages import percent
 from casestudy.results import OWN
 from casestudy.runs import RunFolder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 import casestudy
-from casestudy import clean_command
+from casestudy import clean_command, grade_command
 from casestudy.errors import CaseStudyError, DataError, WeightsError
 from casestudy.studies import STUDIES
 from casestudy.study import ARCHITECTURES, Phase, Protocol, Study, Variant
@@ -134,6 +134,8 @@ def build_parser() -> argparse.ArgumentParser:
     verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
     verify.add_argument("--data", type=Path, help="data for --retrain (default: what the run used)")
 
+    grade_command.add_commands(command)
+
     command("studies", "list the studies and what each expects", _studies)
     command("doctor", "say what this machine has, and what to do about what it lacks", _doctor)
     return parser
@@ -253,7 +255,8 @@ def _tune(args: argparse.Namespace) -> int:
 
 def _screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
-    from casestudy.report import PROTOCOLS, number, percent, summary_sentence
+    from casestudy.pages import number, percent
+    from casestudy.report import PROTOCOLS, summary_sentence
 
     scores = run.read_json("metrics.json")["scores"]
     lines = ["", f"starting weights: {run.settings['weights']}", "", summary_sentence(scores), ""]

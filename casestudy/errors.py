@@ -7,7 +7,8 @@
     ├── ConservationError      an entry went missing on the way; nothing was written
     ├── DataError              images, labels or splits that cannot be used as asked
     ├── WeightsError           pretrained weights are missing, unreachable or not as pinned
-    └── RunError               a run folder is unfinished, altered or belongs to another setting
+    ├── RunError               a run folder is unfinished, altered or belongs to another setting
+    └── GradingError           a rubric, a key or a list of scores cannot be graded with
 
 A damaged image is never an exception: it is a row of the ledger.
 """
@@ -47,3 +48,7 @@ class WeightsError(CaseStudyError):
 
 class RunError(CaseStudyError):
     """The run folder does not hold what this step needs."""
+
+
+class GradingError(CaseStudyError):
+    """What the instructor gave cannot be graded with; what a student gave is never an exception, but a result."""

@@ -102,10 +102,14 @@ def predict(model: keras.Model, images: ImageSet, indices: np.ndarray) -> pd.Dat
 
     Probabilities are float32 and survive `to_csv` unchanged; the loss is computed from them.
     """
+    return prediction_table(images, indices, predict_probabilities(model, images, indices))
+
+
+def predict_probabilities(model: keras.Model, images: ImageSet, indices: np.ndarray) -> np.ndarray:
+    """Returns float32 (len(indices), K): what the model makes of each image."""
     starts = range(0, len(indices), PREDICT_BATCH)
     batches = (images.images[indices[start : start + PREDICT_BATCH]].astype("float32") for start in starts)
-    probabilities = np.concatenate([model.predict_on_batch(batch) for batch in batches]).astype("float32")
-    return prediction_table(images, indices, probabilities)
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches]).astype("float32")
 
 
 def prediction_table(images: ImageSet, indices: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:

@@ -129,11 +129,11 @@ def average_with_mirror(model: keras.Model) -> keras.Model:
     Args:
         model: What `build_model` returns: one layer after another.
     """
-    pixels = x = model.input
+    pixels = model.inputs[0]
     x = keras.ops.flip(pixels, axis=2)
     for layer in model.layers[1:]:
         x = layer(x, training=False) if layer.name == "base" else layer(x)
-    average = keras.layers.Average(dtype="float32", name="average_with_mirror")([model.output, x])
+    average = keras.layers.Average(dtype="float32", name="average_with_mirror")([model.outputs[0], x])
     return keras.Model(pixels, average, name=model.name)
 
 

@@ -8,12 +8,11 @@ import math
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from casestudy import exhibits
 from casestudy.files import atomic_path
+from casestudy.pages import page, percent, source
 from casestudy.pictures import open_photographs, thumbnails
 from casestudy.results import read_evaluation
 from casestudy.runs import RunFolder
@@ -35,10 +34,10 @@ def write_report(run: RunFolder) -> Path:
     Raises:
         RunError: The run has no results yet.
     """
-    page = render(run)
+    text = render(run)
     target = run.path / "report.html"
     with atomic_path(target) as partial:
-        partial.write_text(page, encoding="utf-8", newline="\n")
+        partial.write_text(text, encoding="utf-8", newline="\n")
     return target
 
 
@@ -54,9 +53,9 @@ def render(run: RunFolder) -> str:
     trainings = [run.read_json(name) for name in run.trainings()]
     shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
     plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
-    environment = _environment()
-    script = Markup(_source(environment, "report.js"))
-    return environment.get_template("report.html").render(
+    script = source("report.js")
+    return page(
+        "report.html",
         settings=settings,
         created=settings["started"][:10],
         command=reproduce_command(settings),
@@ -86,7 +85,7 @@ def render(run: RunFolder) -> str:
         samples=_records(samples),
         pictures=pictures,
         reliability=_records(evaluation.reliability),
-        style=Markup(_source(environment, "report.css")),
+        style=source("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
@@ -177,38 +176,6 @@ def reproduce_command(settings: dict[str, Any]) -> str:
     if settings["pattern"]:
         parts += ["--pattern", f"'{settings['pattern']}'"]
     return " ".join(parts)
-
-
-def percent(value: float | None) -> str:
-    """Returns a share as people read it; an absent one as a dash.
-
-    >>> percent(0.8512), percent(float("nan"))
-    ('85.1 %', '–')
-    """
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def number(value: float | None) -> str:
-    """Returns a loss with two decimals, an absent one as a dash."""
-    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("casestudy"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"percent": percent, "number": number}
-    return environment
-
-
-def _source(environment: jinja2.Environment, name: str) -> str:
-    """Returns a file beside the template, as it stands: what is hashed must be what the browser reads."""
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0].replace("\r\n", "\n")
 
 
 def _for_script(class_names: tuple[str, ...], cells: dict[tuple[int, int], Any], pictures: dict[str, str]) -> Any:

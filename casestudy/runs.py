@@ -204,7 +204,7 @@ def begin(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
     if run.has("run.json"):
         settings = RunFolder.open(run.path).settings
         settings["study"] = Study.from_json(settings["study"]).to_json()  # with what studies have gained since
-        other = _differences(as_json({key: settings[key] for key in wishes}), as_json(wishes))
+        other = _differences(as_json({key: settings.get(key) for key in wishes}), as_json(wishes))
         if source.is_file() and settings["data"]["sha256"] != file_digest(source):
             other.append("data")
         path = str(source.resolve())

@@ -171,7 +171,7 @@ class Search:
     Attributes:
         space: For each setting the values to choose from; see `tuning.with_values` for what a setting may be.
         epochs: Of each trial.
-        fraction: Share of the training and the validation images that is used.
+        fraction: Share of the training images that is used; the validation part is whole.
         most_parameters: A larger network is not trained.
     """
 

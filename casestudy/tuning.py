@@ -65,7 +65,9 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
         ) from error
     run = continue_run(start_run(study, source, out, seed=seed), until="split")
     fewer = dataclasses.replace(study.split, fraction=wanted.fraction)
-    splits = split_images(run_images(run), fewer, seed=seed)
+    images = run_images(run)
+    whole, some = (split_images(images, spec, seed=seed) for spec in (study.split, fewer))
+    splits = dataclasses.replace(some, validation=whole.validation)  # close settings are told apart by many images
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters
 
     class Search(keras_tuner.BayesianOptimization):

@@ -1,0 +1,288 @@
+"""What an instructor gets and what a student gets: pages to read, tables for a learning platform, scores to fill in."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from casestudy.checks import EARNED, NOT_EARNED, PARTIAL, REVIEW
+from casestudy.errors import GradingError
+from casestudy.evidence import number
+from casestudy.files import atomic_path
+from casestudy.grading import GradeReport, Result, answers_of
+from casestudy.pages import page, points, source
+from casestudy.rubric import Rubric
+from casestudy.submission import readable
+
+GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
+TITLE = "Case study"  # of the column that a learning platform takes for the assignment
+BY_HAND = "Judged by your instructor."
+
+
+def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> None:
+    """Writes overview.html, grades.csv, criteria.csv, scores.csv, and for each submission a folder under students.
+
+    Raises:
+        GradingError: There are grades in the folder already.
+    """
+    if (out / GRADES).exists():
+        raise GradingError(f"Grades are never overwritten; {out} holds some already. Name a new folder with --out.")
+    homes = _homes(reports)
+    for report, home in zip(reports, homes, strict=True):
+        _write(
+            out / home / "feedback.html", page("feedback.html", report=report, problems=report.problems, style=_style())
+        )
+        _write(out / home / "feedback.md", feedback_text(report))
+        _write(out / home / "results.json", gradescope(report))
+    _write(out / GRADES, _csv(_grades(reports)))
+    _write(out / CRITERIA, _csv(_criteria(reports)))
+    _write(out / SCORES, _csv(_scores(reports)))
+    _write(out / OVERVIEW, _overview(reports, homes, rubric))
+
+
+def _style() -> str:
+    return source("report.css") + source("grades.css")
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _homes(reports: list[GradeReport]) -> list[str]:
+    """Returns a folder for each report: harmless, short, and its own even where capital letters do not count."""
+    found: list[str] = []
+    for report in reports:
+        plain = re.sub(r"[^\w-]+", "_", " ".join((report.student.name, report.student.id)).strip())[:60].strip("_")
+        home, count = f"students/{plain or 'nameless'}", 1
+        while home.casefold() in (other.casefold() for other in found):
+            count += 1
+            home = f"students/{plain or 'nameless'}-{count}"
+        found.append(home)
+    return found
+
+
+def feedback_text(report: GradeReport) -> str:
+    """Returns a student's feedback as Markdown."""
+    lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
+    lines += [report.score, ""] if report.score else []
+    for result in report.results:
+        criterion = result.criterion
+        lines.append(f"## {criterion.title}")
+        got = f"{points(result.points)} of {points(criterion.points)} points"
+        lines += ["", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
+        for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
+            lines += [f"- {name}: {_plain(text)}"] if text else []
+        lines.append("")
+    return "\n".join(lines)
+
+
+def standing(report: GradeReport) -> str:
+    """Returns how many points there are, and how many wait for a person, in one sentence."""
+    said = f"{points(report.points)} of {points(report.most)} points"
+    if report.open:
+        return f"{said} so far; {points(report.open)} more are for what your instructor reads, and are not judged yet."
+    return f"{said}."
+
+
+def _plain(text: str) -> str:
+    """Returns text in which nothing is Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
+
+
+def gradescope(report: GradeReport) -> str:
+    """Returns results.json in the format of Gradescope's autograders (gradescope-autograders.readthedocs.io)."""
+    tests = [
+        {
+            "name": result.criterion.title,
+            "number": str(number),
+            "score": result.points,
+            "max_score": result.criterion.points,
+            "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
+            "output": " ".join(
+                part for part in (result.status + ":", result.sentence, result.hint, result.comment) if part
+            ),
+            "output_format": "text",
+            "visibility": "visible",
+        }
+        for number, result in enumerate(report.results, 1)
+    ]
+    values = {"score": report.points, "output": standing(report), "output_format": "text", "tests": tests}
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+def _grades(reports: list[GradeReport]) -> list[list[object]]:
+    """Returns rows with the columns that Canvas imports, then those that Moodle does."""
+    header = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", TITLE]
+    header += ["Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"]
+    rows = [
+        [
+            *(report.student.name, report.student.id, "", "", "", report.points),
+            f"Participant {report.student.id}" if report.student.id else "",
+            *(report.student.name, report.points, report.most, report.open, standing(report), report.source),
+        ]
+        for report in reports
+    ]
+    return [header, *rows]
+
+
+def _criteria(reports: list[GradeReport]) -> list[list[object]]:
+    header = ["student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment"]
+    rows = [
+        [
+            *(report.student.name, report.student.id, report.source, result.criterion.id, result.status, result.points),
+            *(result.criterion.points, result.evidence, result.sentence, result.comment),
+        ]
+        for report in reports
+        for result in report.results
+    ]
+    return [header, *rows]
+
+
+def _scores(reports: list[GradeReport]) -> list[list[object]]:
+    """Returns a row for everything that a person has to judge, with room for points and a comment."""
+    header = ["file", "student", "criterion", "most", "points", "comment", "question", "answer"]
+    rows = [
+        [
+            *(report.source, report.student.name, result.criterion.id, result.criterion.points, "", ""),
+            *(result.criterion.title, readable(answers_of(report, result), 1_500)),
+        ]
+        for report in reports
+        for result in report.results
+        if result.status == REVIEW
+    ]
+    return [header, *rows]
+
+
+def _csv(rows: list[list[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[_harmless(cell) for cell in row] for row in rows])
+    return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """Returns a cell that no spreadsheet takes for a formula (OWASP, CSV injection).
+
+    >>> _harmless("=1+1"), _harmless(-1.5), _harmless("Anna")
+    ("'=1+1", -1.5, 'Anna')
+    """
+    risky = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
+    return f"'{cell}" if risky else (points(cell) if isinstance(cell, float) and cell >= 0 else cell)
+
+
+def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric) -> str:
+    criteria = []
+    for k, criterion in enumerate(rubric.criteria):
+        results = [report.results[k] for report in reports]
+        counts = Counter(result.status for result in results)
+        earned = sum(result.points for result in results if result.status != REVIEW)
+        judged = criterion.points * sum(result.status != REVIEW for result in results)
+        criteria.append({"criterion": criterion, "counts": counts, "share": earned / judged if judged else None})
+    lost = Counter(
+        (result.criterion.title, re.sub(r"\d[\d.,]*", "…", result.sentence))
+        for report in reports
+        for result in report.results
+        if result.status not in (EARNED, REVIEW)
+    )
+    bins = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
+    return page(
+        "overview.html",
+        reports=list(zip(reports, homes, strict=True)),
+        rubric=rubric,
+        criteria=criteria,
+        mistakes=[(*what, count) for what, count in lost.most_common(12)],
+        bins=[bins[k] for k in range(10)],
+        open=sum(report.open > 0 for report in reports),
+        style=_style(),
+    )
+
+
+def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None) -> list[GradeReport]:
+    """Returns the reports with an instructor's own points and comments, which outweigh any check.
+
+    Args:
+        reports: Of the same submissions.
+        scores: A CSV file with the columns file, criterion, points and comment, as scores.csv has them; a row without
+            points leaves a criterion as it is.
+        comments: A bank of comments to use again: a CSV file with the columns name and comment. Where a comment of
+            `scores` says {name}, the bank's text stands.
+
+    Raises:
+        GradingError: A row does not fit; the message names the line.
+    """
+    bank = (
+        {row["name"].strip("{}"): row["comment"] for _, row in _rows(comments, ("name", "comment"))} if comments else {}
+    )
+    given: dict[tuple[str, str], tuple[float | None, str]] = {}
+    known = {(report.source, result.criterion.id): result for report in reports for result in report.results}
+    for line, row in _rows(scores, ("file", "criterion", "points", "comment")):
+        place, spot = f"{scores}, line {line}", (_bare(row["file"]), row["criterion"].strip())
+        if spot not in known:
+            raise GradingError(
+                f"{place}: there is no criterion {spot[1]!r} for a file {spot[0]!r}. Keep both as written."
+            )
+        if spot in given:
+            raise GradingError(f"{place}: {spot[1]} of {spot[0]} is there twice. Keep one of the two rows.")
+        most, text = known[spot].criterion.points, row["points"].strip().replace(",", ".")
+        value = number(text) if text else None
+        if value is not None and not 0 <= value <= most:
+            raise GradingError(
+                f"{place}: points go from 0 to {points(most)}; received {row['points']!r}. Mend the cell."
+            )
+        given[spot] = (value, _filled_in(_bare(row["comment"]), bank, place))
+    return [
+        dataclasses.replace(
+            report,
+            results=tuple(
+                _judged(result, given.get((report.source, result.criterion.id))) for result in report.results
+            ),
+        )
+        for report in reports
+    ]
+
+
+def _judged(result: Result, given: tuple[float | None, str] | None) -> Result:
+    value, comment = given or (None, "")
+    if value is None:
+        return dataclasses.replace(result, comment=comment)
+    status = EARNED if value == result.criterion.points else PARTIAL if value else NOT_EARNED
+    return dataclasses.replace(result, status=status, points=value, sentence=BY_HAND, hint="", comment=comment)
+
+
+def _filled_in(comment: str, bank: dict[str, str], place: str) -> str:
+    def stored(found: re.Match[str]) -> str:
+        if found[1] not in bank:
+            raise GradingError(
+                f"{place}: there is no comment {found[0]} in the bank. Add it, or write the text itself."
+            )
+        return bank[found[1]]
+
+    return re.sub(r"\{([\w-]+)\}", stored, comment.strip())
+
+
+def _bare(cell: str) -> str:
+    return cell[1:] if re.match(r"'\s*[=+@-]", cell) else cell
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+    try:
+        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), restval="")
+        rows = [(reader.line_num, row) for row in reader if any(value for value in row.values())]
+    except FileNotFoundError as error:
+        raise GradingError(
+            f"Scores and comments are CSV files; there is no file {path}. Name one that is there."
+        ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise GradingError(f"{path} is not a CSV table in UTF-8 ({error}). Save it as CSV UTF-8.") from error
+    lacking = [column for column in columns if column not in (reader.fieldnames or [])]
+    if lacking:
+        raise GradingError(
+            f"{path} needs the columns {', '.join(columns)}; it lacks {lacking[0]}. Put the header back."
+        )
+    return rows

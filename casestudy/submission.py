@@ -1,0 +1,209 @@
+"""submission.zip: what a student hands in, and how a stranger's zip is read: in memory, within limits, by known names.
+
+Nothing is unpacked to disk and no name in the zip is used as a path. Whatever is not one of the files that grading
+reads (a photograph, a model, a zip within) is named and left closed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import stat
+import unicodedata
+import zipfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+MOST_PACKED = 16_000_000  # bytes; `casestudy submit` writes 10 MB at most
+MOST_ENTRIES = 2_000
+MOST_UNPACKED = 20_000_000  # bytes of one file
+MOST_TOGETHER = 60_000_000
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
+READ = re.compile(
+    r"manifest\.json"
+    r"|run/(run|metrics|training)\.json"
+    r"|run/(ledger|splits|history|per_label|confusion|predictions|predictions_head|predictions_head_random"
+    r"|predictions_random|hidden_predictions)\.csv"
+    r"|run/folds/[\w-]{1,80}/(training\.json|history\.csv)"
+    r"|notebooks/\d\d_\w{1,80}\.ipynb"
+)
+
+
+@dataclass(frozen=True)
+class Student:
+    """Who handed something in, as far as the name of the file tells."""
+
+    name: str
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What was read of a handed-in file.
+
+    Attributes:
+        source: Its name.
+        student: From that name, as learning platforms write it.
+        files: The bytes of every file that grading reads, by their names in the zip.
+        digest: SHA-256 of the whole; "" where it was not read.
+        problems: Why something in it was not read, a sentence each, for the student too.
+        remarks: What is odd about it, for the instructor alone.
+    """
+
+    source: str
+    student: Student
+    files: dict[str, bytes]
+    digest: str = ""
+    problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> dict:
+        """What manifest.json says; {} where it says nothing that can be read."""
+        try:
+            found = json.loads(self.files.get(MANIFEST, b"{}"))
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+
+def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path]:
+    """Returns the files named, and every file in the folders named, by names that tell them apart.
+
+    Hidden files and links in a folder are left out, and so is what `skip` names.
+
+    A file that is no submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
+    """
+    others = {path.resolve() for path in skip}
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in inside:
+            shown = file.relative_to(path).parts if path.is_dir() else ()
+            hidden = any(part.startswith((".", "__MACOSX")) for part in shown)
+            if not hidden and (not shown or (file.is_file() and not file.is_symlink())):
+                found.append(file)
+    files = [file for file in dict.fromkeys(found) if file.resolve() not in others]
+    shared = Path(os.path.commonpath([file.absolute().parent for file in files])) if files else Path()
+    return {file.absolute().relative_to(shared).as_posix(): file for file in files}
+
+
+def student_of(path: Path) -> Student:
+    """Returns who handed a file in, by the names that Canvas and Moodle give to what they let instructors download.
+
+    >>> student_of(Path("muelleranna_LATE_1234_98765_submission.zip"))
+    Student(name='muelleranna', id='1234')
+    >>> student_of(Path("Anna Müller_4711_assignsubmission_file/submission.zip"))
+    Student(name='Anna Müller', id='4711')
+    >>> student_of(Path("anna.zip"))
+    Student(name='anna', id='')
+    """
+    for text in (path.name, path.parent.name):
+        if found := re.match(r"(.+?)_(\d+)_assignsubmission_", text):  # Moodle
+            return Student(readable(found[1], 80), found[2])
+    if found := re.match(r"(.+?)(?:_LATE)?_(\d+)_\d+_", path.name):  # Canvas
+        return Student(readable(found[1], 80), found[2])
+    return Student(readable(path.stem, 80) or "nameless")
+
+
+def read_submission(path: Path, source: str = "") -> Submission:
+    """Returns what can be read of a file; whatever it holds, this neither fails nor writes anything."""
+    problems: list[str] = []
+    files: dict[str, bytes] = {}
+    digest = ""
+    try:
+        size = path.stat().st_size
+        if size > MOST_PACKED:
+            problems.append(f"A submission has at most {MOST_PACKED // 10**6} MB; this file has {size / 1e6:,.0f}.")
+        else:
+            digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            with zipfile.ZipFile(path) as archive:
+                files = _read_members(archive, problems)
+    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+        why = readable(error) or type(error).__name__
+        problems.append(f"A submission is a zip file that `casestudy submit` wrote; this is none ({why}).")
+    submission = Submission(readable(source or path.name), student_of(path), files, digest, tuple(problems))
+    return dataclasses.replace(submission, remarks=tuple(_altered(submission))) if files else submission
+
+
+def _read_members(archive: zipfile.ZipFile, problems: list[str]) -> dict[str, bytes]:
+    members = archive.infolist()
+    if not members:
+        problems.append("The zip is empty.")
+    if len(members) > MOST_ENTRIES:
+        problems.append(
+            f"A submission has at most {MOST_ENTRIES:,} files; this one has {len(members):,}: none was read."
+        )
+        return {}
+    counts = Counter(member.filename for member in members)
+    wanted = [member for member in members if READ.fullmatch(member.filename)]
+    closed = [member.filename for member in members if not READ.fullmatch(member.filename) and not member.is_dir()]
+    if closed:
+        problems.append(f"Not looked at, because grading does not need it: {_some(closed)}.")
+    files: dict[str, bytes] = {}
+    for member in wanted:
+        name = member.filename
+        if counts[name] > 1:
+            why = "is there twice"
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            why = "is a link"
+        elif member.flag_bits & 1:
+            why = "is encrypted"
+        elif member.compress_type not in METHODS:
+            why = "is packed in an unusual way"
+        else:
+            data, why = _read(archive, member, MOST_TOGETHER - sum(map(len, files.values())))
+            if not why:
+                files[name] = data
+                continue
+        problem = f"{name} was not read: it {why}."
+        if problem not in problems:
+            problems.append(problem)
+    return files
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> tuple[bytes, str]:
+    """Returns the bytes and "", or why not; never more than the limit is unpacked, whatever the zip claims."""
+    most = min(MOST_UNPACKED, room)
+    try:
+        with archive.open(member) as file:
+            data = file.read(most + 1)
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return b"", "is damaged"
+    return (data, "") if len(data) <= most else (b"", f"is larger than {most / 1e6:,.0f} MB")
+
+
+def _altered(submission: Submission) -> list[str]:
+    """Returns a problem where files are not those that the manifest names."""
+    listed = submission.manifest.get("files")
+    if not isinstance(listed, dict):
+        return ["There is no manifest.json that says what was packed: the zip was not written by `casestudy submit`."]
+    found = {name: hashlib.sha256(data).hexdigest() for name, data in submission.files.items() if name != MANIFEST}
+    other = sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name))
+    return [f"Changed, added or removed after packing: {_some(other)}."] if other else []
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    shown = ", ".join(readable(name, 60) for name in names[:most])
+    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def readable(text: object, most: int = 200) -> str:
+    """Returns text for people on one line: no control, invisible or direction-changing characters, and not too long.
+
+    >>> readable("A\u202eB\u200bC\\nD"), readable("long", 3)
+    ('ABC D', 'lo…')
+    """
+    kept = "".join(
+        " " if character.isspace() else character
+        for character in str(text)[: 4 * most]
+        if character.isspace() or unicodedata.category(character)[0] != "C"
+    )
+    kept = " ".join(kept.split())
+    return kept if len(kept) <= most else kept[: most - 1] + "…"

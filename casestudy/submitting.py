@@ -1,0 +1,113 @@
+"""The student's side: what a submission.zip holds, what it lacks, and how it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import casestudy
+from casestudy.checks import STEPS
+from casestudy.errors import DataError, RunError
+from casestudy.evidence import LEFT_OUT, Evidence, NoEvidence
+from casestudy.files import atomic_path
+from casestudy.key import Key
+from casestudy.rubric import Rubric
+from casestudy.runs import RunFolder
+from casestudy.submission import MANIFEST, READ, Student, Submission
+
+SCHEMA_VERSION = 1
+LARGEST = 10_000_000  # bytes of a submission.zip
+WRITTEN = (1980, 1, 1, 0, 0, 0)  # the same files make the same zip
+
+
+def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
+    """Returns what goes into a submission: the run's tables and settings, and the notebooks without their pictures.
+
+    Neither photographs nor models go in: grading needs predictions, not pixels, and nobody's face leaves the machine.
+
+    Args:
+        run: Finished or not.
+        notebooks: The folder with the executed notebooks 01 to 05.
+
+    Raises:
+        DataError: There is no such folder, or a notebook in it cannot be read.
+    """
+    if not notebooks.is_dir():
+        raise DataError(f"--notebooks names the folder of your notebooks; there is no folder {notebooks}. Name yours.")
+    files = {
+        f"run/{path.relative_to(run.path).as_posix()}": path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and READ.fullmatch(f"run/{path.relative_to(run.path).as_posix()}")
+    }
+    for path in sorted(notebooks.glob("*.ipynb")):
+        name = f"notebooks/{path.name}"
+        if path.name[:2] in STEPS and READ.fullmatch(name):
+            try:
+                files[name] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, AttributeError, TypeError) as error:
+                raise DataError(f"{path} is not a notebook ({error}). Save it in Jupyter once more.") from error
+    return files
+
+
+def _without_pictures(notebook: dict[str, Any]) -> bytes:
+    """Returns a notebook as JSON in which each picture is a word that there was one."""
+    for cell in notebook["cells"]:
+        cell.pop("attachments", None)
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            for kind in [kind for kind in data if kind.startswith("image/")]:
+                del data[kind]
+                output.setdefault("metadata", {})[LEFT_OUT] = kind
+    notebook.get("metadata", {}).pop("widgets", None)
+    return json.dumps(notebook, indent=1, ensure_ascii=False).encode()
+
+
+def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, str]]:
+    """Returns (points, criterion, what is missing) for every criterion that has no evidence as things are."""
+    found = Evidence(Submission("", Student(""), files), Key("", "", (), (), {}))
+    missing = []
+    for criterion in rubric.criteria:
+        needs = [need for need in criterion.needs if not found.has(need)]
+        what = [f"{need} is missing" for need in needs]
+        for need in criterion.needs:
+            if need.startswith("answer-") and need not in needs:
+                try:
+                    what += [] if found.answer(need) else [f"cell {need} is not answered"]
+                except NoEvidence as reason:
+                    what.append(str(reason))
+        if what:
+            missing.append((criterion.points, criterion.title, ", ".join(what)))
+    return missing
+
+
+def write_submission(files: dict[str, bytes], target: Path, *, student: str = "") -> int:
+    """Returns the size in bytes of the submission.zip written to `target`, with a manifest of SHA-256 sums.
+
+    Raises:
+        RunError: `target` is there already, or the files are too large.
+    """
+    if target.exists():
+        raise RunError(f"A submission is never overwritten; {target} is there already. Name another file with --out.")
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "casestudy": casestudy.__version__,
+        "student": student,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    everything = {MANIFEST: (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode(), **files}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as partial:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in everything.items():
+                archive.writestr(zipfile.ZipInfo(name, WRITTEN), data, zipfile.ZIP_DEFLATED)
+        size = partial.stat().st_size
+        if size > LARGEST:
+            largest = max(files, key=lambda name: len(files[name]))
+            raise RunError(
+                f"A submission has at most {LARGEST // 10**6} MB; this one has {size / 1e6:.1f}, most of it in "
+                f"{largest}. Clear the long outputs there, run it again and save it."
+            )
+    return size

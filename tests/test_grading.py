@@ -1,0 +1,756 @@
+"""Grading fails closed, tells the reason, runs nobody's code, and gives an honest grade to whatever is handed in."""
+
+import ast
+import csv
+import dataclasses
+import io
+import json
+import math
+import re
+import stat
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, zip_of_zeros
+
+from casestudy import checks
+from casestudy.checks import CHECKS
+from casestudy.cli import main
+from casestudy.errors import GradingError
+from casestudy.gradebook import merge, write_gradebook
+from casestudy.grading import grade, grade_all
+from casestudy.key import load_key, write_key
+from casestudy.rubric import load_rubric
+from casestudy.submission import find_submissions, read_submission
+
+ROOT = Path(__file__).parents[1]
+RUBRIC = load_rubric(ROOT / "rubric.md")
+KEY = make_key()
+AUTOMATIC = {criterion.id for criterion in RUBRIC.criteria if not criterion.manual}
+FIGURES = ("per-label", "confusion", "reproducible")  # what is computed again from the predictions
+ALL = {criterion.id for criterion in RUBRIC.criteria}
+EVERY_STEP = ("01_read_the_case", "02_import_data", "03_clean_data", "04_train", "05_results")
+
+
+@pytest.fixture(scope="module")
+def files():
+    return good()
+
+
+@pytest.fixture
+def graded(tmp_path):
+    """Grades files or bytes as one submission; returns the report."""
+
+    def one(content: dict[str, bytes] | bytes, name: str = "anna.zip", **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else packed(content, **options))
+        return grade(read_submission(path), RUBRIC, KEY)
+
+    return one
+
+
+def statuses(report) -> dict[str, str]:
+    return {result.criterion.id: result.status for result in report.results}
+
+
+def why(report, name: str) -> str:
+    (result,) = [result for result in report.results if result.criterion.id == name]
+    return f"{result.evidence} {result.sentence}"
+
+
+def assert_only(report, **expected: str) -> None:
+    """These criteria have these statuses; every other automatic one is earned, and manual ones wait for a person."""
+    expected = {name.replace("_", "-"): status for name, status in expected.items()}
+    for name, status in statuses(report).items():
+        assert status == expected.get(name, "earned" if name in AUTOMATIC else "needs review"), (
+            name,
+            why(report, name),
+        )
+
+
+def test_the_reference_earns_every_automatic_point(graded, files):
+    report = graded(files)
+    assert_only(report)
+    assert report.points == sum(c.points for c in RUBRIC.criteria if not c.manual) == 65
+    assert report.open == 35
+    assert report.problems == report.remarks == ()
+    assert all(result.sentence and result.evidence for result in report.results)
+
+
+def test_without_anything_nothing_is_earned_and_everything_is_said(graded):
+    report = graded(packed({}, manifest=False))
+    assert report.points == report.open == 0
+    assert set(statuses(report).values()) == {"no evidence"}
+    assert report.problems == ("The zip is empty.",)
+
+
+@pytest.mark.parametrize("name", sorted(good()))
+def test_each_missing_file_costs_what_depends_on_it_and_no_more(name, graded, files):
+    report = graded({other: data for other, data in files.items() if other != name})
+    expected = dict.fromkeys(AUTOMATIC, "earned")
+    for criterion in RUBRIC.criteria:
+        needs = [f"run/{need}" for need in criterion.needs]
+        if name in needs or (name.startswith("notebooks/") and f"answer-{name[10:12]}" in criterion.needs):
+            expected[criterion.id] = "no evidence"
+    if name in ("run/splits.csv", "run/predictions.csv"):
+        expected |= dict.fromkeys(FIGURES, "no evidence")
+    if name.startswith("notebooks/"):
+        expected["notebooks"] = "partial"
+    if name == "notebooks/05_results.ipynb":
+        expected["confusion"] = "partial"
+    got = statuses(report)
+    assert {key: got[key] for key in expected} == expected
+
+
+def test_an_unanswered_question_is_told_from_an_answered_one(graded, files):
+    placeholder = "*Your answer: replace this line.*"
+    for text, status in ((placeholder, "not earned"), (" \u200b\n", "not earned"), ("**", "not earned"),
+                         (f"{placeholder}\n\nBecause people differ.", "needs review")):  # fmt: skip
+        changed = edited(files, "notebooks/05_results.ipynb", lambda n, t=text: n["cells"][2].update(source=t))
+        assert_only(graded(changed), conclusions=status)
+
+
+def test_colab_keeps_ids_elsewhere(graded, files):
+    def as_colab(notebook):
+        for cell in notebook["cells"]:
+            cell["metadata"]["id"] = cell.pop("id")
+
+    changed = files
+    for step in EVERY_STEP:
+        changed = edited(changed, f"notebooks/{step}.ipynb", as_colab)
+    assert_only(graded(changed))
+
+
+# --- the ledger ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda t: t.drop(index=[3]), "partial"),
+        (lambda t: t.drop(index=[3, 4, 5]), "not earned"),
+        (lambda t: t.drop(index=t.index[10:]), "not earned"),
+        (lambda t: t.loc[[*t.index, 0]], "partial"),
+        (lambda t: t.assign(sha256=["0" * 64, *t["sha256"][1:]]), "not earned"),
+        (lambda t: t.assign(sha256="0" * 64), "not earned"),
+        (lambda t: t.iloc[::-1], "earned"),
+    ],
+    ids=["one lost", "three lost", "nearly all lost", "one twice", "one changed", "another archive", "another order"],
+)
+def test_nothing_lost(change, status, graded, files):
+    """161 entries: one row more or less is under a hundredth; a changed one counts as lost and as invented."""
+    assert statuses(graded(edited(files, "run/ledger.csv", change)))["nothing-lost"] == status
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "status"),
+    [
+        ({"user_2/C1.jpg": "kept"}, "partial"),
+        ({"user_1/A0.jpg": "corrupt"}, "partial"),
+        ({"user_2/C1.jpg": "kept", "user_5/A0.jpg": "kept"}, "not earned"),
+        ({"user_2/C1.jpg": "kept", "user_5/A0.jpg": "kept", "user_1/A0.jpg": "corrupt"}, "not earned"),
+    ],
+    ids=["one missed", "one sound", "none", "only a sound one"],
+)
+def test_corrupt_found(corrupt, status, graded, files):
+    def change(table):
+        table["status"] = [corrupt.get(entry, old) for entry, old in zip(table["entry"], table["status"], strict=True)]
+
+    report = graded(edited(files, "run/ledger.csv", change))
+    assert_only(report, corrupt_found=status)
+    assert not any(entry in why(report, "corrupt-found") for entry in corrupt)  # the answer is not given away
+
+
+# --- the split -----------------------------------------------------------------------------------------------------
+
+
+def with_parts(files, part, protocol="signer"):
+    """Returns the files with `part(row)` for each photograph, and the predictions of what is then the test part."""
+    changed = edited(files, "run/splits.csv", lambda t: t.update(t.assign(part=[part(row) for row in t.itertuples()])))
+    changed = edited(changed, "run/run.json", lambda s: s.update(protocol=protocol))
+    return changed
+
+
+def at_random(row):
+    return ("train", "train", "validation", "test")[int(row.name.rsplit(".", 1)[0][-1])]
+
+
+def test_a_random_split_is_partial_if_it_says_so_and_nothing_if_it_does_not(graded, files):
+    honest = graded(with_parts(files, lambda row: at_random(row) if "user_6__B" not in row.name else "train", "random"))
+    assert statuses(honest)["split"] == "partial"
+    called = graded(with_parts(files, at_random, "signer"))
+    assert statuses(called)["split"] == "not earned"
+    assert "is said to keep signers apart, and does not" in why(called, "split")
+
+
+def test_who_is_in_a_photograph_is_what_the_key_says(graded, files):
+    def renamed(table):
+        table["part"] = [at_random(row) for row in table.itertuples()]
+        table["signer"] = table["part"]  # a signer of its own for every part
+
+    assert statuses(graded(edited(files, "run/splits.csv", renamed)))["split"] == "not earned"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda t: t.assign(part=t["part"].mask(t["name"] == "A/user_1__A1.jpg", "left out")),
+         "The test part is not whole."),
+        (lambda t: t.drop(index=[9]), "not those of the archive"),
+        (lambda t: t.assign(name=["A/user_9__A0.jpg", *t["name"][1:]]), "not those of the archive"),
+        (lambda t: t.loc[[*t.index, 0]], "more than one row"),
+        (lambda t: t.assign(part="train"), "no test part"),
+        (lambda t: t.assign(part=t["part"].mask(t["name"] == "B/user_6__B1.jpg", "validation")),
+         "and does not"),
+    ],
+    ids=["a hard one left out", "one missing", "one invented", "one twice", "no test", "one in another part"],
+)  # fmt: skip
+def test_a_split_that_is_not_one(change, sentence, graded, files):
+    report = graded(edited(files, "run/splits.csv", change))
+    assert statuses(report)["split"] == "not earned"
+    assert sentence in why(report, "split")
+
+
+def test_copies_in_two_parts(graded, files):
+    parted = lambda row: "test" if row.name in ("B/user_6__B2.jpg", "A/user_4__A0.jpg") else "train"  # noqa: E731
+    report = graded(with_parts(files, parted, "random"))
+    assert statuses(report)["split"] == "not earned"
+    assert "Copies" in why(report, "split")
+
+
+# --- the training --------------------------------------------------------------------------------------------------
+
+
+def test_another_model(graded, files):
+    named = edited(files, "run/run.json", lambda s: s["study"]["model"].update(name="small_cnn"))
+    assert_only(graded(named), model="partial")
+    counted = edited(named, "run/training.json", lambda t: t.update(parameters=390_000))
+    assert_only(graded(counted), model="not earned")
+    for nonsense in (None, "many", [], {"a": 1}, True):
+        changed = edited(files, "run/training.json", lambda t, n=nonsense: t.update(parameters=n))
+        assert_only(graded(changed), model="partial")
+
+
+def test_one_phase_renamed_two(graded, files):
+    """The first phase's rows once more under another name: rate and proof give it away."""
+
+    def twice(table):
+        head = table[table["phase"] == "head"]
+        return type(table)([*head.to_dict("records"), *head.assign(phase="fine-tune").to_dict("records")])
+
+    history = edited(files, "run/history.csv", twice)
+    assert_only(graded(history), phase_2="partial")  # everything else in the folder shows a second phase
+    one = edited(history, "run/training.json", lambda t: t["largest_change"].pop("fine-tune") and None)
+    assert_only(graded(one), phase_2="not earned")
+    copied = edited(
+        history,
+        "run/training.json",
+        lambda t: t.update(largest_change=dict.fromkeys(("head", "fine-tune"), t["largest_change"]["head"])),
+    )
+    assert_only(graded(copied), phase_2="not earned")
+    renamed = edited(files, "run/history.csv", lambda t: t.assign(phase="all"))
+    assert_only(graded(renamed), phase_1="not earned", phase_2="not earned")
+
+
+@pytest.mark.parametrize(
+    ("phase", "kind", "value", "expected"),
+    [
+        ("fine-tune", "BatchNormalization", 1e-9, {"phase_2": "not earned"}),
+        ("fine-tune", "BatchNormalization", None, {"phase_2": "not earned"}),
+        ("fine-tune", "BatchNormalization", "0", {"phase_2": "not earned"}),
+        ("head", "BatchNormalization", 0.1, {"phase_1": "not earned", "phase_2": "not earned"}),
+        ("fine-tune", "Conv2D", 0.0, {"phase_2": "partial"}),
+        ("head", "Conv2D", 0.1, {"phase_1": "not earned"}),
+        ("head", "Dense", 0.0, {"phase_1": "not earned"}),
+    ],
+)
+def test_what_moved_decides(phase, kind, value, expected, graded, files):
+    changed = edited(files, "run/training.json", lambda t: t["largest_change"][phase].update({kind: value}))
+    assert_only(graded(changed), **expected)
+
+
+def test_the_second_rate_must_be_smaller(graded, files):
+    rate = lambda t: t["value"].mask((t["metric"] == "learning_rate") & (t["phase"] == "fine-tune"), "0.001")  # noqa: E731
+    assert_only(graded(edited(files, "run/history.csv", lambda t: t.assign(value=rate(t)))), phase_2="partial")
+
+
+def test_every_fold_is_looked_at(graded, files):
+    names = ("run/history.csv", "run/training.json")
+    rest = {name: data for name, data in files.items() if name not in names}
+    folds = {f"run/folds/{k:02d}-user_{k}/{n[4:]}": files[n] for k in range(1, 9) for n in names}
+    assert_only(graded({**rest, **folds}))
+    changed = edited(
+        {**rest, **folds}, "run/folds/08-user_8/training.json",
+        lambda t: t["largest_change"]["fine-tune"].update(BatchNormalization=0.2),
+    )  # fmt: skip
+    report = graded(changed)
+    assert_only(report, phase_2="not earned")
+    assert "08-user_8" in why(report, "phase-2")
+
+
+# --- the numbers ---------------------------------------------------------------------------------------------------
+
+
+def swapped(one, two):
+    return lambda t: t.rename(columns={one: two, two: one})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda t: t.assign(p_A=["nan", *t["p_A"][1:]]), "'nan' in column p_A is no probability"),
+        (lambda t: t.assign(p_A=["1e400", *t["p_A"][1:]]), "'1e400' in column p_A is no probability"),
+        (lambda t: t.assign(p_A=["-0.1", *t["p_A"][1:]]), "'-0.1'"),
+        (lambda t: t.assign(p_A=["", *t["p_A"][1:]]), "row 1: '' in column p_A"),
+        (lambda t: t.assign(p_A=["0.99", *t["p_A"][1:]], p_B=["0.99", *t["p_B"][1:]]), "add up to"),
+        (lambda t: t.drop(columns="p_E"), "no column 'p_E'"),
+        (lambda t: t.drop(index=[4]), "1 are missing"),
+        (lambda t: t.loc[[*t.index, 4]], "1 photographs more than once"),
+        (lambda t: t.assign(name=["A/user_9__A0.jpg", *t["name"][1:]]), "the archive does not have"),
+        (lambda t: t.assign(name=["A/user_5__A1.jpg", *t["name"][1:]]), "1 are missing, 1 are of another part"),
+        (lambda t: t.assign(label=t["label"].iloc[::-1].to_list()), "a label that is not theirs"),
+        (swapped("label", "name"), "the archive does not have"),
+        (lambda t: t.iloc[:0], "no rows"),
+    ],
+    ids=["NaN", "1e400", "negative", "empty cell", "sum", "column missing", "row missing", "row repeated", "unknown",
+         "of training", "labels shuffled", "columns swapped", "no rows"],
+)  # fmt: skip
+def test_predictions_that_are_none(change, reason, graded, files):
+    report = graded(edited(files, "run/predictions.csv", change))
+    assert_only(report, **{name.replace("-", "_"): "no evidence" for name in FIGURES})
+    assert all(reason in why(report, name) for name in FIGURES)
+    assert report.score == ""
+
+
+def test_swapped_probabilities_are_other_predictions(graded, files):
+    report = graded(edited(files, "run/predictions.csv", swapped("p_A", "p_B")))
+    assert_only(report, per_label="not earned", confusion="not earned", reproducible="not earned")
+
+
+def test_labels_that_were_made_right_do_not_help(graded, files):
+    """What the table says about itself is not believed: 'predicted', 'loss' and 'confidence' are computed again."""
+    changed = edited(files, "run/predictions.csv", lambda t: t.assign(predicted=t["label"], loss="0", confidence="1"))
+    assert graded(changed).score == graded(files).score
+
+
+def test_edited_metrics(graded, files):
+    better = edited(files, "run/metrics.json", lambda m: m["scores"][0].update(accuracy=0.999))
+    report = graded(better)
+    assert_only(report, reproducible="partial")
+    true = json.loads(files["run/metrics.json"])["scores"][0]["accuracy"]
+    assert f"0.999, the predictions give {true:.4f}" in why(report, "reproducible")
+    both = edited(better, "run/metrics.json", lambda m: m["scores"][0].update(loss=math.pi))
+    assert_only(graded(both), reproducible="not earned")
+    for nonsense in ({}, {"scores": 3}, {"scores": []}, {"scores": [None, "x"]}, {"scores": {"name": "headline"}}):
+        assert_only(graded(edited(files, "run/metrics.json", lambda m, n=nonsense: n)), reproducible="not earned")
+
+
+def test_another_archive(graded, files):
+    changed = edited(files, "run/run.json", lambda s: s["data"].update(sha256="cd" * 32))
+    assert_only(graded(changed), reproducible="partial")
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda t: t.drop(index=[2]), "partial"),
+        (lambda t: t.assign(accuracy=["1.0"] * len(t)), "not earned"),
+        (lambda t: t.assign(loss=["nan"] * len(t)), "not earned"),
+        (lambda t: t.loc[[*t.index, 0]], "not earned"),
+        (lambda t: t.assign(label=["Z", *t["label"][1:]]), "not earned"),
+        (lambda t: t.iloc[::-1], "earned"),
+    ],
+)
+def test_per_label(change, status, graded, files):
+    assert_only(graded(edited(files, "run/per_label.csv", change)), per_label=status)
+
+
+def test_a_confusion_matrix_from_elsewhere(graded, files):
+    other = {**files, "run/confusion.csv": good(seed=8, skill=0.5)["run/confusion.csv"]}
+    assert_only(graded(other), confusion="not earned")
+    turned = edited(files, "run/confusion.csv", lambda t: t.assign(label=t["label"].iloc[::-1].to_list()))
+    assert_only(graded(turned), confusion="not earned")
+    undrawn = edited(files, "notebooks/05_results.ipynb", lambda n: n["cells"][1].update(outputs=[]))
+    assert_only(graded(undrawn), confusion="partial")
+
+
+# --- the notebooks -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (lambda n: n["cells"][1].update(execution_count=None), "partial"),
+        (lambda n: n["cells"][0].update(execution_count=5), "partial"),
+        (lambda n: n["cells"][1].update(outputs=[{"output_type": "error", "ename": "<b>NameError</b>"}]), "not earned"),
+    ],
+    ids=["not run", "out of order", "error"],
+)
+def test_notebooks(change, status, graded, files):
+    assert_only(graded(edited(files, "notebooks/03_clean_data.ipynb", change)), notebooks=status)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"cells": 3}', b'{"cells": [1]}', b"\xff\xfe\x00", b"[" * 99_999]
+)
+def test_a_notebook_that_is_none(content, graded, files):
+    report = graded({**files, "notebooks/02_import_data.ipynb": content})
+    assert statuses(report)["notebooks"] == "no evidence"
+    assert "02_import_data" in why(report, "notebooks")
+
+
+# --- zips that mean harm -------------------------------------------------------------------------------------------
+
+HOSTILE = (
+    *("cut off", "empty", "formula", "long output", "many entries", "model", "names", "nested", "no zip", "script"),
+    *("utf-16", "zeros"),
+)
+PLANTED = "raise SystemExit('planted code ran')"
+HOSTILE_NAMES = ("../../escaped.csv", "/tmp/escaped.csv", "C:\\escaped.csv", "run/../../escaped.csv", "run\\ledger.csv")
+
+
+@cache
+def hostile() -> dict[str, tuple[bytes, dict[str, str]]]:
+    """What is in the zip, and what it earns less than the reference (empty: nothing less)."""
+    files, nothing = good(), dict.fromkeys(ALL, "no evidence")
+    script = "<script>alert(1)</script>"
+    in_every_string = files
+    for name in ("run/run.json", "run/metrics.json", "run/training.json"):
+        in_every_string = edited(
+            in_every_string, name, lambda v: {script: script, "study": {"model": {"name": script}}}
+        )
+    in_every_string = edited(in_every_string, "run/ledger.csv", lambda t: t.assign(entry=script, status=script))
+    in_every_string = edited(in_every_string, "run/splits.csv", lambda t: t.assign(name=script))
+    in_every_string = edited(in_every_string, "run/predictions.csv", lambda t: t.assign(name=script))
+    utf16 = {name: data.decode().encode("utf-16") for name, data in files.items()}
+    long = edited(
+        files, "notebooks/04_train.ipynb", lambda n: n["cells"][0].update(outputs=[{"text": "x" * 200_000_000}])
+    )
+    model = {
+        **files,
+        "run/model.keras": PLANTED.encode(),
+        "run/model.pkl": b"cposix\nsystem\n(S'x'\ntR.",
+        "setup.py": PLANTED.encode(),
+    }
+    formula = edited(files, "run/run.json", lambda s: s.update(protocol='=HYPERLINK("http://x")'))
+    figures = dict.fromkeys(FIGURES, "no evidence")
+    return {
+        "empty": (packed({}, manifest=False), nothing),
+        "no zip": (b"%PDF-1.7 my essay", nothing),
+        "cut off": (packed(files)[:-400], nothing),
+        "zeros": (zip_of_zeros("run/predictions.csv", 10), nothing),
+        "many entries": (packed({f"run/{k}": b"" for k in range(100_000)}, manifest=False), nothing),
+        "nested": (packed({"submission.zip": packed(files)}), nothing),
+        "names": (packed({**files, **dict.fromkeys(HOSTILE_NAMES, b"entry,sha256\n")}), {}),
+        "model": (packed(model), {}),
+        "utf-16": (packed(utf16), {}),
+        "formula": (packed(formula), {}),
+        "long output": (packed(long), {"phase-1": "earned", "notebooks": "partial", "precautions": "no evidence"}),
+        "script": (
+            packed(in_every_string, student=script),
+            {**figures, "nothing-lost": "not earned", "corrupt-found": "not earned", "split": "not earned",
+             "model": "not earned", "phase-1": "not earned", "phase-2": "not earned"},
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_zip_gets_an_honest_grade(name, graded):
+    content, expected = hostile()[name]
+    report = graded(content)
+    got = statuses(report)
+    assert {key: got[key] for key in expected} == expected
+    if not expected:
+        assert_only(report)
+    if name in ("names", "model", "nested", "zeros", "many entries", "no zip", "cut off", "long output"):
+        assert report.problems
+
+
+def test_links_and_repeated_files_are_not_read(tmp_path, files):
+    path = tmp_path / "anna.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            info = zipfile.ZipInfo(name)
+            if name == "run/ledger.csv":
+                info.external_attr, data = (stat.S_IFLNK | 0o777) << 16, b"/etc/passwd"
+            archive.writestr(info, data)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("run/splits.csv", files["run/splits.csv"])
+    report = grade(read_submission(path), RUBRIC, KEY)
+    assert {"run/ledger.csv was not read: it is a link.", "run/splits.csv was not read: it is there twice."} <= set(
+        report.problems
+    )
+    got = statuses(report)
+    assert got["nothing-lost"] == got["split"] == "no evidence"
+
+
+def test_what_was_changed_after_packing_is_said_and_costs_nothing_by_itself(tmp_path, files):
+    path = tmp_path / "anna.zip"
+    content = packed(files)
+    with zipfile.ZipFile(path, "w") as archive, zipfile.ZipFile(io.BytesIO(content)) as source:
+        for name in source.namelist():
+            archive.writestr(name, source.read(name) + (b"\n" if name == "run/run.json" else b""))
+    report = grade(read_submission(path), RUBRIC, KEY)
+    assert_only(report)
+    assert report.remarks == ("Changed, added or removed after packing: run/run.json.",)
+
+
+def test_a_whole_folder_of_them(tmp_path, files, capsys, monkeypatch):
+    """Through the command line: nothing outside the output folder, harmless pages and tables, the same bytes twice."""
+    inbox, work = tmp_path / "in box", tmp_path / "work"
+    inbox.mkdir(), work.mkdir()
+    monkeypatch.chdir(work)
+    names = {name: f"{name.replace(' ', '-')}_{k}_99_submission.zip" for k, name in enumerate(hostile(), 100)}
+    names["formula"] = "=cmd|' C calc'!A0_777_99_submission.zip"
+    names["utf-16"] = "\u202ezip\u200b<script>_778_99_submission.zip"
+    for name, (content, _) in hostile().items():
+        (inbox / names[name]).write_bytes(content)
+    (inbox / "good_1_99_submission.zip").write_bytes(packed(files, student="good"))
+    (inbox / "copy_2_99_submission.zip").write_bytes(packed(files, student="somebody else"))
+    (inbox / "notes_3_99_essay.docx").write_bytes(b"PK\x03\x04 no")
+    (inbox / ".DS_Store").write_bytes(b"x")
+    (inbox / "link_4_99_submission.zip").symlink_to("/etc/passwd")
+    key = tmp_path / "key.json"
+    key.write_text(json.dumps({"schema_version": 1, **dataclasses.asdict(KEY)}))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()}
+    for out in ("one", "two"):
+        assert main(["grade", str(inbox), "--key", str(key), "--rubric", str(ROOT / "rubric.md"), "--out", out]) == 0
+    made = [path for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink() and path not in before]
+    assert all(path.is_relative_to(work / "one") or path.is_relative_to(work / "two") for path in made)
+    assert all(path.read_bytes() == data for path, data in before.items())
+    for path in (work / "one").rglob("*"):
+        if path.is_file():
+            assert path.read_bytes() == (work / "two" / path.relative_to(work / "one")).read_bytes()
+    pages = [path.read_text() for path in made if path.suffix == ".html"]
+    assert len(pages) == 2 * (len(names) + 3 + 1)
+    assert not any("<script" in page for page in pages)
+    assert not any(mark in page for page in pages for mark in ("\u202e", "\u200b"))
+    for table in work.rglob("*.csv"):
+        cells = [cell for row in csv.reader(table.open()) for cell in row]
+        assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
+    rows = list(csv.DictReader((work / "one" / "grades.csv").open()))
+    assert len(rows) == len(names) + 3
+    points = {row["File"].split("_")[0]: float(row["Case study"]) for row in rows}
+    assert points["good"] == points["copy"] == 65
+    assert points["notes"] == points["empty"] == points["zeros"] == 0
+    overview = (work / "one" / "overview.html").read_text()
+    assert "Shares with good" in overview
+    assert "The submission says it is somebody else" in overview
+    for path in work.glob("one/students/*/results.json"):
+        result = json.loads(path.read_text())
+        assert result["score"] == sum(test["score"] for test in result["tests"])
+        assert len(result["tests"]) == len(RUBRIC.criteria)
+    assert main(["grade", str(inbox), "--key", str(key), "--out", "one"]) == 2
+    assert "never overwritten" in capsys.readouterr().err
+
+
+def test_a_check_that_breaks_costs_nobody_anything_and_stops_nothing(graded, files, monkeypatch):
+    def broken(found):
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setitem(checks.CHECKS, "nothing_lost", broken)
+    report = graded(files)
+    assert_only(report, nothing_lost="needs review")
+    assert "a person will" in why(report, "nothing-lost")
+    assert report.open == 45
+
+
+# --- likeness ------------------------------------------------------------------------------------------------------
+
+
+def batch(tmp_path, **submissions):
+    for name, files in submissions.items():
+        (tmp_path / f"{name}.zip").write_bytes(packed(files))
+    return {report.student.name: report for report in grade_all(find_submissions([tmp_path]), RUBRIC, KEY)}
+
+
+def test_likeness_is_pointed_out_and_costs_nothing(tmp_path, files):
+    words = " ".join(ANSWERS.values())
+
+    def own(text):
+        return edited(files, "notebooks/05_results.ipynb", lambda n: n["cells"][2].update(source=text))
+
+    other = good(seed=8)
+    for step in EVERY_STEP:
+        text = f"{step} in quite other words than anybody else would ever choose for a question as simple as this one"
+        other = edited(other, f"notebooks/{step}.ipynb", lambda n, t=text: n["cells"][2].update(source=t))
+    copied = edited(other, "run/run.json", lambda s: s.update(seed=9))
+    copied |= {name: data for name, data in files.items() if name == "run/predictions.csv"}
+    reports = batch(tmp_path, anna=own(words), ben=own(words + " Also, more people."), cleo=other, dan=copied)
+    assert any("every prediction (both have seed 7, which on equal machines" in r for r in reports["anna"].remarks)
+    assert any("answer-05" in r and "ben" in r for r in reports["anna"].remarks)
+    assert any("every prediction, though their seeds differ" in r and "dan" in r for r in reports["anna"].remarks)
+    assert not any("anna" in r or "ben" in r for r in reports["cleo"].remarks)
+    assert reports["anna"].points == 65
+
+
+# --- what an instructor adds ---------------------------------------------------------------------------------------
+
+
+def test_own_points_and_comments_finish_the_totals(tmp_path, files):
+    reports = list(batch(tmp_path / "in" if (tmp_path / "in").mkdir() is None else tmp_path, anna=files).values())
+    write_gradebook(reports, RUBRIC, tmp_path / "first")
+    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
+    assert [row["criterion"] for row in rows] == [c.id for c in RUBRIC.criteria if c.manual]
+    assert ANSWERS["answer-05"] in [row["answer"] for row in rows]
+    for row in rows:
+        row["points"] = {"reading": "5", "import": "2,5", "cleaning": "0"}.get(row["criterion"], row["most"])
+        row["comment"] = "{people} Well done." if row["criterion"] == "reading" else ""
+    scores, bank = tmp_path / "scores.csv", tmp_path / "comments.csv"
+    with scores.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    bank.write_text("name,comment\npeople,You name the people.\n")
+    (done,) = merge(reports, scores, bank)
+    assert done.points == 65 + 5 + 2.5 + 0 + 5 + 10 + 5
+    assert done.open == 0
+    got = {result.criterion.id: result for result in done.results}
+    assert got["reading"].comment == "You name the people. Well done."
+    assert [got[name].status for name in ("reading", "import", "cleaning")] == ["earned", "partial", "not earned"]
+    write_gradebook([done], RUBRIC, tmp_path / "final")
+    page = next((tmp_path / "final").glob("students/*/feedback.html")).read_text()
+    assert "You name the people. Well done." in page
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("file,criterion,points,comment\nanna.zip,reading,6,\n", "line 2: points go from 0 to 5; received '6'"),
+        ("file,criterion,points,comment\nanna.zip,reading,nan,\n", "line 2: points go from 0 to 5"),
+        ("file,criterion,points,comment\nanna.zip,singing,6,\n", "line 2: there is no criterion 'singing'"),
+        ("file,criterion,points,comment\nben.zip,reading,1,\n", "for a file 'ben.zip'"),
+        (
+            "file,criterion,points,comment\nanna.zip,reading,1,\nanna.zip,reading,2,\n",
+            "line 3: reading of anna.zip is there",
+        ),
+        ("file,criterion,points,comment\nanna.zip,reading,1,{late}\n", "no comment {late} in the bank"),
+        ("file,criterion,comment\nanna.zip,reading,\n", "it lacks points"),
+    ],
+)
+def test_scores_that_do_not_fit_name_their_line(text, reason, tmp_path, files):
+    (tmp_path / "in").mkdir()
+    reports = list(batch(tmp_path / "in", anna=files).values())
+    scores = tmp_path / "scores.csv"
+    scores.write_text(text)
+    with pytest.raises(GradingError) as caught:
+        merge(reports, scores)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_appeal_outweighs_a_check(tmp_path, files):
+    (tmp_path / "in").mkdir()
+    reports = list(batch(tmp_path / "in", anna=edited(files, "run/ledger.csv", lambda t: t.drop(index=[3]))).values())
+    scores = tmp_path / "scores.csv"
+    scores.write_text("file,criterion,points,comment\nanna.zip,nothing-lost,10,The archive had changed.\n")
+    (done,) = merge(reports, scores)
+    assert done.points == reports[0].points + 5 == 65
+
+
+# --- key, hidden test, promises ------------------------------------------------------------------------------------
+
+
+def test_a_key_comes_back_as_written_and_is_never_overwritten(finished_run, tmp_path):
+    key = write_key(finished_run, tmp_path / "key.json")
+    assert load_key(tmp_path / "key.json") == key
+    ledger = finished_run.read_table("ledger.csv")
+    assert len(key.ledger) == len(ledger)
+    assert set(key.photographs) == set(ledger["stored_as"][ledger["status"].isin(["kept", "duplicate"])])
+    with pytest.raises(GradingError, match="never overwritten"):
+        write_key(finished_run, tmp_path / "key.json")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"schema_version": 2}', '{"schema_version": 1, "study": "asl"}'])
+def test_a_key_that_is_none(text, tmp_path):
+    (tmp_path / "key.json").write_text(text)
+    with pytest.raises(GradingError, match="casestudy key RUN") as caught:
+        load_key(tmp_path / "key.json")
+    assert "\n" not in str(caught.value)
+
+
+def hidden_table(key, right: int) -> bytes:
+    rows = []
+    for k, (name, label) in enumerate(sorted(key.hidden.items())):
+        read = label if k < right else LABELS[(LABELS.index(label) + 1) % len(LABELS)]
+        rows.append([name, *(1.0 if read == one else 0.0 for one in LABELS)])
+    lines = [",".join(["name", *(f"p_{one}" for one in LABELS)]), *(",".join(map(str, row)) for row in rows)]
+    return "\n".join(lines).encode() + b"\n"
+
+
+def test_the_hidden_test_asks_whether_the_claim_holds(tmp_path, files):
+    key = make_key(hidden={f"unlabelled/{k:05d}.jpg": LABELS[k % 5] for k in range(60)})
+    text = (ROOT / "rubric.md").read_text().rstrip("\n")
+    rubric_file = tmp_path / "rubric.md"
+    row = "| hidden | 10 | It holds on strangers | holds | lower | none | `hidden_predictions.csv` | hidden_test |\n"
+    rubric_file.write_text(f"{text}\n{row}")
+    rubric = load_rubric(rubric_file)
+
+    def status(content):
+        (tmp_path / "s.zip").write_bytes(packed({**files, **content}))
+        return grade(read_submission(tmp_path / "s.zip"), rubric, key).results[-1].status
+
+    assert status({}) == "no evidence"
+    assert status({"run/hidden_predictions.csv": hidden_table(key, 55)}) == "earned"
+    assert status({"run/hidden_predictions.csv": hidden_table(key, 10)}) == "partial"
+    assert status({"run/hidden_predictions.csv": hidden_table(key, 55).rsplit(b"\n", 2)[0]}) == "no evidence"
+
+
+GRADERS = ("rubric", "grading", "checks", "evidence", "submission", "key", "gradebook", "grade_command", "submitting")
+
+
+def test_grading_loads_without_tensorflow():
+    modules = ", ".join(f"casestudy.{name}" for name in GRADERS)
+    heavy = ("tensorflow", "keras", "matplotlib", "nbclient")
+    code = f"import sys, {modules}; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_graders_run_nothing_that_was_handed_in(name):
+    nodes = list(ast.walk(ast.parse((ROOT / "casestudy" / f"{name}.py").read_text())))
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    assert not names & {"eval", "exec", "compile", "__import__", "open"}
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    for node in nodes:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            used |= {part for alias in node.names for part in alias.name.split(".")}
+            used |= set((getattr(node, "module", "") or "").split("."))
+        used |= {keyword.arg for keyword in node.keywords} if isinstance(node, ast.Call) else set()
+    assert not used & {"pickle", "allow_pickle", "load_model", "nbclient", "nbconvert", "subprocess", "importlib"}
+    assert not used & {"extract", "extractall", "system", "popen"}
+
+
+def test_every_check_is_named_in_the_rubric_or_optional():
+    assert {criterion.check for criterion in RUBRIC.criteria} - {"manual"} == set(CHECKS) - {"hidden_test"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_memory_stays_small(tmp_path):
+    """All hostile zips in one process, under 500 MB: what a broken limit would need is gigabytes."""
+    for name, (content, _) in hostile().items():
+        (tmp_path / f"{name}.zip").write_bytes(content)
+    (tmp_path / "key.json").write_text(json.dumps({"schema_version": 1, **dataclasses.asdict(KEY)}))
+    arguments = ["grade", str(tmp_path), "--key", str(tmp_path / "key.json"), "--quiet"]
+    arguments += ["--rubric", str(ROOT / "rubric.md"), "--out", str(tmp_path / "out")]
+    code = f"from casestudy.cli import main; main({arguments!r}); print(open('/proc/self/status').read())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", done.stdout)[1])
+    assert peak < 500_000
+
+
+def test_numbers_are_recomputed_as_numpy_would(files, graded):
+    table = np.genfromtxt(io.StringIO(files["run/predictions.csv"].decode()), delimiter=",", dtype=str, skip_header=1)
+    header = files["run/predictions.csv"].decode().splitlines()[0].split(",")
+    probabilities = table[:, [header.index(f"p_{label}") for label in LABELS]].astype(float)
+    truth = table[:, header.index("label")]
+    accuracy = np.mean(np.array(LABELS)[probabilities.argmax(1)] == truth)
+    loss = -np.log(probabilities[np.arange(len(truth)), [LABELS.index(label) for label in truth]]).mean()
+    assert f"{accuracy:.1%} of {len(truth)} test photographs" in graded(files).score
+    assert f"loss {loss:.2f}" in graded(files).score
