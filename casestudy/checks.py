@@ -57,7 +57,7 @@ def nothing_lost(found: Evidence) -> Finding:
         return Finding(NOT_EARNED, evidence, "This ledger is that of another archive.", hint)
     hint = "Count the entries of the archive, and look for names that two users' folders share."
     if lost + extra <= total / 100:
-        return Finding(PARTIAL, evidence, f"Nearly all is accounted for; {lost + extra} rows do not match.", hint)
+        return Finding(PARTIAL, evidence, f"Nearly all is accounted for; {lost + extra} of the rows do not match.", hint)
     return Finding(NOT_EARNED, evidence, f"{lost} entries are lost or changed, {extra} rows belong to none.", hint)
 
 
@@ -67,7 +67,7 @@ def corrupt_found(found: Evidence) -> Finding:
     damaged = {row["entry"] for row in found.key.ledger if row["status"] == "corrupt"}
     aside = set(table["entry"][table["status"] == "corrupt"])
     hits, wrong = len(damaged & aside), len(aside - damaged)
-    evidence = f"run/ledger.csv: {len(aside)} rows are corrupt"
+    evidence = f"run/ledger.csv: {len(aside)} corrupt"
     if aside == damaged:
         return Finding(EARNED, evidence, "All damaged files are set aside, and no sound one.")
     hint = "Decode every file to its last byte: some damaged files still show most of a picture."
@@ -260,8 +260,8 @@ def reproducible(found: Evidence) -> Finding:
     )
     if not wrong:
         return Finding(EARNED, evidence, "Seed, settings and versions are recorded, and the scores follow.")
-    hint = "Run `casestudy verify` on your run folder: it names what does not follow."
-    sentence = f"{wrong[0][0].upper()}{wrong[0][1:]}."
+    hint = "Call casestudy verify on your run folder: it names what does not follow."
+    sentence = f"What does not hold: {'; '.join(wrong)}."
     return Finding(PARTIAL if len(wrong) == 1 else NOT_EARNED, evidence, sentence, hint)
 
 

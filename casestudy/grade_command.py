@@ -11,10 +11,14 @@ from casestudy.errors import GradingError
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds rubric, key, predict, submit and grade; `command(name, help, call)` makes a parser."""
-    rubric_option = {"type": Path, "metavar": "FILE", "help": "another rubric (default: rubric.md of the checkout)"}
+
+    def takes_rubric(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--rubric", type=Path, metavar="FILE", help="another rubric (default: rubric.md of the checkout)"
+        )
 
     rubric = command("rubric", "check rubric.md, print it and total it", _rubric)
-    rubric.add_argument("--rubric", **rubric_option)
+    takes_rubric(rubric)
 
     key = command("key", "make the key that submissions are held against, from a run of your own", _key)
     key.add_argument("run", type=Path, help="run folder, on the archive that students get")
@@ -40,12 +44,12 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     submit.add_argument("--notebooks", type=Path, default=Path("notebooks"), help="their folder (default: notebooks)")
     submit.add_argument("--name", default="", help="who you are")
     submit.add_argument("--out", type=Path, default=Path("submission.zip"), help="new file (default: submission.zip)")
-    submit.add_argument("--rubric", **rubric_option)
+    takes_rubric(submit)
 
     grade = command("grade", "grade submissions against the rubric, running nobody's code", _grade)
     grade.add_argument("submissions", type=Path, nargs="+", help="files, or folders as a learning platform gives them")
     grade.add_argument("--key", type=Path, required=True, help="from casestudy key")
-    grade.add_argument("--rubric", **rubric_option)
+    takes_rubric(grade)
     grade.add_argument("--out", type=Path, default=Path("grades"), help="new folder (default: grades)")
     grade.add_argument("--merge", type=Path, metavar="CSV", help="your own points and comments: scores.csv, filled in")
     grade.add_argument("--comments", type=Path, metavar="CSV", help="comments to use again: name,comment")
