@@ -188,8 +188,8 @@ def prediction_sheet(
     fig, axes = figure(2.0 * columns, 2.3 * rows, columns, rows)
     for ax in axes:
         ax.axis("off")
-    for ax, *facts in zip(axes, pictures, labels, predicted, strict=False):
-        plot_photograph(ax, *facts)
+    for ax, picture, label, guess in zip(axes, pictures, labels, predicted, strict=False):
+        plot_photograph(ax, picture, label, guess)
     return fig
 
 
