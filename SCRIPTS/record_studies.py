@@ -1,35 +1,44 @@
-"""Writes what finished runs of the further studies scored into DATA/results, and from there the README's table.
+"""Writes what finished runs of the further studies scored into DATA/results, and from there the tables in prose.
 
     python SCRIPTS/record_studies.py runs/licence-plates-licence-plates runs/fashion-mnist-fashion-mnist
 
-One file a study, with the run's configuration and environment; `tests/test_claims.py` holds the README against them.
+One file a study, with the run's configuration and environment; `tests/test_claims.py` holds README and
+ARTICLES/studies.md against them.
 """
 
 import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from record_results import README, ROOT, replaced, write  # which finds the package, too
 
 from casestudy.pages import percent
-from casestudy.results import OWN
+from casestudy.results import OWN, TESTS, published_table
 from casestudy.runs import RunFolder
+from casestudy.studies import STUDIES
+from casestudy.study import Study
 
 FOLDER = ROOT / "DATA" / "results"
 BEGIN, END = "<!-- studies -->", "<!-- end of studies -->"
+ASKED = "as asked"  # ends the sentence about weights that nobody chose for the run
+ARTICLE = ROOT / "ARTICLES" / "studies.md"
+UNMEASURED = "*Not measured yet: `casestudy run` has left no committed result of this study.*"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Reads the run folders named on the command line; a study's earlier results are replaced."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the README again")
+    parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the tables again")
     FOLDER.mkdir(exist_ok=True)
     for path in parser.parse_args(arguments).runs:
         result = summarise(RunFolder.open(path, needs="comparison.csv"))
         write(FOLDER / f"{result['study']['name']}.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     page = README.read_text(encoding="utf-8")
     write(README, replaced(page, table(load()), BEGIN, END))
+    write(ARTICLE, filled(ARTICLE.read_text(encoding="utf-8"), load()))
     return 0
 
 
@@ -41,8 +50,9 @@ def load() -> list[dict]:
 def summarise(run: RunFolder) -> dict:
     """Returns what of a run is worth keeping: its configuration, environment, scores, comparison and copies."""
     settings = run.settings
-    kept = ("study", "seed", "data", "protocol", "class_names", "machine", "environment")
+    kept = ("study", "seed", "data", "protocol", "class_names", "weights", "machine", "environment")
     result = {key: settings[key] for key in kept}
+    result["variant_weights"] = {name: said for name, (_, said) in settings.get("variant_weights", {}).items()}
     result["data"] = {key: settings["data"][key] for key in ("name", "sha256")}
     parts = run.read_table("splits.csv")["part"].value_counts()
     rows = run.read_table("comparison.csv").to_dict("records")
@@ -75,6 +85,69 @@ def table(results: list[dict]) -> str:
             cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", str(row["rank"])]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def filled(page: str, results: list[dict]) -> str:
+    """Returns the article on the studies with each one's block as the results have it."""
+    found = {result["study"]["name"]: result for result in results}
+    for name in STUDIES:
+        if name in found or marks(name)[0] in page:
+            page = replaced(page, block(found.get(name)), *marks(name))
+    return page
+
+
+def marks(name: str) -> tuple[str, str]:
+    """Returns what stands before and after the block of a study."""
+    return f"<!-- study {name} -->", f"<!-- end of study {name} -->"
+
+
+def block(result: dict | None) -> str:
+    """Returns what the article tells of a study's result: the table, how it was measured, what is confused.
+
+    What a source published, and how a model deviates from it, is taken from the study as it stands now: a run computed
+    neither.
+    """
+    if result is None:
+        return UNMEASURED
+    run = Study.from_json(result["study"])
+    scores = {score["name"]: score["accuracy"] for score in result["scores"]}
+    epochs = {variant.name: variant.phases for variant in run.variants} | {OWN: run.phases}
+    parameters = {row["name"]: row["parameters"] for row in result["comparison"]}
+    lines = [
+        "| model | tested on | published | reproduced | ours | without copies | epochs | parameters | note |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in published_table(STUDIES[run.name], pd.DataFrame(result["scores"])).itertuples():
+        unique = ("headline" if row.model == OWN else row.model) + TESTS[row.tested] + "-unique"
+        shares = (row.published, row.reproduced, row.ours, scores.get(unique))
+        cells = [row.model, row.tested, *map(percent, shares)]
+        cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")
+        cells.append(f"{parameters[row.model]:,.0f}" if row.model in parameters else "–")
+        lines.append("| " + " | ".join([*cells, row.note]) + " |")
+    return "\n".join([*lines, "", *measured(run, result), confused(result)])
+
+
+def measured(run: Study, result: dict) -> list[str]:
+    """Returns how a result was measured: images, copies, machine, and the weights that trainings began with."""
+    parts, machine = result["parts"], result["machine"]
+    images = [f"{parts['train']:,} images to train"]
+    images += [f"{parts['validation']:,} to choose the epoch"] if parts.get("validation") else []
+    copies = f", {result['copies']:,} of them with a copy in training" if result["copies"] else ""
+    images += [f"{parts['test']:,} to test{copies}."]
+    some = "" if run.split.fraction == 1 else f", on {percent(run.split.fraction)} of the training images"
+    lines = [
+        "- " + ", ".join(images),
+        f"- On a {machine['device']}, in {machine['precision']}, seed {result['seed']}{some}.",
+    ]
+    began: dict[str, Any] = {**result.get("variant_weights", {}), OWN: result.get("weights")}
+    named = [f"{model} from {said.split(':')[0]}" for model, said in began.items() if said and ASKED not in said]
+    return [*lines, f"- Began: {'; '.join(named)}."] if named else lines
+
+
+def confused(result: dict) -> str:
+    """Returns what ours confuses most often, in a line."""
+    pairs = [f"{row['label']} read as {row['predicted']} ({row['count']})" for row in result["most_confused"]]
+    return f"- What ours confuses most often: {', '.join(pairs) or 'nothing'}."
 
 
 if __name__ == "__main__":

@@ -57,7 +57,9 @@ def nothing_lost(found: Evidence) -> Finding:
         return Finding(NOT_EARNED, evidence, "This ledger is that of another archive.", hint)
     hint = "Count the entries of the archive, and look for names that two users' folders share."
     if lost + extra <= total / 100:
-        return Finding(PARTIAL, evidence, f"Nearly all is accounted for; {lost + extra} of the rows do not match.", hint)
+        return Finding(
+            PARTIAL, evidence, f"Nearly all is accounted for; {lost + extra} of the rows do not match.", hint
+        )
     return Finding(NOT_EARNED, evidence, f"{lost} entries are lost or changed, {extra} rows belong to none.", hint)
 
 

@@ -116,7 +116,14 @@ def _judge(criterion: Criterion, found: Evidence) -> Result:
     if lacking:
         what = ", ".join(lacking)
         sentence = f"There is nothing to judge: the submission lacks {what}."
-        return Result(criterion, NOTHING, 0, f"{what}: missing", sentence, "Call casestudy submit once more: it says what is missing before you hand in.")
+        return Result(
+            criterion,
+            NOTHING,
+            0,
+            f"{what}: missing",
+            sentence,
+            "Call casestudy submit once more: it says what is missing before you hand in.",
+        )
     if criterion.manual:
         return _answered(criterion, found)
     try:

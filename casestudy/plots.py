@@ -21,6 +21,7 @@ BLUE, ORANGE, GREY = "#2166ac", "#c2410c", "#666666"  # told apart by colour-bli
 GREEN, RED = "#1a7f37", "#b42318"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 AROUND = ((-1, 1), (0, 1), (1, 1), (-1, 0), (1, 0), (1, -1), (0, -1), (-1, -1))  # places of a name, the best first
+LONG = 8  # two names of more characters take two lines above a picture
 MANY = 14  # more groups than these stand side by side, in the format of a slide
 
 
@@ -159,7 +160,8 @@ def plot_heat(ax: Axes, pixels: np.ndarray, heat: np.ndarray, label: str, predic
 def _title(ax: Axes, label: str, predicted: str) -> Axes:
     """Writes above a picture what was read: green and ticked where right, red and crossed where wrong."""
     right = label == predicted
-    title = f"✓ {label}" if right else f"✗ {label} read as {predicted}"
+    between = "\n" if len(label) + len(predicted) > LONG else " "
+    title = f"✓ {label}" if right else f"✗ {label}{between}read as {predicted}"
     ax.set_title(title, color=GREEN if right else RED, fontsize=13, fontweight="bold", parse_math=False)
     ax.axis("off")
     return ax
@@ -175,6 +177,19 @@ def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable
     for ax, (picture, title) in zip(axes, pairs, strict=False):
         ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
         ax.set_title(title, fontsize=max(9.0, 1.8 * columns), parse_math=False)  # a page shrinks a wide figure
+    return fig
+
+
+def prediction_sheet(
+    pictures: Sequence[Image.Image], labels: Iterable[str], predicted: Iterable[str], columns: int = 5
+) -> Figure:
+    """Returns a figure of photographs side by side, each under what was read; see `plot_photograph`."""
+    rows = max(1, -(-len(pictures) // columns))
+    fig, axes = figure(2.0 * columns, 2.3 * rows, columns, rows)
+    for ax in axes:
+        ax.axis("off")
+    for ax, picture, label, guess in zip(axes, pictures, labels, predicted, strict=False):
+        plot_photograph(ax, picture, label, guess)
     return fig
 
 

@@ -19,6 +19,7 @@ from casestudy.study import Study
 
 HEADLINE = "predictions.csv"
 OWN = "ours"  # what a comparison calls the study's own model
+TESTS = {"clean": "", "distorted": "-distorted"}  # what follows a model's name in that of its score
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
@@ -61,9 +62,10 @@ def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
     study = Study.from_json(run.settings["study"])
     if not study.variants:
         return {}
-    homes = {variant.name: variant_folder(variant.name) for variant in study.variants}
-    contenders = [_contender(run, name, home, f"predictions_{name}.csv") for name, home in homes.items()]
-    contenders.append(_contender(run, OWN, "", HEADLINE))
+    contenders = [
+        _contender(run, name, home, f"predictions_{name}.csv" if home else HEADLINE)
+        for name, home in _homes(study).items()
+    ]
     table = compare(contenders)
     tables = {"comparison.csv": table.assign(pareto=pareto(table)), "paired_tests.csv": paired_tests(contenders)}
     return {**tables, "ladder.csv": ladder(contenders)} if study.ladder else tables
@@ -77,7 +79,6 @@ def distortion_table(run: RunFolder, found: dict[str, Evaluation]) -> pd.DataFra
     """
     study = Study.from_json(run.settings["study"])
     models = {variant.name: variant.model for variant in study.variants} | {"headline": study.model}
-    tests = {"clean": "", "distorted": "-distorted"}
     rows = [
         (
             spec.name,
@@ -87,11 +88,48 @@ def distortion_table(run: RunFolder, found: dict[str, Evaluation]) -> pd.DataFra
             *found[name + suffix].interval,
         )
         for name, spec in models.items()
-        for tested, suffix in tests.items()
+        for tested, suffix in TESTS.items()
         if name + suffix in found
     ]
     table = pd.DataFrame(rows, columns=["model", "trained", "tested", "accuracy", "low", "high"])
     return table if (table["tested"] == "distorted").any() else None
+
+
+def published_table(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+    """Returns each model's accuracy as its source published it, as it came out here, and that of the study's own.
+
+    Columns: model; tested ("clean" or "distorted"); published, reproduced, ours (accuracies in [0, 1], NaN where there
+    is none); note (how the model deviates from its source). The study's own model is the last of each test.
+
+    Args:
+        study: Its variants are the models; one that has not been trained is shown as published.
+        scores: As `score_table` returns it; needs name and accuracy.
+    """
+    here = scores.set_index("name")["accuracy"]
+    rows = []
+    for tested, suffix in TESTS.items():
+        if tested == "distorted" and not study.distortion:
+            continue
+        for v in study.variants:
+            published = v.published if tested == "clean" else v.published_distorted
+            rows.append((v.name, tested, published, here.get(v.name + suffix), None, v.note))
+        rows.append((OWN, tested, None, None, here.get("headline" + suffix), ""))
+    table = pd.DataFrame(rows, columns=["model", "tested", "published", "reproduced", "ours", "note"])
+    return table.astype({"published": "float64", "reproduced": "float64", "ours": "float64"})
+
+
+def read_histories(run: RunFolder) -> dict[str, pd.DataFrame]:
+    """Returns the history of each model's training, by the names that a comparison has for them, its own last.
+
+    Of a run with folds, its own is that of the first fold.
+    """
+    homes = _homes(Study.from_json(run.settings["study"])) | {OWN: run.trainings()[0].removesuffix("training.json")}
+    return {name: run.read_table(f"{home}history.csv") for name, home in homes.items()}
+
+
+def _homes(study: Study) -> dict[str, str]:
+    """Returns where in the run folder the training of each model lies, the study's own last."""
+    return {variant.name: variant_folder(variant.name) for variant in study.variants} | {OWN: ""}
 
 
 def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Contender:
@@ -168,7 +206,7 @@ def result_tables(evaluation: Evaluation, *, seed: int) -> dict[str, pd.DataFram
 def _draw(run: RunFolder, evaluation: Evaluation, seed: int) -> None:
     drawings: dict[str, Figure] = {}
     class_names = list(evaluation.class_names)
-    history = run.read_table(run.trainings()[0].replace("training.json", "history.csv"))
+    history = read_histories(run)[OWN]
     for metric in ("accuracy", "loss"):
         drawings[f"learning_{metric}"], (ax,) = plots.figure()
         plots.plot_history(ax, history, metric)
@@ -181,14 +219,11 @@ def _draw(run: RunFolder, evaluation: Evaluation, seed: int) -> None:
             plots.plot_per_group(ax, table, name)
     drawings["reliability"], (ax,) = plots.figure(4.8, 4.4)
     plots.plot_reliability(ax, evaluation.reliability)
-    samples = evaluation.samples(seed=seed).to_dict("records")
+    samples = evaluation.samples(seed=seed)
     with open_photographs(run) as photographs:
-        if {row["name"] for row in samples} <= photographs.names:
-            drawings["samples"], axes = plots.figure(10.0, 6.9, columns=5, rows=3)
-            for ax in axes:
-                ax.axis("off")
-            for ax, row in zip(axes, samples, strict=False):
-                plots.plot_photograph(ax, photographs.picture(row["name"], 224), row["label"], row["predicted"])
+        if set(samples["name"]) <= photographs.names:
+            pictures = [photographs.picture(name, 224) for name in samples["name"]]
+            drawings["samples"] = plots.prediction_sheet(pictures, samples["label"], samples["predicted"])
     _save(run, drawings)
 
 

@@ -44,6 +44,8 @@ NOTEBOOKS = {
     "model.keras": "04_train",
 }
 LAST_NOTEBOOK = "05_results"
+# What is said of a study and changes nothing that a run computes: better words begin no other run.
+WORDS = {"title", "source", "published", "published_distorted", "note"}
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *(
@@ -242,9 +244,9 @@ def as_json(value: Any) -> Any:
 
 
 def _differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """Returns the dotted names of the settings that differ."""
+    """Returns the dotted names of the settings that differ, but for `WORDS`."""
     if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted(before.keys() | now.keys())
+        keys = sorted((before.keys() | now.keys()) - WORDS)
         return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
     if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
         pairs = enumerate(zip(before, now, strict=True))

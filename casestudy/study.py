@@ -155,6 +155,7 @@ class Variant:
         phases: How to train it.
         published: The accuracy that its source gives, in [0, 1]; None where there is none.
         note: What it changes, or how it deviates from its source.
+        published_distorted: As `published`, on distorted test images.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Variant:
     phases: tuple[Phase, ...]
     published: float | None = None
     note: str = ""
+    published_distorted: float | None = None
 
 
 @dataclass(frozen=True)

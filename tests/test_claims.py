@@ -15,6 +15,8 @@ import article_values  # noqa: E402
 import record_results  # noqa: E402
 import record_studies  # noqa: E402
 
+from casestudy.studies import STUDIES  # noqa: E402
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "ARTICLES" / "results.json").read_text(encoding="utf-8"))
 
@@ -30,9 +32,75 @@ def test_the_readme_shows_the_committed_studies():
     assert record_results.replaced(README, record_studies.table(results), begin, end) == README
 
 
-def test_the_committed_studies_are_whole():
-    from casestudy.studies import STUDIES
+STUDIES_PAGE = record_studies.ARTICLE.read_text(encoding="utf-8")
 
+
+def studies_prose(study) -> str:
+    """Returns what the article says of a study, without its generated block."""
+    begin, end = record_studies.marks(study.name)
+    before, rest = STUDIES_PAGE.split(begin)
+    return plain(before.split("\n## ")[-1] + rest.split(end)[1].split("\n## ")[0])
+
+
+def test_the_article_on_the_studies_shows_the_committed_results():
+    results = record_studies.load()
+    assert record_studies.filled(STUDIES_PAGE, results) == STUDIES_PAGE
+    measured = {result["study"]["name"] for result in results}
+    for name in set(STUDIES) - {"asl"}:
+        begin, end = record_studies.marks(name)
+        shown = STUDIES_PAGE.split(begin)[1].split(end)[0]
+        assert (record_studies.UNMEASURED in shown) == (name not in measured)
+
+
+def test_a_study_measured_for_the_first_time_gets_its_table():
+    result = {**record_studies.load()[0], "study": STUDIES["emnist"].to_json(), "comparison": []}
+    result["scores"] = [
+        {"name": "headline", "accuracy": 0.9},
+        {"name": "custom-cnn-distorted", "accuracy": 0.75},
+        {"name": "custom-cnn-distorted-unique", "accuracy": 0.7},
+    ]
+    lines = record_studies.filled(STUDIES_PAGE, [result]).split(record_studies.marks("emnist")[0])[1].splitlines()
+    epochs = sum(phase.epochs for phase in STUDIES["emnist"].phases)
+    assert f"| ours | clean | – | – | 90.0 % | – | {epochs} | – |  |" in lines
+    (line,) = (line for line in lines if line.startswith("| custom-cnn | distorted |"))
+    assert line.startswith("| custom-cnn | distorted | 75.2 % | 75.0 % | – | 70.0 % | 10 |")
+
+
+@pytest.mark.parametrize("name", sorted(set(STUDIES) - {"asl"}))
+def test_a_number_in_the_article_on_the_studies_is_the_studys(name):
+    study = STUDIES[name]
+    known = {str(len(study.data.class_names)), "255"}  # the largest value of a pixel
+    for text in (json.dumps(study.to_json()), *(variant.note for variant in study.variants)):
+        known |= set(re.findall(r"\d+(?:\.\d+)?", text))
+    assert set(re.findall(r"(?<![\w.])\d+(?:[.,]\d+)*", studies_prose(study))) <= known
+
+
+def test_what_the_article_on_the_studies_says_in_words_holds():
+    """Where one of these fails, a study or its result has changed: read the article again, and mend the sentences."""
+    fashion, emnist = STUDIES["fashion-mnist"], STUDIES["emnist"]
+    assert {phase.epochs for variant in fashion.variants for phase in variant.phases} == {10}
+    assert [variant.phases[0].optimizer for variant in fashion.variants] == ["rmsprop"] * 3 + ["adam"]
+    assert [variant.model.dropout > 0 for variant in fashion.variants] == [False, True, True, True]
+    assert len(emnist.variants) == 6 and emnist.model.augmentation and emnist.model.name == "compact_cnn"
+    assert not STUDIES["dense-baseline"].model.augmentation.get("mirror")
+    results = {result["study"]["name"]: result for result in record_studies.load()}
+    for name in ("fashion-mnist", "licence-plates"):
+        result = results[name]
+        scores = {score["name"]: score["accuracy"] for score in result["scores"]}
+        assert result["copies"] > 0
+        assert abs(scores["headline-unique"] - scores["headline"]) < 0.005  # next to nothing
+    own = results["fashion-mnist"]["comparison"][-1]
+    assert own["name"] == "ours" and own["parameters"] < 500_000
+    plates = results["licence-plates"]
+    assert [row["rank"] for row in plates["comparison"]] == [1, 1]
+    assert 0.4 < 100 / plates["parts"]["test"] < 0.6
+    assert "validation" not in plates["parts"]
+    dense = results["dense-baseline"]
+    assert "random" in dense["variant_weights"]["mobilenet-v2"]
+    assert "signs" in dense["variant_weights"]["resnet50v2"] and "signs" in dense["weights"]
+
+
+def test_the_committed_studies_are_whole():
     for result in record_studies.load():
         assert result["study"]["name"] in STUDIES
         for score in result["scores"]:

@@ -346,6 +346,14 @@ def test_a_run_of_an_older_version_is_the_same_run(finished_run, letters_zip, sm
     assert start_run(small_study, letters_zip, run.path, seed=3) == run
 
 
+def test_other_words_begin_no_other_run(finished_run, letters_zip, small_study):
+    said = dataclasses.replace(small_study, title="Said in another way", source="found meanwhile")
+    assert start_run(said, letters_zip, finished_run.path, seed=3) == finished_run
+    other = dataclasses.replace(small_study, title="Said in another way", seed=small_study.seed + 1)
+    with pytest.raises(RunError, match=r"differs in study\.seed\."):
+        start_run(other, letters_zip, finished_run.path, seed=3)
+
+
 def test_a_folder_that_cannot_be_made_is_one_line(letters_zip, small_study, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="needs a folder that can be written"):

@@ -116,6 +116,17 @@ def test_a_photograph_says_whether_it_was_read_rightly_in_more_than_a_colour():
     assert saved(fig)
 
 
+def test_a_sheet_shows_what_was_read_in_rows():
+    pictures = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue", "white")]
+    fig = plots.prediction_sheet(pictures, ["A", "B", "Ankle boot", "C"], ["A", "C", "Sneaker", "C"], columns=3)
+    titles = ["✓ A", "✗ B read as C", "✗ Ankle boot\nread as Sneaker", "✓ C", "", ""]
+    assert [ax.get_title() for ax in fig.axes] == titles
+    assert [len(ax.images) for ax in fig.axes] == [1, 1, 1, 1, 0, 0]
+    assert not any(ax.axison for ax in fig.axes)  # nothing is framed where nothing is shown
+    assert saved(fig)
+    assert saved(plots.prediction_sheet([], [], []))  # a model without a mistake has none to show
+
+
 def test_heat_lies_over_the_grey_photograph_where_it_was_found():
     pixels, heat = np.full((16, 24, 3), (30, 60, 90), np.uint8), np.zeros((2, 3), np.float32)
     heat[0, 2] = 1

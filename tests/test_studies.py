@@ -13,6 +13,7 @@ from casestudy.cli import build_parser, configure
 from casestudy.errors import DataError
 from casestudy.pipeline import run_study
 from casestudy.reading import read_images
+from casestudy.results import read_histories
 from casestudy.runs import RunFolder, begin
 from casestudy.splits import split_images
 from casestudy.stand_in import TEST, TRAIN, stand_in
@@ -136,6 +137,9 @@ def test_the_models_are_compared(compared):
         assert run.read_json(f"{home}training.json")["parameters"] == parameters
     own = run.read_table("predictions.csv")
     assert table["accuracy"].iloc[-1] == (own["label"] == own["predicted"]).mean()
+    histories = read_histories(run)
+    assert list(histories) == ["dense", "dropout", "ours"]
+    assert histories["dense"].equals(run.read_table("variants/dense/history.csv"))
     assert run.has("paired_tests.csv")
     assert run.has("ladder.csv")
     grouped = run.read_table("distorted.csv")
