@@ -229,8 +229,9 @@ class Evidence:
 
 
 def _cell(values: dict[str, Any]) -> Cell:
-    metadata = values.get("metadata") if isinstance(values.get("metadata"), dict) else {}
-    outputs = values.get("outputs") if isinstance(values.get("outputs"), list) else []
+    metadata, outputs = values.get("metadata"), values.get("outputs")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    outputs = outputs if isinstance(outputs, list) else []
     shown = [output for output in outputs if isinstance(output, dict)]
     count, source = values.get("execution_count"), values.get("source", "")
     error = next((output.get("ename", "error") for output in shown if output.get("output_type") == "error"), "")

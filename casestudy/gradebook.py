@@ -119,7 +119,7 @@ def gradescope(report: GradeReport) -> str:
 
 def _grades(reports: list[GradeReport]) -> list[list[object]]:
     """Returns rows with the columns that Canvas imports, then those that Moodle does."""
-    header = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", TITLE]
+    header: list[object] = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", TITLE]
     header += ["Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"]
     rows = [
         [
@@ -133,7 +133,8 @@ def _grades(reports: list[GradeReport]) -> list[list[object]]:
 
 
 def _criteria(reports: list[GradeReport]) -> list[list[object]]:
-    header = ["student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment"]
+    header: list[object] = ["student", "id", "file", "criterion", "status", "points"]
+    header += ["most", "evidence", "sentence", "comment"]
     rows = [
         [
             *(report.student.name, report.student.id, report.source, result.criterion.id, result.status, result.points),
@@ -147,7 +148,7 @@ def _criteria(reports: list[GradeReport]) -> list[list[object]]:
 
 def _scores(reports: list[GradeReport]) -> list[list[object]]:
     """Returns a row for everything that a person has to judge, with room for points and a comment."""
-    header = ["file", "student", "criterion", "most", "points", "comment", "question", "answer"]
+    header: list[object] = ["file", "student", "criterion", "most", "points", "comment", "question", "answer"]
     rows = [
         [
             *(report.source, report.student.name, result.criterion.id, result.criterion.points, "", ""),

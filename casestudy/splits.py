@@ -103,15 +103,13 @@ def _fewer(splits: Splits, fraction: float, seed: int) -> Splits:
     """Returns the splits with that share of training and of validation; the rest is in no part."""
     if fraction == 1:
         return splits
-    labels, unused = splits.images.labels, [splits.left_out]
-    kept = {}
-    for name in ("train", "validation"):
-        part = getattr(splits, name)
-        if len(part):
-            chosen, rest = _stratified(splits.images, part, labels, 1 - fraction, seed)
-            kept[name] = np.sort(chosen)
-            unused.append(rest)
-    return dataclasses.replace(splits, **kept, left_out=np.sort(np.concatenate(unused)))
+    kept, unused = [], [splits.left_out]
+    for part in (splits.train, splits.validation):
+        chosen, rest = _stratified(splits.images, part, splits.images.labels, 1 - fraction if len(part) else 0, seed)
+        kept.append(np.sort(chosen))
+        unused.append(rest)
+    left_out = np.sort(np.concatenate(unused))
+    return dataclasses.replace(splits, train=kept[0], validation=kept[1], left_out=left_out)
 
 
 def _signers(images: ImageSet, at_least: int) -> list[str]:

@@ -130,7 +130,7 @@ EMNIST = Study(
         weights=None,
         dropout=0.1,
         augmentation=_EMNIST_AUGMENTATION,
-        # These and the learning rate are the best values of DATA/results/emnist-search.json.
+        # These and the learning rate are the best values of DATA/searches/emnist.json.
         options={"widths": [32, 64, 128], "blocks": [1, 1, 1], "pools": [1, 2, 2], "pooling": "average"},
     ),
     # Small batches: more steps, where only a fraction is trained on.

@@ -1,6 +1,7 @@
 """A search tries what its space holds, keeps to the limit, goes on where it was, and never looks at the test part."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, ModelSpec, Phase, Search, SplitSpec, Study
 from casestudy.tuning import tune, with_values
 
+ROOT = Path(__file__).parents[1]
 STUDY = Study(
     name="tuned",
     title="Three characters",
@@ -78,3 +80,13 @@ def test_every_value_of_a_space_can_be_built(study):
         for choice in choices:
             changed = with_values(study, {name: choice})
             build_model(changed.model, input_shape=(*study.model.image_size, 1), num_classes=47, weights=None)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "DATA" / "searches").glob("*.json")), ids=lambda path: path.stem)
+def test_a_study_has_the_best_values_of_its_committed_search(path):
+    found = json.loads(path.read_text())
+    study = STUDIES[found["study"]]
+    assert with_values(study, found["best"]["values"]) == study
+    assert found["best"] == max(found["trials"], key=lambda trial: trial["val_accuracy"])
+    assert found["space"] == {name: list(choices) for name, choices in study.search.space.items()}
+    assert all(trial["parameters"] <= found["most_parameters"] for trial in found["trials"] if trial["val_accuracy"])
