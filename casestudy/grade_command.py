@@ -118,7 +118,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    from casestudy.checks import REVIEW
+    from casestudy.findings import REVIEW
     from casestudy.gradebook import OVERVIEW, merge, standing, write_gradebook
     from casestudy.grading import grade_all
     from casestudy.key import load_key

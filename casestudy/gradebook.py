@@ -10,10 +10,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from casestudy.checks import EARNED, NOT_EARNED, PARTIAL, REVIEW
 from casestudy.errors import GradingError
 from casestudy.evidence import number
 from casestudy.files import atomic_path
+from casestudy.findings import EARNED, NOT_EARNED, PARTIAL, REVIEW
 from casestudy.grading import GradeReport, Result, answers_of
 from casestudy.pages import page, points, source
 from casestudy.rubric import Rubric

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.checks import CHECKS, EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW
+from casestudy.checks import CHECKS
 from casestudy.evidence import Evidence, NoEvidence
+from casestudy.findings import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW
 from casestudy.key import Key
 from casestudy.rubric import Criterion, Rubric
 from casestudy.submission import Student, Submission, read_submission, readable

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import casestudy
-from casestudy.checks import STEPS
 from casestudy.errors import DataError, RunError
 from casestudy.evidence import LEFT_OUT, Evidence, NoEvidence
 from casestudy.files import atomic_path
 from casestudy.key import Key
+from casestudy.result_checks import STEPS
 from casestudy.rubric import Rubric
 from casestudy.runs import RunFolder
 from casestudy.submission import MANIFEST, READ, Student, Submission

@@ -701,7 +701,10 @@ def test_the_hidden_test_asks_whether_the_claim_holds(tmp_path, files):
     assert status({"run/hidden_predictions.csv": hidden_table(key, 55).rsplit(b"\n", 2)[0]}) == "no evidence"
 
 
-GRADERS = ("rubric", "grading", "checks", "evidence", "submission", "key", "gradebook", "grade_command", "submitting")
+GRADERS = (
+    *("rubric", "grading", "checks", "findings", "data_checks", "training_checks", "result_checks", "evidence"),
+    *("submission", "key", "gradebook", "grade_command", "submitting"),
+)
 
 
 def test_grading_loads_without_tensorflow():
