@@ -52,6 +52,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     takes_rubric(grade)
     grade.add_argument("--out", type=Path, default=Path("grades"), help="new folder (default: grades)")
     grade.add_argument("--merge", type=Path, metavar="CSV", help="your own points and comments: scores.csv, filled in")
+    grade.add_argument(
+        "--gradescope", type=Path, metavar="FILE", help="where Gradescope looks for results.json; written in any case"
+    )
     grade.add_argument("--comments", type=Path, metavar="CSV", help="comments to use again: name,comment")
 
 
@@ -118,12 +121,25 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _grade(args: argparse.Namespace) -> int:
+    from casestudy.gradebook import ungraded
+
+    try:
+        return _graded(args)
+    except Exception as error:
+        if args.gradescope and not args.gradescope.exists():  # a platform that finds no file says nothing to anybody
+            args.gradescope.parent.mkdir(parents=True, exist_ok=True)
+            args.gradescope.write_text(ungraded(str(error)), encoding="utf-8")
+        raise
+
+
+def _graded(args: argparse.Namespace) -> int:
     from casestudy.findings import REVIEW
-    from casestudy.gradebook import OVERVIEW, merge, standing, write_gradebook
+    from casestudy.gradebook import OVERVIEW, gradescope, standing, write_gradebook
     from casestudy.grading import grade_all
     from casestudy.key import load_key
     from casestudy.pages import points
     from casestudy.rubric import load_rubric
+    from casestudy.scores import merge
     from casestudy.submission import find_submissions
 
     rubric, key = load_rubric(args.rubric), load_key(args.key)
@@ -132,10 +148,15 @@ def _grade(args: argparse.Namespace) -> int:
     files = find_submissions(args.submissions, skip=(args.key, args.out))
     if not files:
         raise GradingError(f"There is no submission in {args.submissions[0]}. Name the folder with the files in it.")
+    if args.gradescope and len(files) > 1:
+        raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
     reports = grade_all(files, rubric, key)
     if args.merge:
         reports = merge(reports, args.merge, args.comments)
     write_gradebook(reports, rubric, args.out)
+    if args.gradescope:
+        args.gradescope.parent.mkdir(parents=True, exist_ok=True)
+        args.gradescope.write_text(gradescope(reports[0]), encoding="utf-8")
     if len(reports) == 1:
         for result in reports[0].results:
             earned = "–" if result.status == REVIEW else points(result.points)

@@ -34,15 +34,14 @@ def write_hidden(archive: Path, target: Path, *, seed: int, pattern: str | None 
         pattern: See `clean_archive`.
 
     Raises:
-        GradingError: `target` is there already, or the archive has no labelled photograph.
+        GradingError: `target` is there already.
+        DataError: The archive has no labelled photograph.
     """
     if target.exists():
         raise GradingError(f"A hidden test is never overwritten; {target} is there already. Name another place.")
     with tempfile.TemporaryDirectory() as scratch:
         letters = Path(scratch) / "letters.zip"
         usable = [row for row in clean_archive(archive, letters, pattern=pattern).rows if row.status in USED]
-        if not usable:
-            raise GradingError(f"A hidden test needs labelled photographs; {archive} has none. See DATA/README.md.")
         order = np.random.default_rng(seed).permutation(len(usable))
         chosen = [usable[k] for k in order]
         names = [f"{NAMELESS}/{k:05d}{PurePosixPath(row.stored_as).suffix}" for k, row in enumerate(chosen)]

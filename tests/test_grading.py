@@ -22,10 +22,11 @@ from casestudy import checks
 from casestudy.checks import CHECKS
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.gradebook import merge, write_gradebook
+from casestudy.gradebook import write_gradebook
 from casestudy.grading import grade, grade_all
 from casestudy.key import load_key, write_key
 from casestudy.rubric import load_rubric
+from casestudy.scores import merge
 from casestudy.submission import find_submissions, read_submission
 
 ROOT = Path(__file__).parents[1]
@@ -701,9 +702,31 @@ def test_the_hidden_test_asks_whether_the_claim_holds(tmp_path, files):
     assert status({"run/hidden_predictions.csv": hidden_table(key, 55).rsplit(b"\n", 2)[0]}) == "no evidence"
 
 
+def test_gradescope_always_finds_its_file(tmp_path, files, capsys):
+    (tmp_path / "submission.zip").write_bytes(packed(files))
+    (tmp_path / "key.json").write_text(json.dumps({"schema_version": 1, **dataclasses.asdict(KEY)}))
+    call = [
+        "grade",
+        str(tmp_path / "submission.zip"),
+        "--rubric",
+        str(ROOT / "rubric.md"),
+        "--out",
+        str(tmp_path / "g"),
+    ]
+    found = tmp_path / "autograder" / "results.json"
+    assert main([*call, "--key", str(tmp_path / "key.json"), "--gradescope", str(found)]) == 0
+    assert json.loads(found.read_text())["score"] == 65
+    other = tmp_path / "other.json"
+    assert main([*call, "--key", str(tmp_path / "nowhere.json"), "--gradescope", str(other)]) == 2
+    failed = json.loads(other.read_text())
+    assert failed["score"] == 0
+    assert "there is no file" in failed["output"]
+    assert "Traceback" not in capsys.readouterr().err
+
+
 GRADERS = (
     *("rubric", "grading", "checks", "findings", "data_checks", "training_checks", "result_checks", "evidence"),
-    *("submission", "key", "gradebook", "grade_command", "submitting"),
+    *("submission", "key", "gradebook", "scores", "grade_command", "submitting"),
 )
 
 

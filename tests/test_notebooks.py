@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import csv
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
 import casestudy
+from casestudy.cli import main
+from casestudy.rubric import load_rubric
 from casestudy.runs import LAST_NOTEBOOK, NOTEBOOKS, RunFolder
 from casestudy.verification import verify_run
 
@@ -179,6 +183,27 @@ def test_they_leave_a_run_that_holds(executed):
         shown(notebooks["03_clean_data"]),
     ).groups()
     assert rows == entries == same == str(len(run.read_table("ledger.csv")))
+
+
+def test_the_reference_solution_earns_every_automatic_point(executed, tmp_path, capsys):
+    """What the notebooks leave behind, answered, handed in and graded through the three commands of the README."""
+    notebooks, run = executed
+    for name, notebook in notebooks.items():
+        copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))
+        (answer,) = tagged(copy, "answer")
+        answer.source = "The number for people nobody photographed for training, because the next one is a stranger."
+        nbformat.write(copy, tmp_path / f"{name}.ipynb")
+    key, submission, out = tmp_path / "key.json", tmp_path / "submission.zip", tmp_path / "grades"
+    rubric = ["--rubric", str(ROOT / "rubric.md")]
+    assert main(["key", str(run.path), "--out", str(key)]) == 0
+    assert main(["submit", str(run.path), "--notebooks", str(tmp_path), "--out", str(submission), *rubric]) == 0
+    assert "Nothing is missing" in capsys.readouterr().out
+    assert main(["grade", str(submission), "--key", str(key), "--out", str(out), *rubric]) == 0
+    with (out / "criteria.csv").open(encoding="utf-8") as file:
+        rows = {row["criterion"]: row for row in csv.DictReader(file)}
+    for criterion in load_rubric(ROOT / "rubric.md").criteria:
+        row = rows[criterion.id]
+        assert row["status"] == ("needs review" if criterion.manual else "earned"), row
 
 
 def test_the_proof_is_shown(executed):

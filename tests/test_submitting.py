@@ -1,0 +1,160 @@
+"""What a student hands in is small, whole, without pictures, and what is missing is said before."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_submissions import good, notebook
+
+from casestudy.cli import main
+from casestudy.errors import DataError, RunError
+from casestudy.rubric import load_rubric
+from casestudy.runs import RunFolder
+from casestudy.submission import Submission, find_submissions, student_of
+from casestudy.submitting import collect, lacking, write_submission
+
+ROOT = Path(__file__).parents[1]
+RUBRIC = load_rubric(ROOT / "rubric.md")
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A run folder with more than is needed in it, and executed notebooks."""
+    run, notebooks = tmp_path / "my run", tmp_path / "note books"
+    for name, data in good().items():
+        path = run / name.removeprefix("run/") if name.startswith("run/") else notebooks / Path(name).name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for name in (
+        "letters.zip",
+        "model.keras",
+        "plots/confusion.png",
+        "checkpoints/best.arrays",
+        "predictions_dense.csv",
+    ):
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_bytes(b"photographs of people")
+    (notebooks / "11_dense_baseline.ipynb").write_text(json.dumps(notebook("05")))
+    return RunFolder(run), notebooks
+
+
+def test_only_what_grading_reads_goes_in(work, tmp_path):
+    files = collect(*work)
+    assert set(files) == set(good())
+    size = write_submission(files, tmp_path / "out" / "submission.zip", student="Zoë")
+    with zipfile.ZipFile(tmp_path / "out" / "submission.zip") as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert set(archive.namelist()) == {"manifest.json", *files}
+        for name, digest in manifest["files"].items():
+            assert hashlib.sha256(archive.read(name)).hexdigest() == digest
+    assert manifest["student"] == "Zoë"
+    assert size == (tmp_path / "out" / "submission.zip").stat().st_size < 100_000
+    write_submission(files, tmp_path / "again.zip", student="Zoë")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "out" / "submission.zip").read_bytes()
+
+
+def test_pictures_stay_at_home(work):
+    run, notebooks = work
+    path = notebooks / "05_results.ipynb"
+    values = notebook("05")
+    secret = "iVBORw0KGgo" * 1000
+    values["cells"][1]["outputs"] = [
+        {"output_type": "display_data", "data": {"image/png": secret, "text/plain": "figure"}, "metadata": {}},
+        {"output_type": "execute_result", "data": {"image/jpeg": secret}, "metadata": {}, "execution_count": 2},
+        {"output_type": "stream", "name": "stdout", "text": "kept"},
+    ]
+    values["cells"][2]["attachments"] = {"me.png": {"image/png": secret}}
+    path.write_text(json.dumps(values))
+    before = path.read_bytes()
+    text = collect(run, notebooks)["notebooks/05_results.ipynb"].decode()
+    assert secret not in text
+    assert "kept" in text
+    assert text.count("picture-left-out") == 2
+    assert path.read_bytes() == before  # the student's own notebook is as it was
+
+
+def test_what_is_missing_is_said_with_its_price(work):
+    run, notebooks = work
+    assert lacking(collect(run, notebooks), RUBRIC) == []
+    (run.path / "training.json").unlink()
+    values = notebook("05")
+    values["cells"][2]["source"] = "*Your answer: replace this line.*"
+    (notebooks / "05_results.ipynb").write_text(json.dumps(values))
+    (notebooks / "02_import_data.ipynb").unlink()
+    found = {title: (points, what) for points, title, what in lacking(collect(run, notebooks), RUBRIC)}
+    prices = {criterion.title: criterion.points for criterion in RUBRIC.criteria if "training.json" in criterion.needs}
+    assert {title: points for title, (points, what) in found.items() if "training.json" in what} == prices
+    assert [what for _, what in found.values() if "answer" in what] == [
+        "answer-02 is missing", "cell answer-05 is not answered",
+    ]  # fmt: skip
+    assert len(found) == len(prices) + 2
+
+
+def test_through_the_command_line(work, tmp_path, capsys, monkeypatch):
+    run, notebooks = work
+    monkeypatch.chdir(tmp_path)
+    call = [
+        "submit",
+        str(run.path),
+        "--notebooks",
+        str(notebooks),
+        "--rubric",
+        str(ROOT / "rubric.md"),
+        "--name",
+        "Anna",
+    ]
+    assert main(call) == 0
+    assert "Nothing is missing" in capsys.readouterr().out
+    before = (tmp_path / "submission.zip").read_bytes()
+    assert main(call) == 2
+    assert "never overwritten" in capsys.readouterr().err
+    assert (tmp_path / "submission.zip").read_bytes() == before
+    (run.path / "ledger.csv").unlink()
+    assert main([*call, "--out", "later.zip"]) == 0
+    assert "gives away 15 of 100 points" in capsys.readouterr().out
+    assert main([*call[:2], "--notebooks", "nowhere", *call[4:], "--out", "third.zip"]) == 2
+    assert "there is no folder nowhere" in capsys.readouterr().err
+
+
+def test_what_cannot_be_packed_is_one_line(work, tmp_path):
+    run, notebooks = work
+    (notebooks / "03_clean_data.ipynb").write_text("not a notebook")
+    with pytest.raises(DataError, match="is not a notebook"):
+        collect(run, notebooks)
+    noise = {"notebooks/04_train.ipynb": np.random.default_rng(1).bytes(11_000_000)}
+    with pytest.raises(RunError, match=r"at most 10 MB; this one has 11.0, most of it in notebooks/04_train.ipynb"):
+        write_submission(noise, tmp_path / "submission.zip")
+    assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*zip")) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "id"),
+    [
+        ("muelleranna_1234_98765_submission.zip", "muelleranna", "1234"),
+        ("muelleranna_LATE_1234_98765_submission-1.zip", "muelleranna", "1234"),
+        ("Anna Müller_4711_assignsubmission_file/submission.zip", "Anna Müller", "4711"),
+        ("Anna Müller_4711_assignsubmission_file_submission.zip", "Anna Müller", "4711"),
+        ("Jean_Luc_4711_assignsubmission_file_/x.zip", "Jean_Luc", "4711"),
+        ("submission.zip", "submission", ""),
+    ],
+)
+def test_who_it_is_stands_in_the_name(path, name, id):
+    student = student_of(Path(path))
+    assert (student.name, student.id) == (name, id)
+
+
+def test_nobody_in_a_download_is_overlooked(tmp_path):
+    for name in ("a/submission.zip", "b/submission.zip", "c.pdf", ".hidden", "__MACOSX/d.zip", "key.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_submissions([tmp_path], skip=(tmp_path / "key.json",))
+    assert set(found) == {"a/submission.zip", "b/submission.zip", "c.pdf"}
+    assert set(find_submissions([tmp_path / "a" / "submission.zip"])) == {"submission.zip"}
+
+
+def test_a_manifest_that_is_none_is_empty():
+    for data in (b"", b"[]", b"\xff", b"[" * 99_999):
+        assert Submission("", student_of(Path("x.zip")), {"manifest.json": data}).manifest == {}
