@@ -145,7 +145,8 @@ def _graded(args: argparse.Namespace) -> int:
     rubric, key = load_rubric(args.rubric), load_key(args.key)
     if absent := [path for path in args.submissions if not path.exists()]:
         raise GradingError(f"Submissions are files or folders; there is nothing at {absent[0]}. Check the path.")
-    files = find_submissions(args.submissions, skip=(args.key, args.out))
+    own = (args.key, args.out, args.merge, args.comments, args.rubric)
+    files = find_submissions(args.submissions, skip=tuple(path for path in own if path))
     if not files:
         raise GradingError(f"There is no submission in {args.submissions[0]}. Name the folder with the files in it.")
     if args.gradescope and len(files) > 1:

@@ -36,10 +36,10 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
         )
         _write(out / home / "feedback.md", feedback_text(report))
         _write(out / home / "results.json", gradescope(report))
-    _write(out / GRADES, _csv(_grades(reports)))
     _write(out / CRITERIA, _csv(_criteria(reports)))
     _write(out / SCORES, _csv(_scores(reports)))
     _write(out / OVERVIEW, _overview(reports, homes, rubric))
+    _write(out / GRADES, _csv(_grades(reports)))  # last: what says that the others are there
 
 
 def _style() -> str:

@@ -76,7 +76,7 @@ class Submission:
 def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path]:
     """Returns the files named, and every file in the folders named, by names that tell them apart.
 
-    Hidden files and links in a folder are left out, and so is what `skip` names.
+    Hidden files and links in a folder are left out, and so is what `skip` names or holds.
 
     A file that is no submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
     """
@@ -89,7 +89,7 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
             hidden = any(part.startswith((".", "__MACOSX")) for part in shown)
             if not hidden and (not shown or (file.is_file() and not file.is_symlink())):
                 found.append(file)
-    files = [file for file in dict.fromkeys(found) if file.resolve() not in others]
+    files = [file for file in dict.fromkeys(found) if not others & {file.resolve(), *file.resolve().parents}]
     shared = Path(os.path.commonpath([file.absolute().parent for file in files])) if files else Path()
     return {file.absolute().relative_to(shared).as_posix(): file for file in files}
 

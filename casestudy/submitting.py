@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -42,14 +43,25 @@ def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
         for path in sorted(run.path.rglob("*"))
         if path.is_file() and READ.fullmatch(f"run/{path.relative_to(run.path).as_posix()}")
     }
-    for path in sorted(notebooks.glob("*.ipynb")):
-        name = f"notebooks/{path.name}"
-        if path.name[:2] in STEPS and READ.fullmatch(name):
-            try:
-                files[name] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, AttributeError, TypeError) as error:
-                raise DataError(f"{path} is not a notebook ({error}). Save it in Jupyter once more.") from error
+    for name, path in _notebooks(notebooks).items():
+        try:
+            files[f"notebooks/{name}.ipynb"] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise DataError(f"{path} is not a notebook ({error}). Save it in Jupyter once more.") from error
     return files
+
+
+def _notebooks(folder: Path) -> dict[str, Path]:
+    """Returns the notebooks of the five steps, by name; of several copies the one that was saved last.
+
+    Colab calls a copy "Copy of 01_read_the_case.ipynb", Jupyter "01_read_the_case-Copy1.ipynb".
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.ipynb"), key=lambda path: (path.stat().st_mtime, path.name)):
+        name = re.fullmatch(r"(?:Copy of )*(\d\d_\w+?)(?:-Copy\d+| ?\(\d+\))*", path.stem)
+        if name and name[1][:2] in STEPS:
+            found[name[1]] = path
+    return dict(sorted(found.items()))
 
 
 def _without_pictures(notebook: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -76,6 +77,22 @@ def test_pictures_stay_at_home(work):
     assert path.read_bytes() == before  # the student's own notebook is as it was
 
 
+def test_copies_of_notebooks_are_known_by_their_step_and_the_last_counts(work):
+    run, notebooks = work
+    original = notebooks / "03_clean_data.ipynb"
+    for k, name in enumerate(
+        ("Copy of 03_clean_data", "03_clean_data-Copy2", "03_clean_data (1)", "my 03_clean_data"), 1
+    ):
+        values = notebook("03")
+        values["cells"][0]["source"] = f"number {k}"
+        path = notebooks / f"{name}.ipynb"
+        path.write_text(json.dumps(values))
+        os.utime(path, (k, original.stat().st_mtime + k))
+    files = collect(run, notebooks)
+    assert set(files) == set(good())
+    assert b"number 3" in files["notebooks/03_clean_data.ipynb"]
+
+
 def test_what_is_missing_is_said_with_its_price(work):
     run, notebooks = work
     assert lacking(collect(run, notebooks), RUBRIC) == []
@@ -147,10 +164,10 @@ def test_who_it_is_stands_in_the_name(path, name, id):
 
 
 def test_nobody_in_a_download_is_overlooked(tmp_path):
-    for name in ("a/submission.zip", "b/submission.zip", "c.pdf", ".hidden", "__MACOSX/d.zip", "key.json"):
+    for name in ("a/submission.zip", "b/submission.zip", "c.pdf", ".hidden", "__MACOSX/d.zip", "key.json", "out/x.csv"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = find_submissions([tmp_path], skip=(tmp_path / "key.json",))
+    found = find_submissions([tmp_path], skip=(tmp_path / "key.json", tmp_path / "out"))
     assert set(found) == {"a/submission.zip", "b/submission.zip", "c.pdf"}
     assert set(find_submissions([tmp_path / "a" / "submission.zip"])) == {"submission.zip"}
 
