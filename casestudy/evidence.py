@@ -20,6 +20,7 @@ from casestudy.submission import Submission, readable
 
 MOST_ROWS = 200_000
 PLACEHOLDER = "Your answer: replace this line."
+AFTER_ANSWERS = ("next", "hand-in")  # the notebooks' own cells below an answer
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 LEFT_OUT = "picture-left-out"  # how `casestudy submit` marks an output that it took out
 
@@ -213,19 +214,27 @@ class Evidence:
         return found
 
     def answer(self, name: str) -> str:
-        """Returns what stands in an answer cell; "" where nothing was written."""
-        cell = self._answer_cell(name)
-        if cell is None:
+        """Returns what stands in an answer cell and in the texts added below it; "" where nothing was written."""
+        place = self._answer_cell(name)
+        if place is None:
             raise NoEvidence(f"There is no cell {name} in the notebooks.")
-        written = cell.source.replace(PLACEHOLDER, "")
+        cells, start = place
+        own = [cells[start].source.replace(PLACEHOLDER, "")]
+        for cell in cells[start + 1 :]:
+            if cell.kind == "code" or cell.id in AFTER_ANSWERS:
+                break
+            own.append(cell.source)
+        written = "\n\n".join(own)
         return written.strip() if re.search(r"\w", readable(written, len(written) + 1)) else ""
 
-    def _answer_cell(self, name: str) -> Cell | None:
+    def _answer_cell(self, name: str) -> tuple[list[Cell], int] | None:
+        """Returns the cells of the notebook that has this answer cell, and its place among them."""
         try:
-            cells = [cell for cells in self.notebooks.values() for cell in cells if cell.id == name]
+            found = self.notebooks.values()
         except NoEvidence:
             return None
-        return cells[0] if cells else None
+        places = ((cells, k) for cells in found for k, cell in enumerate(cells) if cell.id == name)
+        return next(places, None)
 
 
 def _cell(values: dict[str, Any]) -> Cell:

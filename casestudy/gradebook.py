@@ -27,8 +27,9 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
     Raises:
         GradingError: There are grades in the folder already.
     """
-    if (out / GRADES).exists():
-        raise GradingError(f"Grades are never overwritten; {out} holds some already. Name a new folder with --out.")
+    there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
+    if there:
+        raise GradingError(f"Grades are never overwritten; {out} has {there[0]} already. Name a new folder with --out.")
     homes = _homes(reports)
     for report, home in zip(reports, homes, strict=True):
         _write(

@@ -116,6 +116,23 @@ def test_an_unanswered_question_is_told_from_an_answered_one(graded, files):
         assert_only(graded(changed), conclusions=status)
 
 
+def test_an_answer_in_a_cell_of_its_own_below_counts(graded, files):
+    placeholder = "*Your answer: replace this line.*"
+
+    def below(*more):
+        def change(notebook):
+            notebook["cells"][2]["source"] = placeholder
+            notebook["cells"] += more
+
+        return edited(files, "notebooks/05_results.ipynb", change)
+
+    mine = {"cell_type": "markdown", "id": "a1b2", "metadata": {}, "source": "Two strangers were tested."}
+    ours = {"cell_type": "markdown", "id": "hand-in", "metadata": {}, "source": "## Hand in"}
+    assert_only(graded(below(mine, ours)), conclusions="needs review")
+    assert_only(graded(below(ours)), conclusions="not earned")
+    assert_only(graded(below()), conclusions="not earned")
+
+
 def test_colab_keeps_ids_elsewhere(graded, files):
     def as_colab(notebook):
         for cell in notebook["cells"]:

@@ -16,6 +16,7 @@ from nbclient.exceptions import CellExecutionError
 
 import casestudy
 from casestudy.cli import main
+from casestudy.evidence import AFTER_ANSWERS, PLACEHOLDER
 from casestudy.rubric import load_rubric
 from casestudy.runs import LAST_NOTEBOOK, NOTEBOOKS, RunFolder
 from casestudy.verification import verify_run
@@ -141,6 +142,14 @@ def test_the_shape_is_the_same_everywhere(path):
 def test_the_rubric_asks_for_answers_that_exist():
     cells = {cell.id for path in STEPS for cell in tagged(read(path), "answer")}
     assert set(re.findall(r"`(answer-\w+)`", RUBRIC)) == cells
+
+
+def test_what_stands_below_an_answer_is_known_to_the_grading():
+    for path in STEPS:
+        cells = read(path).cells
+        (place,) = [k for k, cell in enumerate(cells) if "answer" in cell.metadata.get("tags", [])]
+        assert {cell.id for cell in cells[place + 1 :]} <= set(AFTER_ANSWERS)
+        assert PLACEHOLDER in cells[place].source
 
 
 @pytest.fixture(scope="module")
