@@ -186,9 +186,9 @@ def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric) -> s
     for k, criterion in enumerate(rubric.criteria):
         results = [report.results[k] for report in reports]
         counts = Counter(result.status for result in results)
-        earned = sum(result.points for result in results if result.status != REVIEW)
-        judged = criterion.points * sum(result.status != REVIEW for result in results)
-        criteria.append({"criterion": criterion, "counts": counts, "share": earned / judged if judged else None})
+        most = 0 if counts[REVIEW] else criterion.points * len(results)  # a share only where everybody is judged
+        share = sum(result.points for result in results) / most if most else None
+        criteria.append({"criterion": criterion, "counts": counts, "share": share})
     lost = Counter(
         (result.criterion.title, re.sub(r"\d[\d.,]*", "…", result.sentence))
         for report in reports
