@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from casestudy import sources
 from casestudy.backend import keras
 from casestudy.errors import WeightsError
 
-DOWNLOAD_STALL = 20.0  # seconds without a byte
 layers = keras.layers
 
 
@@ -46,7 +46,7 @@ def _published(
     if upsample and weights == "imagenet":
         raise WeightsError("What follows an upsampling layer has no ImageNet weights. Use --weights none.")
     before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_STALL)  # Keras itself would wait for ever behind a silent firewall
+    socket.setdefaulttimeout(sources.STALL)  # Keras itself would wait for ever behind a silent firewall
     try:
         if upsample:
             filters, factor = upsample["filters"], upsample["factor"]

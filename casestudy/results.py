@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from casestudy import plots
+from casestudy import comparison_plots, plots
 from casestudy.comparison import Contender, compare, ladder, paired_tests, pareto
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.pictures import open_photographs
@@ -48,8 +48,8 @@ def write_results(run: RunFolder, scores: list[Score]) -> None:
         _draw_comparison(run, compared)
         if (grouped := distortion_table(run, found)) is not None:
             run.write_table("distorted.csv", grouped)
-            fig, (ax,) = plots.figure(*plots.size_grouped(grouped))
-            plots.plot_grouped(ax, grouped)
+            fig, (ax,) = plots.figure(*comparison_plots.size_grouped(grouped))
+            comparison_plots.plot_grouped(ax, grouped)
             _save(run, {"distorted": fig})
 
 
@@ -153,12 +153,12 @@ def _draw_comparison(run: RunFolder, tables: dict[str, pd.DataFrame]) -> None:
     table = tables["comparison.csv"]
     drawings: dict[str, Figure] = {}
     drawings["models"], (ax,) = plots.figure(*plots.size_per_group(table["name"]))
-    plots.plot_models(ax, table)
+    comparison_plots.plot_models(ax, table)
     drawings["pareto"], (ax,) = plots.figure()
-    plots.plot_pareto(ax, table)
+    comparison_plots.plot_pareto(ax, table)
     if "ladder.csv" in tables:
         drawings["ladder"], (ax,) = plots.figure(*plots.size_per_group(table["name"]))
-        plots.plot_ladder(ax, tables["ladder.csv"])
+        comparison_plots.plot_ladder(ax, tables["ladder.csv"])
     _save(run, drawings)
 
 

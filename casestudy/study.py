@@ -62,7 +62,7 @@ class Phase:
         learning_rate: The rate at the first step, in optimizer units.
         optimizer: A name that `keras.optimizers.get` knows.
         schedule: "constant", "cosine" (to zero over `epochs`), "plateau" (halved when validation loss stalls), or
-            "one-cycle" (rises from zero for the first `training.WARM_UP` of all steps, then falls as a cosine).
+            "one-cycle" (rises from zero for the first `schedules.WARM_UP` of all steps, then falls as a cosine).
         patience: Epochs without a better validation loss before the phase stops; None never stops early.
         batch_size: Images a step.
         weight_decay: Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.

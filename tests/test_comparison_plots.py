@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib import colors
 
-from casestudy import plots
+from casestudy import comparison_plots, plots
 from casestudy.comparison import pareto
 
 
@@ -74,7 +74,7 @@ def touching(artists) -> list[tuple[str, str]]:
 def test_models_stand_by_rank_with_their_intervals(count, recwarn):
     table = models(count)
     fig, (ax,) = plots.figure(*plots.size_per_group(table["name"]))
-    assert plots.plot_models(ax, table.sample(frac=1, random_state=3)) is ax
+    assert comparison_plots.plot_models(ax, table.sample(frac=1, random_state=3)) is ax
     names = [tick.get_text() for tick in ax.get_yticklabels()]
     assert names == table["name"].tolist()[::-1]  # upwards: the best at the top
     dots = {round(line.get_ydata()[0]): line for line in ax.lines if line.get_marker() == "o"}
@@ -99,7 +99,7 @@ def test_the_front_is_drawn_and_every_point_named(count):
     table = models(count)
     table["pareto"] = pareto(table)
     fig, (ax,) = plots.figure(7.2, 4.6)
-    assert plots.plot_pareto(ax, table) is ax
+    assert comparison_plots.plot_pareto(ax, table) is ax
     assert ax.get_xscale() == "log"
     stairs, front, rest = ax.lines
     best = table[table["pareto"]].sort_values("parameters")
@@ -119,7 +119,7 @@ def test_names_of_close_points_keep_apart_and_inside():
     table["parameters"] = 3e6 * 10 ** chance.normal(0, 0.12, 12)
     table["accuracy"] = 0.9 + chance.normal(0, 0.006, 12)
     fig, (ax,) = plots.figure(7.2, 4.6)
-    plots.plot_pareto(ax, table.assign(pareto=pareto(table)))
+    comparison_plots.plot_pareto(ax, table.assign(pareto=pareto(table)))
     fig.draw_without_rendering()
     assert touching(ax.texts) == []
     named = [text.get_window_extent() for text in ax.texts if text.get_text()]
@@ -131,7 +131,7 @@ def test_names_of_close_points_keep_apart_and_inside():
 def test_a_ladder_goes_down_from_the_accuracy_before():
     table = steps()
     fig, (ax,) = plots.figure(*plots.size_per_group(table["name"]))
-    assert plots.plot_ladder(ax, table) is ax
+    assert comparison_plots.plot_ladder(ax, table) is ax
     assert [tick.get_text() for tick in ax.get_yticklabels()] == table["name"].tolist()[::-1]
     bars = {round(bar.get_y() + bar.get_height() / 2): bar for bar in ax.patches}
     assert [(bars[k].get_x(), bars[k].get_x() + bars[k].get_width()) for k in (2, 1, 0)] == [
@@ -158,8 +158,8 @@ def test_a_ladder_goes_down_from_the_accuracy_before():
 @pytest.mark.parametrize("count", [1, 2, 5, 12])
 def test_groups_keep_their_order_and_say_what_they_are(count):
     table = grid(count)
-    fig, (ax,) = plots.figure(*plots.size_grouped(table))
-    assert plots.plot_grouped(ax, table) is ax
+    fig, (ax,) = plots.figure(*comparison_plots.size_grouped(table))
+    assert comparison_plots.plot_grouped(ax, table) is ax
     labels = [tick.get_text() for tick in ax.get_yticklabels()][::-1]  # downwards
     assert labels[:5] == ["model 0", "plain, clean", "plain, augmented", "augmented, clean", "augmented, augmented"]
     assert len(labels) == 5 * count
@@ -182,10 +182,13 @@ def test_shades_differ_on_grey_paper():
 
 def test_accuracies_are_never_ticked_above_all():
     table = models(2).assign(accuracy=[0.999, 0.998], low=[0.995, 0.994], high=[1.0, 0.9995])
-    for draw in (plots.plot_models, lambda ax, table: plots.plot_pareto(ax, table.assign(pareto=True))):
+    for draw in (
+        comparison_plots.plot_models,
+        lambda ax, table: comparison_plots.plot_pareto(ax, table.assign(pareto=True)),
+    ):
         (ax,) = plots.figure()[1]
         draw(ax, table)
-        axis = ax.xaxis if draw is plots.plot_models else ax.yaxis
+        axis = ax.xaxis if draw is comparison_plots.plot_models else ax.yaxis
         assert max(axis.get_ticklocs()) <= 1
         assert len(axis.get_ticklocs()) >= 2
         ticks = [tick.get_text() for tick in axis.get_ticklabels()]
@@ -195,10 +198,10 @@ def test_accuracies_are_never_ticked_above_all():
 @pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])
 def test_any_name_can_be_drawn(name):
     for draw, table in (
-        (plots.plot_models, models(3).assign(name=[name, "B", "C"])),
-        (plots.plot_pareto, models(3).assign(name=[name, "B", "C"], pareto=[True, False, False])),
-        (plots.plot_ladder, steps().assign(name=[name, "B", "C", "D"])),
-        (plots.plot_grouped, grid().assign(trained=[name, name, "B", "B"] * 2)),
+        (comparison_plots.plot_models, models(3).assign(name=[name, "B", "C"])),
+        (comparison_plots.plot_pareto, models(3).assign(name=[name, "B", "C"], pareto=[True, False, False])),
+        (comparison_plots.plot_ladder, steps().assign(name=[name, "B", "C", "D"])),
+        (comparison_plots.plot_grouped, grid().assign(trained=[name, name, "B", "B"] * 2)),
     ):
         fig, (ax,) = plots.figure()
         draw(ax, table)

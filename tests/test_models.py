@@ -266,7 +266,7 @@ def host(tmp_path, monkeypatch):
     from keras.src.backend import config
     from keras.src.utils import file_utils
 
-    from casestudy import architectures
+    from casestudy import sources
 
     served, real = Host(), file_utils.urlretrieve
 
@@ -277,7 +277,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(file_utils, "urlretrieve", redirected)
     monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(architectures, "DOWNLOAD_STALL", 0.5)
+    monkeypatch.setattr(sources, "STALL", 0.5)
     yield served
     served.close()
 

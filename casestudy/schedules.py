@@ -1,0 +1,61 @@
+"""The learning rate of each epoch or step, and when a phase is over: functions of the history alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from casestudy.study import Phase
+
+WARM_UP = 0.15  # of all steps, in a "one-cycle" schedule
+PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
+
+
+def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> float:
+    """Returns the rate of an epoch (from 0), given the validation losses of those before it.
+
+    >>> cosine = Phase("2", "all", epochs=4, learning_rate=0.1, schedule="cosine")
+    >>> [round(learning_rate(cosine, epoch, []), 4) for epoch in range(4)]
+    [0.1, 0.0854, 0.05, 0.0146]
+    >>> plateau = Phase("2", "all", epochs=9, learning_rate=0.1, schedule="plateau")
+    >>> learning_rate(plateau, 4, [1.0, 0.5, 0.6, 0.7])
+    0.05
+    """
+    if phase.schedule == "cosine":
+        return phase.learning_rate * (1 + math.cos(math.pi * epoch / phase.epochs)) / 2
+    if phase.schedule == "one-cycle":
+        return one_cycle(phase.learning_rate, (epoch + 1) / phase.epochs)
+    if phase.schedule == "constant":
+        return phase.learning_rate
+    rate, best, waited = phase.learning_rate, math.inf, 0
+    for loss in validation_losses:
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited == PLATEAU_PATIENCE:
+            rate, waited = rate / 2, 0
+    return rate
+
+
+def one_cycle(peak: float, done: float) -> float:
+    """Returns the rate when a share of all steps is done: up to the peak, then down to zero (Smith 2018).
+
+    >>> [round(one_cycle(0.1, done), 4) for done in (0.0, 0.075, 0.15, 0.575, 1.0)]
+    [0.0, 0.05, 0.1, 0.05, 0.0]
+    """
+    if done < WARM_UP:
+        return peak * done / WARM_UP
+    return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
+
+
+def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> bool:
+    """Returns whether the phase has used its epochs, or waited `patience` epochs in vain for a better loss.
+
+    >>> is_over(Phase("1", "head", epochs=9, learning_rate=1e-3, patience=2), [0.9, 0.5, 0.6, 0.5], 4)
+    True
+    """
+    if epochs_done >= phase.epochs:
+        return True
+    if phase.patience is None or not validation_losses:
+        return False
+    return len(validation_losses) - 1 - int(np.argmin(validation_losses)) >= phase.patience
