@@ -18,7 +18,8 @@ from casestudy.evaluation import PREFIX, Evaluation, evaluate_predictions
 from casestudy.key import Key
 from casestudy.submission import Submission, readable
 
-MOST_ROWS = 200_000
+MOST_CELLS = 1_000_000  # of a table
+LONGEST = 1_000  # cells of a notebook
 PLACEHOLDER = "Your answer: replace this line."
 AFTER_ANSWERS = ("next", "hand-in")  # the notebooks' own cells below an answer
 PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
@@ -96,8 +97,8 @@ class Evidence:
                 if len(row) != len(header):
                     raise NoEvidence(f"{name}, line {reader.line_num}: {len(row)} cells instead of {len(header)}.")
                 rows.append(row)
-                if len(rows) > MOST_ROWS:
-                    raise NoEvidence(f"{name} has more than {MOST_ROWS:,} rows.")
+                if len(rows) * len(header) > MOST_CELLS:
+                    raise NoEvidence(f"{name} has more than {MOST_CELLS:,} cells.")
         except csv.Error as error:
             raise NoEvidence(f"{name}, line {reader.line_num}: not a CSV table ({readable(error, 80)}).") from error
         return pd.DataFrame(rows, columns=header, dtype=str)
@@ -210,6 +211,8 @@ class Evidence:
                 cells = self.json(name).get("cells")
                 if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
                     raise NoEvidence(f"{name} is not a notebook.")
+                if len(cells) > LONGEST:
+                    raise NoEvidence(f"{name} has {len(cells):,} cells; a notebook has at most {LONGEST:,}.")
                 found[name] = [_cell(cell) for cell in cells]
         return found
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import casestudy
@@ -17,7 +17,7 @@ from casestudy.key import Key
 from casestudy.result_checks import STEPS
 from casestudy.rubric import Rubric
 from casestudy.runs import RunFolder
-from casestudy.submission import MANIFEST, READ, Student, Submission
+from casestudy.submission import MANIFEST, MOST_UNPACKED, READ, Student, Submission
 
 SCHEMA_VERSION = 1
 LARGEST = 10_000_000  # bytes of a submission.zip
@@ -99,10 +99,17 @@ def write_submission(files: dict[str, bytes], target: Path, *, student: str = ""
     """Returns the size in bytes of the submission.zip written to `target`, with a manifest of SHA-256 sums.
 
     Raises:
-        RunError: `target` is there already, or the files are too large.
+        RunError: `target` is there already, or a file or all together are too large.
     """
     if target.exists():
         raise RunError(f"A submission is never overwritten; {target} is there already. Name another file with --out.")
+    for name, data in files.items():
+        most = MOST_UNPACKED[PurePosixPath(name).suffix]
+        if len(data) > most:
+            raise RunError(
+                f"{name} of a submission has at most {most // 10**6} MB; yours has {len(data) / 1e6:.1f}. Clear its "
+                f"long outputs, run it again and save it."
+            )
     manifest = {
         "schema_version": SCHEMA_VERSION,
         "casestudy": casestudy.__version__,
@@ -117,9 +124,8 @@ def write_submission(files: dict[str, bytes], target: Path, *, student: str = ""
                 archive.writestr(zipfile.ZipInfo(name, WRITTEN), data, zipfile.ZIP_DEFLATED)
         size = partial.stat().st_size
         if size > LARGEST:
-            largest = max(files, key=lambda name: len(files[name]))
             raise RunError(
-                f"A submission has at most {LARGEST // 10**6} MB; this one has {size / 1e6:.1f}, most of it in "
-                f"{largest}. Clear the long outputs there, run it again and save it."
+                f"A submission has at most {LARGEST // 10**6} MB; this one has {size / 1e6:.1f}. Clear the long "
+                f"outputs of your notebooks, run them again and save them."
             )
     return size

@@ -219,3 +219,28 @@ def test_what_the_articles_say_in_words_holds():
     assert spread["signers"] > spread["training"] and spread["signers"] > spread["random"]
     assert min(seeds["random"]) > max(seeds["signers"])
     assert FACTS["run"]["batch_norm_change"] == 0
+
+
+def test_the_studies_reach_their_marks():
+    """What each study's own model was asked for, in the committed results."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in (ROOT / "DATA/results").glob("*.json")}
+
+    def row(study: str, name: str) -> dict:
+        return next(row for row in found[study]["comparison"] if row["name"] == name)
+
+    def score(study: str, name: str) -> dict:
+        return next(score for score in found[study]["scores"] if score["name"] == name)
+
+    fashion = row("fashion-mnist", "ours")
+    assert fashion["accuracy"] >= 0.94
+    assert fashion["parameters"] <= 500_000
+    assert sum(phase["epochs"] for phase in found["fashion-mnist"]["study"]["phases"]) <= 10
+    assert score("licence-plates", "headline-unique")["accuracy"] >= 0.99
+    assert row("emnist", "ours")["parameters"] <= 500_000
+    phases = [found["emnist"]["study"]["phases"], *(v["phases"] for v in found["emnist"]["study"]["variants"])]
+    assert len({sum(phase["epochs"] for phase in each) for each in phases}) == 1  # images seen, the same for all
+    for test in ("", "-distorted"):
+        ours, custom = (score("emnist", name + test) for name in ("headline", "custom-cnn-augmented"))
+        assert ours["interval"][0] > custom["interval"][1]
+        others = [v["name"] for v in found["emnist"]["study"]["variants"]]
+        assert all(ours["accuracy"] > score("emnist", name + test)["accuracy"] for name in others)

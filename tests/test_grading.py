@@ -425,8 +425,8 @@ def test_a_notebook_that_is_none(content, graded, files):
 # --- zips that mean harm -------------------------------------------------------------------------------------------
 
 HOSTILE = (
-    *("cut off", "empty", "formula", "long output", "many entries", "model", "names", "nested", "no zip", "script"),
-    *("utf-16", "zeros"),
+    *("cut off", "empty", "formula", "long output", "many cells", "many entries", "model", "names", "nested", "no zip"),
+    *("script", "utf-16", "zeros"),
 )
 PLANTED = "raise SystemExit('planted code ran')"
 HOSTILE_NAMES = ("../../escaped.csv", "/tmp/escaped.csv", "C:\\escaped.csv", "run/../../escaped.csv", "run\\ledger.csv")
@@ -455,6 +455,14 @@ def hostile() -> dict[str, tuple[bytes, dict[str, str]]]:
         "run/model.pkl": b"cposix\nsystem\n(S'x'\ntR.",
         "setup.py": PLANTED.encode(),
     }
+    swollen = {
+        **files,
+        "run/splits.csv": b"name,part\n" + b"a,b\n" * 1_900_000,
+        "run/predictions.csv": b"name,"
+        + b",".join(b"%d" % k for k in range(3_000))
+        + (b"\n" + b"1," * 3_000 + b"1") * 1_300,
+        "notebooks/04_train.ipynb": b'{"cells": [' + b"{}," * 1_600_000 + b"{}]}",
+    }
     formula = edited(files, "run/run.json", lambda s: s.update(protocol='=HYPERLINK("http://x")'))
     figures = dict.fromkeys(FIGURES, "no evidence")
     return {
@@ -463,6 +471,7 @@ def hostile() -> dict[str, tuple[bytes, dict[str, str]]]:
         "cut off": (packed(files)[:-400], nothing),
         "zeros": (zip_of_zeros("run/predictions.csv", 10), nothing),
         "many entries": (packed({f"run/{k}": b"" for k in range(100_000)}, manifest=False), nothing),
+        "many cells": (packed(swollen), {**figures, "split": "no evidence", "notebooks": "no evidence"}),
         "nested": (packed({"submission.zip": packed(files)}), nothing),
         "names": (packed({**files, **dict.fromkeys(HOSTILE_NAMES, b"entry,sha256\n")}), {}),
         "model": (packed(model), {}),

@@ -141,8 +141,13 @@ def test_what_cannot_be_packed_is_one_line(work, tmp_path):
     (notebooks / "03_clean_data.ipynb").write_text("not a notebook")
     with pytest.raises(DataError, match="is not a notebook"):
         collect(run, notebooks)
-    noise = {"notebooks/04_train.ipynb": np.random.default_rng(1).bytes(11_000_000)}
-    with pytest.raises(RunError, match=r"at most 10 MB; this one has 11.0, most of it in notebooks/04_train.ipynb"):
+    noise = {
+        f"notebooks/0{k}_x.ipynb": np.random.default_rng(k).bytes(size) for k, size in ((1, 4_900_000), (2, 5_100_000))
+    }
+    with pytest.raises(RunError, match=r"02_x.ipynb of a submission has at most 5 MB; yours has 5.1"):
+        write_submission(noise, tmp_path / "submission.zip")
+    noise = {f"notebooks/0{k}_x.ipynb": np.random.default_rng(k).bytes(4_900_000) for k in range(3)}
+    with pytest.raises(RunError, match=r"at most 10 MB; this one has 14.7"):
         write_submission(noise, tmp_path / "submission.zip")
     assert list(tmp_path.glob("*.zip")) == list(tmp_path.glob(".*zip")) == []
 
