@@ -89,7 +89,7 @@ def start_run(
     run = RunFolder(Path(out))
     pattern = pattern or study.data.pattern
     wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
-    wishes |= {"precision": precision} if precision else {}
+    wishes["precision"] = precision
     begin(run, Path(source), wishes)
     return run
 
@@ -125,7 +125,7 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     machine = training.machine()
     weights, sentence = _initial_weights(run, study.model, study.model.image_size or machine.image_size)
     image_size = study.model.image_size or (SIGNS_SIZE if weights == "signs" else machine.image_size)
-    precision = settings.get("precision", machine.precision)
+    precision = settings.get("precision") or machine.precision
     machine = dataclasses.replace(machine, image_size=image_size, precision=precision)
     images = read_images(run, study, image_size)
     protocol, splits, flattering = _split(run, study, images, seed)

@@ -70,7 +70,7 @@ def test_a_second_call_does_nothing(finished_run, letters_zip, small_study, monk
     assert snapshot(finished_run.path) == before
 
 
-@pytest.mark.parametrize("what", ["seed", "study", "compare_splits", "data"])
+@pytest.mark.parametrize("what", ["seed", "study", "compare_splits", "precision", "data"])
 def test_another_wish_needs_another_folder(what, finished_run, letters_zip, small_study, tmp_path):
     wishes = {"seed": 3, "compare_splits": False}
     study, source = small_study, letters_zip
@@ -82,7 +82,7 @@ def test_another_wish_needs_another_folder(what, finished_run, letters_zip, smal
         with zipfile.ZipFile(source, "a") as archive:
             archive.writestr("more.txt", "more")
     else:
-        wishes[what] = 4 if what == "seed" else True
+        wishes[what] = {"seed": 4, "compare_splits": True, "precision": "mixed_bfloat16"}[what]
     before = snapshot(finished_run.path)
     with pytest.raises(RunError, match=f"differs in {what}.*--out"):
         run_study(study, source, finished_run.path, **wishes)
@@ -341,7 +341,7 @@ def test_a_run_of_an_older_version_is_the_same_run(finished_run, letters_zip, sm
     """Settings that studies have gained since have their defaults there."""
     run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "old")))
     settings = run.settings
-    del settings["study"]["distortion"], settings["study"]["phases"][0]["label_smoothing"]
+    del settings["study"]["distortion"], settings["study"]["phases"][0]["label_smoothing"], settings["precision"]
     run.write_json("run.json", settings)
     assert start_run(small_study, letters_zip, run.path, seed=3) == run
 
@@ -358,3 +358,24 @@ def test_a_folder_that_cannot_be_made_is_one_line(letters_zip, small_study, tmp_
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(RunError, match="needs a folder that can be written"):
         start_run(small_study, letters_zip, tmp_path / "file" / "run", seed=3)
+
+
+def test_a_run_computes_in_the_precision_it_was_asked_for(letters_zip, small_study, tmp_path):
+    run = run_study(small_study, letters_zip, tmp_path / "run", seed=3, precision="mixed_bfloat16")
+    assert run.settings["machine"]["precision"] == "mixed_bfloat16"
+    from casestudy.models import load_model
+
+    model = load_model(run.path / "model.keras")
+    assert {layer.compute_dtype for layer in model.get_layer("base").layers[1:]} == {"bfloat16"}
+    assert model.outputs[0].dtype == "float32"
+    assert "--precision mixed_bfloat16" in (run.path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_fraction_trains_on_less_and_tests_on_the_same(letters_zip, small_study, finished_run, tmp_path):
+    half = dataclasses.replace(small_study, split=dataclasses.replace(small_study.split, fraction=0.5))
+    run = run_study(half, letters_zip, tmp_path / "run", seed=3)
+    parts, whole = (folder.read_table("splits.csv")["part"].value_counts() for folder in (run, finished_run))
+    assert parts["test"] == whole["test"]
+    assert parts["train"] == pytest.approx(whole["train"] / 2, abs=1)
+    assert set(run.read_table("predictions.csv")["name"]) == set(finished_run.read_table("predictions.csv")["name"])
+    assert "--fraction 0.5" in (run.path / "report.html").read_text(encoding="utf-8")

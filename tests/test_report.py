@@ -13,9 +13,8 @@ import pandas as pd
 import pytest
 
 from casestudy import exhibits, pictures
+from casestudy.pages import number, percent
 from casestudy.report import (
-    number,
-    percent,
     render,
     reproduce_command,
     signer_sentence,
