@@ -202,19 +202,34 @@ class Evidence:
             raise NoEvidence(f"{home}history.csv has a value that is no number.")
         return table
 
-    @cached_property
+    @property
     def notebooks(self) -> dict[str, list[Cell]]:
-        """The cells of every notebook, by the notebook's file name."""
-        found = {}
+        """The cells of every notebook that can be read, by the notebook's file name."""
+        return self._notebooks[0]
+
+    @property
+    def unreadable(self) -> list[str]:
+        """Why a notebook cannot be read, for each that cannot."""
+        return self._notebooks[1]
+
+    @cached_property
+    def _notebooks(self) -> tuple[dict[str, list[Cell]], list[str]]:
+        found, reasons = {}, []
         for name in sorted(self.submission.files):
             if name.startswith("notebooks/"):
-                cells = self.json(name).get("cells")
-                if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
-                    raise NoEvidence(f"{name} is not a notebook.")
-                if len(cells) > LONGEST:
-                    raise NoEvidence(f"{name} has {len(cells):,} cells; a notebook has at most {LONGEST:,}.")
-                found[name] = [_cell(cell) for cell in cells]
-        return found
+                try:
+                    found[name] = self._cells(name)
+                except NoEvidence as reason:
+                    reasons.append(str(reason))
+        return found, reasons
+
+    def _cells(self, name: str) -> list[Cell]:
+        cells = self.json(name).get("cells")
+        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+            raise NoEvidence(f"{name} is not a notebook.")
+        if len(cells) > LONGEST:
+            raise NoEvidence(f"{name} has {len(cells):,} cells; a notebook has at most {LONGEST:,}.")
+        return [_cell(cell) for cell in cells]
 
     def answer(self, name: str) -> str:
         """Returns what stands in an answer cell and in the texts added below it; "" where nothing was written."""
@@ -232,12 +247,8 @@ class Evidence:
 
     def _answer_cell(self, name: str) -> tuple[list[Cell], int] | None:
         """Returns the cells of the notebook that has this answer cell, and its place among them."""
-        try:
-            found = self.notebooks.values()
-        except NoEvidence:
-            return None
-        places = ((cells, k) for cells in found for k, cell in enumerate(cells) if cell.id == name)
-        return next(places, None)
+        every = ((cells, k, cell.id) for cells in self.notebooks.values() for k, cell in enumerate(cells))
+        return next(((cells, k) for cells, k, found in every if found == name), None)
 
 
 def _cell(values: dict[str, Any]) -> Cell:

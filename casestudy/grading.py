@@ -130,7 +130,7 @@ def _judge(criterion: Criterion, found: Evidence) -> Result:
     try:
         finding = CHECKS[criterion.check](found)
     except NoEvidence as reason:
-        return Result(criterion, NOTHING, 0, str(reason).split(" ")[0].rstrip(","), str(reason))
+        return Result(criterion, NOTHING, 0, "", str(reason))
     except Exception as error:  # a check's own fault costs nobody points and stops nobody's grading
         sentence = f"The check could not judge this ({type(error).__name__}); a person will."
         return Result(criterion, REVIEW, 0, readable(error), sentence)
@@ -140,10 +140,7 @@ def _judge(criterion: Criterion, found: Evidence) -> Result:
 
 def _answered(criterion: Criterion, found: Evidence) -> Result:
     """Returns "needs review", or "not earned" where an answer cell is as it was handed out."""
-    try:
-        answers = {need: found.answer(need) for need in criterion.needs if need.startswith("answer-")}
-    except NoEvidence as reason:
-        return Result(criterion, NOTHING, 0, str(reason).split(" ")[0], str(reason))
+    answers = {need: found.answer(need) for need in criterion.needs if need.startswith("answer-")}
     empty = [name for name, text in answers.items() if not text]
     if empty:
         return Result(
@@ -163,9 +160,7 @@ def answers_of(report: GradeReport, result: Result) -> str:
 def _score(found: Evidence) -> str:
     try:
         evaluation = found.evaluation
-    except NoEvidence:
-        return ""
-    except Exception:  # the checks say so, each for itself
+    except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
     low, high = evaluation.interval
     return (
@@ -193,13 +188,9 @@ def _prints(found: Evidence, rubric: Rubric) -> dict[str, str]:
         prints["seed"] = str(found.settings.get("seed"))
     except NoEvidence:
         prints["seed"] = ""
-    for need in dict.fromkeys(need for criterion in rubric.criteria for need in criterion.needs):
-        if not need.startswith("answer-"):
-            continue
-        try:
-            prints[need] = found.answer(need)
-        except NoEvidence:
-            prints[need] = ""
+    needs = dict.fromkeys(need for criterion in rubric.criteria for need in criterion.needs)
+    for need in (need for need in needs if need.startswith("answer-")):
+        prints[need] = found.answer(need) if found.has(need) else ""
     return prints
 
 

@@ -91,7 +91,7 @@ def reproducible(found: Evidence) -> Finding:
 def notebooks_ran(found: Evidence) -> Finding:
     """Notebooks: all five ran from top to bottom, without an error."""
     hint = "Choose Restart and Run All in each notebook, and save it before you hand it in."
-    ran, troubled = set(), ""
+    ran, troubled = set(), next(iter(found.unreadable), "")
     for name, cells in found.notebooks.items():
         code = [cell for cell in cells if cell.kind == "code" and cell.source.strip()]
         failed = next((cell for cell in code if cell.error), None)

@@ -11,7 +11,7 @@ from typing import Any
 
 import casestudy
 from casestudy.errors import DataError, RunError
-from casestudy.evidence import LEFT_OUT, Evidence, NoEvidence
+from casestudy.evidence import LEFT_OUT, Evidence
 from casestudy.files import atomic_path
 from casestudy.key import Key
 from casestudy.result_checks import STEPS
@@ -84,12 +84,8 @@ def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, s
     for criterion in rubric.criteria:
         needs = [need for need in criterion.needs if not found.has(need)]
         what = [f"{need} is missing" for need in needs]
-        for need in criterion.needs:
-            if need.startswith("answer-") and need not in needs:
-                try:
-                    what += [] if found.answer(need) else [f"cell {need} is not answered"]
-                except NoEvidence as reason:
-                    what.append(str(reason))
+        answers = [need for need in criterion.needs if need.startswith("answer-") and need not in needs]
+        what += [f"cell {need} is not answered" for need in answers if not found.answer(need)]
         if what:
             missing.append((criterion.points, criterion.title, ", ".join(what)))
     return missing
