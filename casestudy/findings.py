@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EARNED, PARTIAL, NOT_EARNED, REVIEW, NOTHING = "earned", "partial", "not earned", "needs review", "no evidence"
+SHARES = {EARNED: 1.0, PARTIAL: 0.5}  # of the points; every other status earns none
 
 
 @dataclass(frozen=True)

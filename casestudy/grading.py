@@ -16,12 +16,11 @@ from tqdm.auto import tqdm
 
 from casestudy.checks import CHECKS
 from casestudy.evidence import Evidence, NoEvidence
-from casestudy.findings import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW
+from casestudy.findings import NOT_EARNED, NOTHING, REVIEW, SHARES
 from casestudy.key import Key
 from casestudy.rubric import Criterion, Rubric
 from casestudy.submission import Student, Submission, read_submission, readable
 
-SHARES = {EARNED: 1.0, PARTIAL: 0.5}  # of the points; every other status earns none
 EXCERPT = 1_500  # characters of an answer that are shown
 
 

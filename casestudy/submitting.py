@@ -13,8 +13,9 @@ import casestudy
 from casestudy.errors import DataError, RunError
 from casestudy.evidence import LEFT_OUT, Evidence
 from casestudy.files import atomic_path
+from casestudy.findings import SHARES
 from casestudy.key import Key
-from casestudy.result_checks import STEPS
+from casestudy.result_checks import STEPS, notebooks_ran
 from casestudy.rubric import Rubric
 from casestudy.runs import RunFolder
 from casestudy.submission import MANIFEST, MOST_UNPACKED, READ, Student, Submission
@@ -78,7 +79,7 @@ def _without_pictures(notebook: dict[str, Any]) -> bytes:
 
 
 def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, str]]:
-    """Returns (points, criterion, what is missing) for every criterion that has no evidence as things are."""
+    """Returns (points it costs, criterion, what is missing) for what can be told without the key."""
     found = Evidence(Submission("", Student(""), files), Key("", "", (), (), {}))
     missing = []
     for criterion in rubric.criteria:
@@ -86,8 +87,13 @@ def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, s
         what = [f"{need} is missing" for need in needs]
         answers = [need for need in criterion.needs if need.startswith("answer-") and need not in needs]
         what += [f"cell {need} is not answered" for need in answers if not found.answer(need)]
+        share = 0.0
+        if criterion.check == notebooks_ran.__name__ and not what:
+            finding = notebooks_ran(found)
+            share = SHARES.get(finding.status, 0.0)
+            what += [f"{finding.evidence}. {finding.hint}"] if share < 1 else []
         if what:
-            missing.append((criterion.points, criterion.title, ", ".join(what)))
+            missing.append((criterion.points * (1 - share), criterion.title, ", ".join(what)))
     return missing
 
 

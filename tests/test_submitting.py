@@ -107,7 +107,18 @@ def test_what_is_missing_is_said_with_its_price(work):
     assert [what for _, what in found.values() if "answer" in what] == [
         "answer-02 is missing", "cell answer-05 is not answered",
     ]  # fmt: skip
-    assert len(found) == len(prices) + 2
+    assert len(found) == len(prices) + 3  # and a notebook is missing
+
+
+def test_notebooks_that_were_not_run_are_said_too(work):
+    run, notebooks = work
+    for k, path in enumerate(sorted(notebooks.glob("0*.ipynb"))):
+        values = json.loads(path.read_text())
+        values["cells"][0]["execution_count"] = None
+        path.write_text(json.dumps(values))
+        ((points, _, what),) = lacking(collect(run, notebooks), RUBRIC)
+        assert points == (5 if k == 4 else 2.5)
+        assert "not every cell ran" in what
 
 
 def test_through_the_command_line(work, tmp_path, capsys, monkeypatch):
