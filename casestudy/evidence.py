@@ -256,7 +256,7 @@ def _cell(values: dict[str, Any]) -> Cell:
     metadata = metadata if isinstance(metadata, dict) else {}
     outputs = outputs if isinstance(outputs, list) else []
     shown = [output for output in outputs if isinstance(output, dict)]
-    count, source = values.get("execution_count"), values.get("source", "")
+    count, source = values.get("execution_count"), values.get("source") or ""
     error = next((output.get("ename", "error") for output in shown if output.get("output_type") == "error"), "")
     pictures = [
         LEFT_OUT in output.get("metadata", {}) or any(kind in output.get("data", {}) for kind in PICTURES)

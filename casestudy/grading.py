@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,12 +104,31 @@ def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
 def grade_all(files: dict[str, Path], rubric: Rubric, key: Key) -> list[GradeReport]:
     """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others."""
     bar = tqdm(files.items(), desc="grading", unit="submission", delay=2, leave=False, disable=None)
-    reports = [grade(read_submission(file, name), rubric, key) for name, file in bar]
+    reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
     alike = similar(reports)
     return [
         dataclasses.replace(report, remarks=(*report.remarks, *alike[k])) if alike[k] else report
         for k, report in enumerate(reports)
     ]
+
+
+def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
+    """Returns the grade, or one that leaves everything to a person where grading itself breaks."""
+    try:
+        return grade(submission, rubric, key)
+    except Exception as error:  # a fault of ours must not cost the others their grades
+        remark = f"Grading broke on this file ({type(error).__name__}: {readable(error)}); please look yourself."
+        results = tuple(Result(c, REVIEW, 0, "", "The program could not judge this.") for c in rubric.criteria)
+        prints = {"file": submission.digest, "predictions": "", "seed": ""}
+        return GradeReport(
+            submission.source,
+            submission.student,
+            results,
+            "",
+            submission.problems,
+            (*submission.problems, remark),
+            prints,
+        )
 
 
 def _judge(criterion: Criterion, found: Evidence) -> Result:
@@ -171,10 +191,16 @@ def _score(found: Evidence) -> str:
 def _other_name(submission: Submission) -> list[str]:
     """Returns a remark where the name inside is not the one outside: perhaps somebody else's work."""
     inside = readable(submission.manifest.get("student") or "", 80)
-    letters = [re.sub(r"\W|_", "", name).casefold() for name in (inside, submission.student.name)]
-    if not inside or not submission.student.id or sorted(letters[0]) == sorted(letters[1]):
+    letters = [_letters(name) for name in (inside, submission.student.name)]
+    if not inside or not submission.student.id or letters[0] == letters[1]:
         return []
     return [f"The submission says it is {inside}'s; the file was handed in by {submission.student.name}."]
+
+
+def _letters(name: str) -> list[str]:
+    """Returns the letters of a name, sorted: platforms turn names round and spell ü as u or ue."""
+    bare = unicodedata.normalize("NFKD", name.casefold())
+    return sorted(re.sub(r"([aou])e", r"\1", re.sub(r"[\W_]", "", bare)))
 
 
 def _prints(found: Evidence, rubric: Rubric) -> dict[str, str]:

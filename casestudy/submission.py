@@ -125,7 +125,7 @@ def read_submission(path: Path, source: str = "") -> Submission:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             with zipfile.ZipFile(path) as archive:
                 files = _read_members(archive, problems)
-    except (OSError, ValueError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # whatever a damaged zip makes of the reader
         why = readable(error) or type(error).__name__
         problems.append(f"A submission is a zip file that `casestudy submit` wrote; this is none ({why}).")
     submission = Submission(readable(source or path.name), student_of(path), files, digest, tuple(problems))

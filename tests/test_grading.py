@@ -587,6 +587,50 @@ def test_a_check_that_breaks_costs_nobody_anything_and_stops_nothing(graded, fil
     assert report.open == 45
 
 
+def test_a_file_that_breaks_grading_itself_is_left_to_a_person(tmp_path, files, monkeypatch):
+    from casestudy import grading
+
+    real = grading._prints
+
+    def broken(found, rubric):
+        if "ben" in found.submission.source:
+            raise ZeroDivisionError("a fault of ours")
+        return real(found, rubric)
+
+    monkeypatch.setattr(grading, "_prints", broken)
+    reports = batch(tmp_path, anna=files, ben=files, cleo=good(seed=8))
+    assert reports["anna"].points == reports["cleo"].points == 65
+    assert reports["ben"].open == 100
+    assert any("Grading broke on this file (ZeroDivisionError" in remark for remark in reports["ben"].remarks)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_bytes_never_break_it(seed, tmp_path, files):
+    chance, path, content = np.random.default_rng(seed), tmp_path / "anna.zip", packed(files)
+    for _ in range(25):
+        damaged = bytearray(content)
+        for place in chance.integers(0, len(content), chance.integers(1, 40)):
+            damaged[place] = chance.integers(256)
+        path.write_bytes(damaged[: chance.integers(1, len(content))] if chance.random() < 0.3 else damaged)
+        assert 0 <= grade(read_submission(path), RUBRIC, KEY).points <= 65
+
+
+@pytest.mark.parametrize(
+    ("outside", "inside", "remarked"),
+    [
+        ("muelleranna", "Anna Müller", False),
+        ("mulleranna", "Anna Müller", False),
+        ("Anna Müller", "müller, anna", False),
+        ("muelleranna", "", False),
+        ("muelleranna", "Ben Berg", True),
+    ],
+)
+def test_somebody_elses_submission_is_pointed_out(outside, inside, remarked, graded, files):
+    report = graded(files, name=f"{outside}_12_34_submission.zip", student=inside)
+    assert any(inside in remark for remark in report.remarks if inside) == remarked
+    assert_only(report)
+
+
 # --- likeness ------------------------------------------------------------------------------------------------------
 
 
