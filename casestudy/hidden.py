@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from casestudy.boxes import COLUMNS
 from casestudy.dataset import USED, read_boxes
 from casestudy.errors import DataError, GradingError
 from casestudy.files import atomic_path
@@ -18,7 +19,6 @@ from casestudy.regroup import clean_archive
 from casestudy.runs import RunFolder
 
 NAMELESS = "unlabelled"  # every photograph's label, in the zip that students get
-BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
 PREDICTIONS = "hidden_predictions.csv"
 
 
@@ -62,7 +62,7 @@ def write_hidden(archive: Path, target: Path, *, seed: int, pattern: str | None 
             ]
             if found:
                 text = io.StringIO()
-                csv.writer(text, lineterminator="\n").writerows([BOX_COLUMNS, *found])
+                csv.writer(text, lineterminator="\n").writerows([COLUMNS, *found])
                 hidden.writestr(zipfile.ZipInfo("boxes.csv"), text.getvalue())
     return {name: row.label for name, row in zip(names, chosen, strict=True)}
 
@@ -78,9 +78,9 @@ def predict_hidden(run: RunFolder, photographs: Path) -> Path:
         DataError: The predictions are there already.
         RunError: The run has no model yet.
     """
-    from casestudy.dataset import load_images
     from casestudy.evaluation import PREFIX, predict_probabilities
     from casestudy.models import load_model
+    from casestudy.reading import read_photographs
     from casestudy.study import Study
 
     run.require("model.keras")
@@ -90,14 +90,7 @@ def predict_hidden(run: RunFolder, photographs: Path) -> Path:
 
     settings = run.settings
     study = Study.from_json(settings["study"])
-    images = load_images(
-        photographs,
-        image_size=tuple(settings["machine"]["image_size"]),
-        cache_dir=run.path.parent / ".cache",
-        crop=study.crop,
-        margin=study.crop_margin,
-        channels=study.data.channels,
-    )
+    images = read_photographs(run, photographs, study, tuple(settings["machine"]["image_size"]))
     probabilities = predict_probabilities(load_model(run.path / "model.keras"), images, np.arange(len(images)))
     table = pd.DataFrame(probabilities, columns=[PREFIX + name for name in settings["class_names"]])
     table.insert(0, "name", images.names)

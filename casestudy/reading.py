@@ -55,25 +55,34 @@ def run_images(run: RunFolder) -> ImageSet:
 
 def read_images(run: RunFolder, study: Study, image_size: tuple[int, int]) -> ImageSet:
     """Returns the images of a run at (height, width); their pixels are kept in the folder .cache beside the run."""
-    data, cache = study.data, run.path.parent / ".cache"
+    data = study.data
     if data.kind == "idx":
         return load_idx(
             run.settings["data"]["path"],
-            cache_dir=cache,
+            cache_dir=_cache(run),
             subset=data.subset,
             class_names=data.class_names or None,
             transposed=data.transposed,
             image_size=image_size,
         )
-    images = load_images(
-        run.letters,
-        image_size=image_size,
-        cache_dir=cache,
-        crop=study.crop,
-        margin=study.crop_margin,
-        channels=data.channels,
-    )
+    images = read_photographs(run, run.letters, study, image_size)
     if not data.test_folder or images.signers is None:
         return images
     parts = np.where(images.signers == data.test_folder, "test", "train")
     return dataclasses.replace(images, signers=None, parts=parts)
+
+
+def read_photographs(run: RunFolder, letters: Path, study: Study, image_size: tuple[int, int]) -> ImageSet:
+    """Returns the photographs of a letters.zip as the model of a run sees them, at (height, width)."""
+    return load_images(
+        letters,
+        image_size=image_size,
+        cache_dir=_cache(run),
+        crop=study.crop,
+        margin=study.crop_margin,
+        channels=study.data.channels,
+    )
+
+
+def _cache(run: RunFolder) -> Path:
+    return run.path.parent / ".cache"

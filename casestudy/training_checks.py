@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,9 +37,8 @@ def resnet_without_top(found: Evidence) -> Finding:
 def head_first(found: Evidence) -> Finding:
     """Phase 1: the base did not move, the head did, and the loss fell."""
     hint = "Look at the table of what moved: in phase 1 the base's row must be all zeros."
-    worst = Finding(EARNED, "", "The head learnt on a frozen base.")
-    for home, training in found.trainings().items():
-        history, changes = found.history(home), _changes(training)
+
+    def judge(home: str, history: pd.DataFrame, changes: dict[str, dict[str, float]]) -> Finding:
         phases = _phases(history)
         if not phases or not changes or next(iter(changes)) != phases[0]:
             return Finding(
@@ -52,18 +51,17 @@ def head_first(found: Evidence) -> Finding:
         if base != 0 or not moved.get("Dense", 0) > 0:
             return Finding(NOT_EARNED, evidence, "The base moved in phase 1, or the head did not.", hint)
         if len(losses) < 2 or not min(losses[1:]) < losses[0]:
-            worst = Finding(PARTIAL, evidence, "The phase ended before it helped.", "Give the head more epochs.")
-        elif worst.status == EARNED:
-            worst = Finding(EARNED, evidence, worst.sentence)
-    return worst
+            return Finding(PARTIAL, evidence, "The phase ended before it helped.", "Give the head more epochs.")
+        return Finding(EARNED, evidence, "The head learnt on a frozen base.")
+
+    return _worst_training(found, judge)
 
 
 def gentle_fine_tuning(found: Evidence) -> Finding:
     """Phase 2: the base moved, BatchNormalization did not, and the learning rate is smaller."""
     hint = "Set the two phases side by side: their learning rates, and how far each kind of layer moved."
-    worst = Finding(EARNED, "", "The base was fine-tuned gently, with BatchNormalization frozen.")
-    for home, training in found.trainings().items():
-        history, changes = found.history(home), _changes(training)
+
+    def judge(home: str, history: pd.DataFrame, changes: dict[str, dict[str, float]]) -> Finding:
         phases = _phases(history)
         if len(phases) < 2 or len(changes) < 2 or list(changes) != phases:
             evidence = f"{home}history.csv: {_names(phases)}; training.json: {_names(list(changes))}"
@@ -80,12 +78,27 @@ def gentle_fine_tuning(found: Evidence) -> Finding:
         smaller, bent = rates[1] < rates[0], moved.get("Conv2D", 0) > 0
         if not smaller and not bent:
             return Finding(NOT_EARNED, evidence, "The rate is not smaller, and the base did not move.", hint)
-        if not smaller or not bent:
-            what = "The base did not move." if smaller else "The learning rate is not smaller than in phase 1."
-            worst = Finding(PARTIAL, evidence, what, hint)
-        elif worst.status == EARNED:
-            worst = Finding(EARNED, evidence, worst.sentence)
-    return worst
+        if not smaller:
+            return Finding(PARTIAL, evidence, "The learning rate is not smaller than in phase 1.", hint)
+        if not bent:
+            return Finding(PARTIAL, evidence, "The base did not move.", hint)
+        return Finding(EARNED, evidence, "The base was fine-tuned gently, with BatchNormalization frozen.")
+
+    return _worst_training(found, judge)
+
+
+def _worst_training(
+    found: Evidence, judge: Callable[[str, pd.DataFrame, dict[str, dict[str, float]]], Finding]
+) -> Finding:
+    """Returns what is found in the worst training: that of one fold, or the only one."""
+    findings = []
+    for home, training in found.trainings().items():
+        finding = judge(home, found.history(home), _changes(training))
+        if finding.status == NOT_EARNED:
+            return finding
+        findings.append(finding)
+    partial = [finding for finding in findings if finding.status == PARTIAL]
+    return (partial or findings)[-1]
 
 
 def _is_number(value: Any) -> bool:
@@ -111,4 +124,4 @@ def _changes(training: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _names(names: list[str]) -> str:
-    return ", ".join(readable(re.sub(r"\s+", " ", name), 30) for name in names[:4]) or "no phase"
+    return ", ".join(readable(name, 30) for name in names[:4]) or "no phase"
