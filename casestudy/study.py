@@ -212,14 +212,17 @@ class Study:
     search: Search | None = None
 
     def quick(self) -> Study:
-        """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two."""
+        """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two.
+
+        Its other models, which may be many times as large, take one epoch.
+        """
         height, width = self.model.image_size or QUICK_IMAGE_SIZE
         smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
-        variants = (dataclasses.replace(variant, phases=_quick(variant.phases)) for variant in self.variants)
+        variants = (dataclasses.replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
         return dataclasses.replace(
             self,
             model=dataclasses.replace(self.model, image_size=smaller),
-            phases=_quick(self.phases),
+            phases=_quick(self.phases, QUICK_EPOCHS),
             variants=tuple(variants),
         )
 
@@ -258,8 +261,8 @@ class Study:
         return cls(**{**values, **parts})
 
 
-def _quick(phases: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, QUICK_EPOCHS), views=1) for phase in phases)
+def _quick(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
+    return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)
 
 
 def _trained(values: dict[str, Any]) -> dict[str, Any]:
