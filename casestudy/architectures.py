@@ -26,6 +26,7 @@ def _published(
     input_shape: tuple[int, int, int],
     weights: str | None,
     upsample: dict[str, int] | None = None,
+    momentum: float | None = None,
     **options: Any,
 ) -> keras.Model:
     """Returns a network of keras.applications without its top.
@@ -36,6 +37,8 @@ def _published(
         weights: "imagenet", None, or the path of a file.
         upsample: {"filters": C, "factor": F} puts a transposed convolution of FxF, strides F, in front, which makes
             (height * F, width * F, C) of the images: these networks halve small ones to nothing.
+        momentum: Of every BatchNormalization layer; None keeps the network's own. MobileNetV2's, 0.999, averages over
+            about a thousand steps, so a training of fewer would be tested with the statistics of its first ones.
         options: Of the builder.
     """
     if weights not in (None, "imagenet") and not Path(weights).is_file():
@@ -52,7 +55,7 @@ def _published(
             filters, factor = upsample["filters"], upsample["factor"]
             x = layers.Conv2DTranspose(filters, factor, strides=factor, name="upsample")(keras.Input(input_shape))
             options["input_tensor"], input_shape = x, tuple(x.shape[1:])
-        return builder(include_top=False, weights=weights, input_shape=input_shape, name="base", **options)
+        base = builder(include_top=False, weights=weights, input_shape=input_shape, name="base", **options)
     except Exception as error:
         if weights is None:
             raise
@@ -66,6 +69,11 @@ def _published(
         raise WeightsError(f"The weights {weights!r} could not be loaded ({reason}). {remedy}.") from error
     finally:
         socket.setdefaulttimeout(before)
+    if momentum is not None:
+        for layer in base.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = momentum
+    return base
 
 
 def _random(

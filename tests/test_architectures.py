@@ -102,6 +102,21 @@ def test_upsampling_repeats_no_pixel_twice(pixels):
     assert build("mobilenet_v2_0.35", shape=(20, 28, 1), options=UPSAMPLE).input_shape == (None, 20, 28, 1)
 
 
+def test_batch_normalization_averages_over_as_many_steps_as_it_is_told(pixels):
+    from casestudy.backend import keras
+    from casestudy.models import batch_norms
+
+    own, told = (build("mobilenet_v2_0.35", options={**UPSAMPLE, **more}) for more in ({}, {"momentum": 0.9}))
+    assert {layer.momentum for layer in batch_norms(own)} == {0.999}
+    assert {layer.momentum for layer in batch_norms(told)} == {0.9}
+    first = told.get_layer("base").get_layer("bn_Conv1")
+    before = np.asarray(first.moving_mean)
+    inside = keras.Model(told.get_layer("base").inputs, first.input)
+    told.get_layer("base")(pixels / 255, training=True)
+    expected = 0.9 * before + 0.1 * np.asarray(inside(pixels / 255)).mean((0, 1, 2))
+    np.testing.assert_allclose(np.asarray(first.moving_mean), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_the_dense_baseline_is_penalised_and_knows_one_size():
     model = build("dense", 3, shape=(20, 30, 3), options={"size": [8, 8], "units": [16, 5]})
     first, second = model.get_layer("base").layers[-2:]
