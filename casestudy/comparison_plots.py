@@ -21,7 +21,7 @@ AROUND = ((-1, 1), (0, 1), (1, 1), (-1, 0), (1, 0), (1, -1), (0, -1), (-1, -1)) 
 def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draws the accuracy of each model with its interval, and its rank, the best at the top.
 
-    Models within noise of each other share a rank; the dots of those that nobody beats are filled.
+    A rank is 1 + the number of models that are better beyond noise; the dots of those that nobody beats are filled.
 
     Args:
         ax: `size_per_group` says how large, up to `MANY` models.
@@ -182,19 +182,25 @@ def _zoom(ax: Axes, name: Literal["x", "y"], low: float, high: float, margin: fl
 
 
 def _label_points(ax: Axes, names: Sequence[str], points: np.ndarray, stairs: np.ndarray, colours: list[str]) -> None:
-    """Names points (N, 2) so that a name touches no dot, no other name, no stair and no edge while a place is free."""
+    """Names points (N, 2) so that a name touches no dot, no other name, no stair and no edge while a place is free.
+
+    A name stands beside its own dot and nearer to it than to any other, or a line leads from it to the dot.
+    """
     ax.figure.canvas.figure.draw_without_rendering()  # settles where everything lies
     pixels, reach = ax.transData.transform, 5 * ax.figure.dpi / 72
-    taken = [Bbox([dot - reach, dot + reach]) for dot in pixels(points)]
+    dots = pixels(points)
+    taken = [Bbox([dot - reach, dot + reach]) for dot in dots]
     taken += [Bbox([np.minimum(*ends), np.maximum(*ends)]) for ends in pairwise(pixels(stairs))]
-    for name, point, colour in zip(names, points, colours, strict=True):
+    for k, (name, point, colour) in enumerate(zip(names, points, colours, strict=True)):
         note = ax.annotate(name, point, (0, 0), textcoords="offset points", color=colour, parse_math=False)
         for distance, (across, up) in product((6, 18, 32, 48, 66), AROUND):
             note.xyann = (distance * across, distance * up)
             note.set(ha=("center", "left", "right")[across], va=("center", "bottom", "top")[up])
             box = note.get_window_extent()
             inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
-            if inside and not any(box.overlaps(other) for other in taken):
+            gaps = np.hypot(*np.maximum(0, np.maximum(box.min - dots, dots - box.max)).T)
+            clear = distance > 6 or gaps[k] == gaps.min()
+            if inside and clear and not any(box.overlaps(other) for other in taken):
                 break
         if distance > 6:
             line = {"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 0, "shrinkB": 4}

@@ -128,6 +128,18 @@ def test_names_of_close_points_keep_apart_and_inside():
     assert all(ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 for box in named)
 
 
+def test_a_name_without_a_line_stands_nearest_to_its_own_dot():
+    table = pd.DataFrame({"name": ["lower", "upper"], "parameters": [2e6, 2e6], "accuracy": [0.607, 0.617]})
+    table.loc[2] = ["far", 2e7, 0.85]
+    fig, (ax,) = plots.figure(7.2, 4.6)
+    comparison_plots.plot_pareto(ax, table.assign(pareto=pareto(table)))
+    fig.draw_without_rendering()
+    for note in ax.texts:
+        box, dots = note.get_window_extent(), ax.transData.transform(table[["parameters", "accuracy"]])
+        gaps = [np.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1)) for x, y in dots]
+        assert table["name"][int(np.argmin(gaps))] == note.get_text()
+
+
 def test_a_ladder_goes_down_from_the_accuracy_before():
     table = steps()
     fig, (ax,) = plots.figure(*plots.size_per_group(table["name"]))
