@@ -31,7 +31,7 @@ from casestudy.report import write_report
 from casestudy.results import HEADLINE, Score, write_results
 from casestudy.runs import RunFolder, as_json, begin, distorted, variant_folder
 from casestudy.splits import Splits, leave_one_signer_out, split_images
-from casestudy.study import ModelSpec, Study, Variant
+from casestudy.study import ModelSpec, SplitSpec, Study, Variant
 from casestudy.weights import SIGNS_SIZE, resolve_weights, without_imagenet
 
 if TYPE_CHECKING:
@@ -222,10 +222,11 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
     if images.signers is None and protocol == "signer":
         log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
         protocol = "random"
+    spec = dataclasses.replace(study.split, protocol=protocol)
     if protocol == "leave-one-signer-out":
         splits = leave_one_signer_out(images, fraction=study.split.fraction, seed=seed)
     else:
-        splits = [split_images(images, dataclasses.replace(study.split, protocol=protocol), seed=seed)]
+        splits = [split_images(images, spec, seed=seed)]
     flattering = []
     if protocol not in ("random", "published"):
         try:
@@ -239,21 +240,18 @@ def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[s
         table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
     if not run.has("splits.csv"):
         for split in splits:
-            _tell(split, study.split.fraction)
+            _tell(split, spec)
         run.write_table("splits.csv", table)
     return protocol, splits, flattering
 
 
-def _tell(split: Splits, fraction: float) -> None:
+def _tell(split: Splits, spec: SplitSpec) -> None:
     """Says what is remarkable about a split: labels that a part lacks, photographs in no part."""
     where = f"fold {split.fold}: " if split.fold else ""
     for part, lacking in split.missing().items():
         log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
     if len(split.left_out):
-        reason = "a duplicate of each is in another part, or its signer is not known"
-        if fraction < 1:
-            reason = f"training and validation use {fraction:g} of their parts"
-        log.info("%s%d photographs left out: %s", where, len(split.left_out), reason)
+        log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
 
 
 def _initial_weights(run: RunFolder, spec: ModelSpec, image_size: tuple[int, int]) -> tuple[str | None, str]:

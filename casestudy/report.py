@@ -17,6 +17,7 @@ from casestudy.pictures import open_photographs, thumbnails
 from casestudy.results import read_evaluation
 from casestudy.runs import RunFolder
 from casestudy.studies import STUDIES
+from casestudy.study import SplitSpec
 
 PROTOCOLS = {
     "signer": "unseen signers",
@@ -70,6 +71,7 @@ def render(run: RunFolder) -> str:
         entries=0 if ledger is None else len(ledger),
         flow=[] if ledger is None else exhibits.ledger_flow(ledger),
         parts=exhibits.parts(run.read_table("splits.csv")),
+        why_left_out=SplitSpec(**{**settings["study"]["split"], "protocol": settings["protocol"]}).why_left_out(),
         trainings=trainings,
         pace=exhibits.pace(trainings),
         plots=plots,

@@ -102,6 +102,18 @@ class SplitSpec:
     test: float = 0.25
     fraction: float = 1.0
 
+    def why_left_out(self) -> str:
+        """Returns the reason for which a split leaves images in no part.
+
+        >>> SplitSpec(protocol="published", fraction=0.7).why_left_out()
+        'training and validation use 0.7 of their parts'
+        """
+        others = "a duplicate of each is in another part, or its signer is not known"
+        if self.fraction == 1:
+            return others
+        share = f"training and validation use {self.fraction:g} of their parts"
+        return share if self.protocol in ("random", "published") else f"{share}; of the others, {others}"
+
 
 @dataclass(frozen=True)
 class Download:

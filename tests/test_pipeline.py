@@ -378,4 +378,6 @@ def test_a_fraction_trains_on_less_and_tests_on_the_same(letters_zip, small_stud
     assert parts["test"] == whole["test"]
     assert parts["train"] == pytest.approx(whole["train"] / 2, abs=1)
     assert set(run.read_table("predictions.csv")["name"]) == set(finished_run.read_table("predictions.csv")["name"])
-    assert "--fraction 0.5" in (run.path / "report.html").read_text(encoding="utf-8")
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    assert "--fraction 0.5" in page
+    assert "left out: training and validation use 0.5 of their parts" in page
