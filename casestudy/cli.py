@@ -260,13 +260,16 @@ def _screen(run: casestudy.RunFolder) -> str:
 
     scores = run.read_json("metrics.json")["scores"]
     lines = ["", f"starting weights: {run.settings['weights']}", "", summary_sentence(scores), ""]
-    for score in scores:
-        what = f"{score['training']}, {PROTOCOLS[score['protocol']]}"
-        lines.append(f"  {what:48} accuracy {percent(score['accuracy']):>8}   loss {number(score['loss'])}")
-    lines += ["", "  label  support  accuracy     loss   most confused with"]
-    for row in run.read_table("per_label.csv").to_dict("records"):
+    trained = [f"{score['training']}, {PROTOCOLS[score['protocol']]}" for score in scores]
+    wide = max(map(len, trained))
+    for what, score in zip(trained, scores, strict=True):
+        lines.append(f"  {what:{wide}}  accuracy {percent(score['accuracy']):>8}   loss {number(score['loss'])}")
+    labels = run.read_table("per_label.csv").to_dict("records")
+    wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
+    lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
+    for row in labels:
         numbers = f"{percent(row['accuracy']):>8}  {number(row['loss']):>7}"
-        lines.append(f"  {row['label']:5}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
+        lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ PROTOCOLS = {
     "signer": "unseen signers",
     "leave-one-signer-out": "unseen signers, each left out once",
     "random": "random split",
-    "published": "the test part as published",
+    "published": "published test part",
 }
 # What the page shows as pictures; the rest of the plots it draws itself.
 PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder", "distorted")
