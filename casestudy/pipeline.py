@@ -28,7 +28,7 @@ from casestudy.files import atomic_path
 from casestudy.reading import read_images
 from casestudy.regroup import clean_archive
 from casestudy.report import write_report
-from casestudy.results import HEADLINE, Score, write_results
+from casestudy.results import HEADLINE, OWN, Score, write_results
 from casestudy.runs import RunFolder, as_json, begin, distorted, variant_folder
 from casestudy.splits import Splits, leave_one_signer_out, split_images
 from casestudy.study import ModelSpec, SplitSpec, Study, Variant
@@ -141,7 +141,8 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
     workshop.train(own, splits, HEADLINE, until=until)
     if until:
         return run
-    scores = [Score("headline", protocol, "all phases", HEADLINE)]
+    whole = OWN if study.variants else "all phases"
+    scores = [Score("headline", protocol, whole, HEADLINE)]
     if flattering and study.phases[0].trainable == "head":
         for name, parts in (("head", splits), ("head-random", flattering)):
             target = f"predictions_{name.replace('-', '_')}.csv"
@@ -149,7 +150,7 @@ def continue_run(run: RunFolder, *, until: str | None = None, password: str | No
             scores.append(Score(name, parts[0].protocol, "head only", target))
     if flattering and settings["compare_splits"]:
         workshop.train(own, flattering, "predictions_random.csv", folder="random/")
-        scores.append(Score("random", "random", "all phases", "predictions_random.csv"))
+        scores.append(Score("random", "random", whole, "predictions_random.csv"))
     for variant in study.variants:
         log.info("the variant %s", variant.name)
         recipe = Recipe(variant.model, variant.phases, _variant_weights(run, variant, image_size))
