@@ -28,7 +28,7 @@ _HOME = {
     "load_model": "models",
     "save_parts": "models",
     "load_parts": "models",
-    "load_idx": "idx",
+    "load_idx": "idx_sets",
     "compare": "comparison",
     "Contender": "comparison",
     "batch_norms": "models",

@@ -9,7 +9,7 @@ import numpy as np
 
 from casestudy.dataset import ImageSet, load_images
 from casestudy.errors import DataError
-from casestudy.idx import load_idx
+from casestudy.idx_sets import load_idx
 from casestudy.runs import RunFolder
 from casestudy.sources import fetch_all, find_data
 from casestudy.stand_in import stand_in

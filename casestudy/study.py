@@ -139,7 +139,7 @@ class DataSpec:
         downloads: What is fetched where a run is given no data; none for the embedded sample.
         pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
         test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
-        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `idx.load_idx`.
+        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `idx_sets.load_idx`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
         channels: Of the images of an archive: 3 for colours, 1 for greys.
