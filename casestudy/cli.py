@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--quick",
         action="store_true",
-        help="small images, two epochs a phase and one for other models: a look at everything, in a minute or two",
+        help="small images, two epochs a phase and one for other models: a look at everything, in minutes",
     )
     run.add_argument("--epochs", help="at most so many, one number for each phase: 20,5")
     run.add_argument(

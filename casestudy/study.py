@@ -224,7 +224,7 @@ class Study:
     search: Search | None = None
 
     def quick(self) -> Study:
-        """Returns the study with small images and two epochs a phase: a look at everything, in a minute or two.
+        """Returns the study with small images and two epochs a phase: a look at everything, in minutes.
 
         Its other models, which may be many times as large, take one epoch.
         """
