@@ -16,6 +16,7 @@ from matplotlib.transforms import Bbox
 from casestudy.plots import BLUE, FAINT, GREY, ORANGE, PALE, SILVER, bare
 
 AROUND = ((-1, 1), (0, 1), (1, 1), (-1, 0), (1, 0), (1, -1), (0, -1), (-1, -1))  # places of a name, the best first
+DISTANCES = (6, 18, 32, 48, 66)  # points from its dot, the best first; from the second on a line leads there
 
 
 def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
@@ -193,16 +194,16 @@ def _label_points(ax: Axes, names: Sequence[str], points: np.ndarray, stairs: np
     taken += [Bbox([np.minimum(*ends), np.maximum(*ends)]) for ends in pairwise(pixels(stairs))]
     for k, (name, point, colour) in enumerate(zip(names, points, colours, strict=True)):
         note = ax.annotate(name, point, (0, 0), textcoords="offset points", color=colour, parse_math=False)
-        for distance, (across, up) in product((6, 18, 32, 48, 66), AROUND):
+        for distance, (across, up) in product(DISTANCES, AROUND):
             note.xyann = (distance * across, distance * up)
             note.set(ha=("center", "left", "right")[across], va=("center", "bottom", "top")[up])
             box = note.get_window_extent()
             inside = ax.bbox.x0 <= box.x0 and box.x1 <= ax.bbox.x1 and ax.bbox.y0 <= box.y0 and box.y1 <= ax.bbox.y1
             gaps = np.hypot(*np.maximum(0, np.maximum(box.min - dots, dots - box.max)).T)
-            clear = distance > 6 or gaps[k] == gaps.min()
-            if inside and clear and not any(box.overlaps(other) for other in taken):
+            led = distance > DISTANCES[0]
+            if inside and (led or gaps[k] == gaps.min()) and not any(box.overlaps(other) for other in taken):
                 break
-        if distance > 6:
+        if led:
             line = {"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 0, "shrinkB": 4}
             ax.annotate("", point, note.xyann, textcoords="offset points", arrowprops=line)
         taken.append(box.padded(2))

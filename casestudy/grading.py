@@ -159,7 +159,7 @@ def _judge(criterion: Criterion, found: Evidence) -> Result:
 
 def _answered(criterion: Criterion, found: Evidence) -> Result:
     """Returns "needs review", or "not earned" where an answer cell is as it was handed out."""
-    answers = {need: found.answer(need) for need in criterion.needs if need.startswith("answer-")}
+    answers = {need: found.answer(need) for need in criterion.answers}
     empty = [name for name, text in answers.items() if not text]
     if empty:
         return Result(
@@ -172,7 +172,7 @@ def _answered(criterion: Criterion, found: Evidence) -> Result:
 
 def answers_of(report: GradeReport, result: Result) -> str:
     """Returns what the student wrote for a criterion, for the one who reads it; "" where it is no answer."""
-    texts = (report.prints.get(need, "") for need in result.criterion.needs if need.startswith("answer-"))
+    texts = (report.prints.get(need, "") for need in result.criterion.answers)
     return "\n\n".join(text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts)
 
 
@@ -213,8 +213,7 @@ def _prints(found: Evidence, rubric: Rubric) -> dict[str, str]:
         prints["seed"] = str(found.settings.get("seed"))
     except NoEvidence:
         prints["seed"] = ""
-    needs = dict.fromkeys(need for criterion in rubric.criteria for need in criterion.needs)
-    for need in (need for need in needs if need.startswith("answer-")):
+    for need in dict.fromkeys(need for criterion in rubric.criteria for need in criterion.answers):
         prints[need] = found.answer(need) if found.has(need) else ""
     return prints
 

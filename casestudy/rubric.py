@@ -47,6 +47,11 @@ class Criterion:
         """The files and answer cells without which there is no evidence: what stands in backticks."""
         return tuple(re.findall(r"`([^`]+)`", self.evidence))
 
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer cells among its needs."""
+        return tuple(need for need in self.needs if need.startswith("answer-"))
+
 
 @dataclass(frozen=True)
 class Rubric:

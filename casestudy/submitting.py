@@ -84,7 +84,7 @@ def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, s
     for criterion in rubric.criteria:
         needs = [need for need in criterion.needs if not found.has(need)]
         what = [f"{need} is missing" for need in needs]
-        answers = [need for need in criterion.needs if need.startswith("answer-") and need not in needs]
+        answers = [need for need in criterion.answers if need not in needs]
         what += [f"cell {need} is not answered" for need in answers if not found.answer(need)]
         share = 0.0
         if criterion.check == notebooks_ran.__name__ and not what:
