@@ -125,6 +125,8 @@ def test_copies_in_training_are_named_and_left_out_of_a_second_score(compared):
     assert copies["name"].tolist() == ["test/00000", "test/00001"]
     assert copies["copy"].tolist() == ["train/00000", "train/00001"]
     assert len(compared[0].read_table("predictions_unique.csv")) == 5 * TEST - 2
+    page = (compared[0].path / "report.html").read_text(encoding="utf-8")
+    assert all(f'<p>{row.name}<span class="soft"> – {row.copy}</span></p>' in page for row in copies.itertuples(False))
 
 
 def test_the_models_are_compared(compared):
