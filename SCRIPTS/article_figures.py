@@ -22,11 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from record_results import summarise, write
 
-from casestudy import plots
 from casestudy.files import atomic_path
-from casestudy.pages import percent
-from casestudy.plots import BLUE, GREY, ORANGE
-from casestudy.runs import RunFolder
+from casestudy.plots import results as plots
+from casestudy.plots.results import BLUE, GREY, ORANGE
+from casestudy.report.pages import percent
+from casestudy.runs.folder import RunFolder
 
 FOLDER = ARTICLES / "figures"
 DPI = 150

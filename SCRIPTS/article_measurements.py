@@ -22,10 +22,10 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from casestudy.dataset import ImageSet, load_images
-from casestudy.pipeline import environment
-from casestudy.regroup import clean_archive
-from casestudy.splits import leave_one_signer_out, split_images
+from casestudy.cleaning.regroup import clean_archive
+from casestudy.data.images import ImageSet, load_images
+from casestudy.data.splits import leave_one_signer_out, split_images
+from casestudy.runs.steps import environment
 from casestudy.study import ModelSpec, Study
 
 TARGET = ROOT / "ARTICLES" / "articles.json"
@@ -68,8 +68,8 @@ def statistics(study: Study, images: ImageSet, work: Path) -> dict:
     No weight changes: kernels, gamma, beta and the linear head are those that the walk begins with. At its end a new
     head is trained on the new features, to tell whether they are worse or only others.
     """
-    from casestudy.backend import keras, tf
-    from casestudy.models import batch_norms, build_model
+    from casestudy.models.backend import keras, tf
+    from casestudy.models.network import batch_norms, build_model
 
     rows = []
     for split in leave_one_signer_out(images):
@@ -135,7 +135,7 @@ def seeds(study: Study, images: ImageSet, work: Path) -> dict:
     "training": one split by signer, other initial weights, order and dropout. "signers": other people in the test
     part. "random": other photographs in a random split's. "again": the first of "training" once more.
     """
-    from casestudy.training import frozen_features, train_head
+    from casestudy.training.phases import frozen_features, train_head
 
     by_signer = dataclasses.replace(study.split, protocol="signer")
     at_random = dataclasses.replace(study.split, protocol="random")

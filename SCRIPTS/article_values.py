@@ -18,10 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from casestudy.evaluation import wilson_interval  # noqa: E402
+from casestudy.cleaning.ledger import STATUSES  # noqa: E402
+from casestudy.evaluation.metrics import wilson_interval  # noqa: E402
 from casestudy.files import atomic_path  # noqa: E402
-from casestudy.ledger import STATUSES  # noqa: E402
-from casestudy.pages import number, percent  # noqa: E402
+from casestudy.report.pages import number, percent  # noqa: E402
 from casestudy.studies import STUDIES  # noqa: E402
 
 ARTICLES = ROOT / "ARTICLES"

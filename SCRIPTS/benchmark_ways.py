@@ -74,8 +74,8 @@ def draw_photographs(folder: str, count: int) -> dict:
     import numpy as np
     from PIL import Image
 
-    from casestudy.archive import iter_members
-    from casestudy.screening import screen_image
+    from casestudy.cleaning.archive import iter_members
+    from casestudy.cleaning.screening import screen_image
 
     members = [member.data for member in iter_members(SAMPLE)]
     photos = [Image.open(io.BytesIO(data)).convert("RGB") for data in members if screen_image(data) is None]
@@ -258,8 +258,8 @@ def train_ours(
     splits = Splits(images, "random", chosen, held_out, test=chosen[:0], left_out=chosen[:0])
     phase = Phase("phase", trainable, epochs, rate, batch_size=BATCH, views=views)
     clock = _Clock()
-    logging.getLogger("casestudy.training").addHandler(_EpochMarks(clock))
-    logging.getLogger("casestudy.training").setLevel(logging.INFO)
+    logging.getLogger("casestudy.training.phases").addHandler(_EpochMarks(clock))
+    logging.getLogger("casestudy.training.phases").setLevel(logging.INFO)
     # The same seed, images and dropout as in `prepare_training` give the same initial weights.
     run = train(_spec(augment), splits, phases=(phase,), weights=None, seed=SEED, cache=cache)
     measured = {**clock.stop(), "seconds": run.seconds["phase"]}

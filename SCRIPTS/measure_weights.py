@@ -27,17 +27,17 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from casestudy.dataset import load_images
+from casestudy.cleaning.regroup import clean_archive
+from casestudy.data.images import load_images
+from casestudy.data.splits import Splits, leave_one_signer_out, split_images
 from casestudy.errors import CaseStudyError, RunError
-from casestudy.evaluation import evaluate_predictions, prediction_table
+from casestudy.evaluation.metrics import evaluate_predictions, prediction_table
 from casestudy.files import file_digest
-from casestudy.pages import percent
-from casestudy.pipeline import environment, run_study
-from casestudy.regroup import clean_archive
-from casestudy.splits import Splits, leave_one_signer_out, split_images
+from casestudy.models.weights import SIGNS_SHA256, resolve_weights
+from casestudy.report.pages import percent
+from casestudy.runs.steps import environment, run_study
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study
-from casestudy.weights import SIGNS_SHA256, resolve_weights
 
 RESULTS, CARD = ROOT / "ARTICLES" / "weights.json", ROOT / "DATA" / "weights" / "README.md"
 BEGIN, END = "<!-- measured:start -->", "<!-- measured:end -->"
@@ -140,7 +140,7 @@ def probed(study: Study, letters: Path, out: Path) -> dict:
 
 def features_of(spec: ModelSpec, split: Splits, weights: str | None) -> np.ndarray:
     """Returns float32 (N, F): all images of the set after the frozen base, pooled."""
-    from casestudy.training import frozen_features  # TensorFlow is loaded only now
+    from casestudy.training.phases import frozen_features  # TensorFlow is loaded only now
 
     with tempfile.TemporaryDirectory(prefix="features-") as scratch:
         target = Path(scratch) / "features.npy"

@@ -19,11 +19,11 @@ from handshapes import LETTERS
 from pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
 from tqdm.auto import tqdm
 
-from casestudy import checkpoints
-from casestudy.backend import keras, tf
-from casestudy.checkpoints import Progress
 from casestudy.errors import RunError
-from casestudy.quantised import load_quantised, write_quantised
+from casestudy.models.backend import keras, tf
+from casestudy.models.quantised import load_quantised, write_quantised
+from casestudy.training import checkpoints
+from casestudy.training.checkpoints import Progress
 
 WEIGHTS, CURVE, REPORT = "resnet50v2_signs.npz", "learning_curve.png", "pretraining.json"  # what a training leaves
 HELD_OUT = 10_000  # number of the first shard whose signers are never trained on

@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from casestudy.files import atomic_path  # noqa: E402
-from casestudy.pages import percent  # noqa: E402
-from casestudy.report import PROTOCOLS  # noqa: E402
-from casestudy.runs import RunFolder  # noqa: E402
+from casestudy.report.pages import percent  # noqa: E402
+from casestudy.report.report import PROTOCOLS  # noqa: E402
+from casestudy.runs.folder import RunFolder  # noqa: E402
 
 RESULTS = ROOT / "ARTICLES" / "results.json"
 README = ROOT / "README.md"

@@ -15,9 +15,9 @@ from typing import Any
 import pandas as pd
 from record_results import README, ROOT, replaced, write  # which finds the package, too
 
-from casestudy.pages import percent
-from casestudy.results import OWN, TESTS, published_table
-from casestudy.runs import RunFolder
+from casestudy.report.pages import percent
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.results import OWN, TESTS, published_table
 from casestudy.studies import STUDIES
 from casestudy.study import Study
 

@@ -19,13 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from casestudy.decoders import HOW_TO_GET_ONE, find_decoders
-from casestudy.files import file_digest, find_in_checkout
-from casestudy.weights import SIGNS_FILE, SIGNS_MODEL, SIGNS_SHA256, imagenet_file
+from casestudy.cleaning import HOW_TO_GET_ONE, find_decoders
+from casestudy.models import check_weights
 
 NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
-# MD5 of the file without top, as keras.applications.resnet pins it.
-RESNET50V2_MD5 = "fac2f116257151a9d068a22e544a4917"
 MEMORY_NEEDED = 3e9  # bytes available: ResNet50V2 at 96 px, the images and TensorFlow itself
 DISK_NEEDED = 1e9  # bytes free: a run's checkpoints, its model and the image cache
 WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE of IsProcessorFeaturePresent
@@ -60,8 +57,8 @@ def examine(folder: Path | str = ".") -> list[Finding]:
         "TensorFlow": check_tensorflow,
         "Keras": check_keras,
         "GPU": check_gpu,
-        "ImageNet weights": check_imagenet,
-        "signs weights": check_signs,
+        "ImageNet weights": lambda: check_starting_weights("ImageNet weights"),
+        "signs weights": lambda: check_starting_weights("signs weights"),
         "memory": check_memory,
         "disk": lambda: check_disk(Path(folder)),
         "processor": check_processor,
@@ -124,33 +121,9 @@ def check_gpu() -> Finding:
     return Finding("GPU", True, found)
 
 
-def check_imagenet() -> Finding:
-    """Returns whether ResNet50V2's ImageNet weights lie in Keras' folder, whole."""
-    name, file = "ImageNet weights", imagenet_file("resnet50v2", (224, 224))
-    download = "python -c \"import keras; keras.applications.ResNet50V2(include_top=False, weights='imagenet')\""
-    if file is None or not file.is_file():
-        return Finding(
-            name,
-            False,
-            f"not downloaded to {file}",
-            f"Without it a run starts from signs; to have it, once, with network: {download}",
-        )
-    if file_digest(file, "md5") != RESNET50V2_MD5:
-        return Finding(name, False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
-    return Finding(name, True, f"ResNet50V2, {file}")
-
-
-def check_signs() -> Finding:
-    """Returns whether the project's own weights, which a run without network starts from, are here and whole."""
-    name, file = "signs weights", find_in_checkout(SIGNS_FILE)
-    if file is None:
-        found = f"no {SIGNS_FILE} here or above"
-        return Finding(
-            name, False, found, "Work in a checkout of this project: without network a run starts from them."
-        )
-    if file_digest(file) != SIGNS_SHA256:
-        return Finding(name, False, f"damaged: {file}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}")
-    return Finding(name, True, f"{SIGNS_MODEL} without network, {file}")
+def check_starting_weights(name: str) -> Finding:
+    """Returns whether these weights, ImageNet's or the project's own, are here, whole."""
+    return Finding(name, *check_weights()[name])
 
 
 def check_memory() -> Finding:

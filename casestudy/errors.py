@@ -13,33 +13,26 @@
 A damaged image is never an exception: it is a row of the ledger.
 """
 
+from casestudy.cleaning.errors import (
+    ArchiveError,
+    CaseStudyError,
+    ConservationError,
+    DataError,
+    DecoderError,
+    PasswordError,
+)
 
-class CaseStudyError(Exception):
-    """Base of all of them: catch this to print one line and exit with 2."""
-
-    def _render_traceback_(self) -> list[str]:
-        """Returns what a notebook shows: the line alone. IPython asks for it, and `%debug` still works."""
-        return [f"{type(self).__name__}: {self}"]
-
-
-class ArchiveError(CaseStudyError):
-    """The archive is missing, truncated, damaged or of an unknown kind."""
-
-
-class DecoderError(ArchiveError):
-    """None of the decoders at hand could unpack every member."""
-
-
-class PasswordError(ArchiveError):
-    """The archive is encrypted."""
-
-
-class ConservationError(CaseStudyError):
-    """Entries in are not rows out, or a stored image is not the original."""
-
-
-class DataError(CaseStudyError):
-    """The data cannot be loaded or split as asked."""
+__all__ = [
+    "ArchiveError",
+    "CaseStudyError",
+    "ConservationError",
+    "DataError",
+    "DecoderError",
+    "GradingError",
+    "PasswordError",
+    "RunError",
+    "WeightsError",
+]
 
 
 class WeightsError(CaseStudyError):

@@ -1,34 +1,14 @@
-"""Files are found in the checkout, told by their digests, and written whole or not at all."""
+"""Files appear whole or not at all, are told by their digests, and are found in the checkout."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
+from casestudy.cleaning.files import atomic_path, file_digest
 
-@contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yields a temporary path beside `target`, renamed to it when the block ends and removed when it fails."""
-    # The ending stays the target's, all of ".weights.h5": some writers choose their format by it.
-    stem, dot, ending = target.name.partition(".")
-    partial = target.with_name(f".{stem}.{os.getpid()}.tmp{dot}{ending}")
-    try:
-        yield partial
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+__all__ = ["STALL", "atomic_path", "file_digest", "find_in_checkout"]
 
-
-def file_digest(path: Path, algorithm: str = "sha256") -> str:
-    """Returns the digest of a file in hexadecimal, read in pieces; of any algorithm that hashlib knows."""
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+STALL = 20.0  # seconds without a byte, after which a download is given up
 
 
 def find_in_checkout(name: Path) -> Path | None:

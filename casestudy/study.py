@@ -17,6 +17,7 @@ ARCHITECTURES = (  # the keys of `architectures.MODELS`
     *("dense", "plain_cnn", "emnist_cnn", "fashion_cnn", "plates_cnn", "compact_cnn"),
 )
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
+Crop = Literal["auto", "boxes", "none"]
 QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
 QUICK_EPOCHS = 2
 
@@ -214,7 +215,7 @@ class Study:
     model: ModelSpec
     phases: tuple[Phase, ...]
     split: SplitSpec
-    crop: Literal["auto", "boxes", "none"] = "none"
+    crop: Crop = "none"
     crop_margin: float = 0.1
     data: DataSpec = DataSpec()
     variants: tuple[Variant, ...] = ()

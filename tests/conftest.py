@@ -72,7 +72,7 @@ def encode() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def make_images() -> Callable[..., object]:
     """Makes an `ImageSet` in memory: `takes` photographs of each label by each signer, no duplicates."""
-    from casestudy.dataset import ImageSet
+    from casestudy.data.images import ImageSet
 
     def made(signers: int = 4, takes: int = 4, labels: tuple[str, ...] = LABELS, size: int = 32) -> ImageSet:
         facts = [(label, s, k) for s in range(1, signers + 1) for label in labels for k in range(takes)]
@@ -180,7 +180,7 @@ def small_study():
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, letters_zip, small_study):
     """One finished run; to change something in it, take `run_copy`."""
-    from casestudy.pipeline import run_study
+    from casestudy.runs.steps import run_study
 
     return run_study(small_study, letters_zip, tmp_path_factory.mktemp("runs") / "first", seed=3)
 
@@ -190,10 +190,10 @@ def fabricate_run(small_study) -> Callable[..., object]:
     """Writes a sealed run folder whose predictions are drawn by chance: no training, no TensorFlow."""
     import pandas as pd
 
-    from casestudy.evaluation import prediction_table
-    from casestudy.report import write_report
-    from casestudy.results import Score, write_results
-    from casestudy.runs import RunFolder
+    from casestudy.evaluation.metrics import prediction_table
+    from casestudy.report.report import write_report
+    from casestudy.runs.folder import RunFolder
+    from casestudy.runs.results import Score, write_results
 
     def made(path: Path, letters: Path, *, seed: int = 3, test: tuple[str, ...] = ("user_4", "user_5")) -> RunFolder:
         run, chance = RunFolder(path), np.random.default_rng(seed)
@@ -254,14 +254,14 @@ def fabricate_run(small_study) -> Callable[..., object]:
 @pytest.fixture
 def run_copy(finished_run, tmp_path):
     """A copy of the finished run that a test may alter."""
-    from casestudy.runs import RunFolder
+    from casestudy.runs.folder import RunFolder
 
     return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "copy")))
 
 
 def _residual_base(*, input_shape, weights):
     """Returns a base of three residual blocks, small enough to be trained in every way."""
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     layers = keras.layers
     inputs = keras.Input(input_shape)
@@ -278,7 +278,7 @@ def _residual_base(*, input_shape, weights):
 @pytest.fixture(scope="module")
 def residual():
     """The name of a small residual network that the registry of models knows while a module of tests runs."""
-    from casestudy.models import MODELS
+    from casestudy.models.network import MODELS
 
     MODELS["residual"] = _residual_base
     yield "residual"

@@ -14,10 +14,10 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from casestudy.evaluation import PREFIX, evaluate_predictions
-from casestudy.key import FACTS, Key
-from casestudy.results import result_tables
-from casestudy.runs import table_text
+from casestudy.evaluation.metrics import PREFIX, evaluate_predictions
+from casestudy.grading.key import FACTS, Key
+from casestudy.runs.folder import table_text
+from casestudy.runs.results import result_tables
 
 LABELS = tuple("ABCDE")
 ARCHIVE = "ab" * 32

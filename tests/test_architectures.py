@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 
+from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError, WeightsError
-from casestudy.splits import split_images
 from casestudy.study import ARCHITECTURES, ModelSpec, Phase, SplitSpec, Study
 
 # MobileNetV2 says which of its published sizes it takes for another one.
@@ -20,7 +20,7 @@ UPSAMPLE = {"upsample": {"filters": 3, "factor": 4}}
 
 
 def build(name, classes=47, *, shape=SHAPE, dropout=0.0, **settings):
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     spec = ModelSpec(name, weights=None, dropout=dropout, **settings)
     return build_model(spec, input_shape=shape, num_classes=classes, weights=None)
@@ -67,7 +67,7 @@ def test_ours_is_small(classes, pooling):
 
 
 def test_every_architecture_has_a_name_that_the_command_line_knows():
-    from casestudy.models import MODELS
+    from casestudy.models.network import MODELS
 
     assert tuple(MODELS) == ARCHITECTURES
 
@@ -103,8 +103,8 @@ def test_upsampling_repeats_no_pixel_twice(pixels):
 
 
 def test_batch_normalization_averages_over_as_many_steps_as_it_is_told(pixels):
-    from casestudy.backend import keras
-    from casestudy.models import batch_norms
+    from casestudy.models.backend import keras
+    from casestudy.models.network import batch_norms
 
     own, told = (build("mobilenet_v2_0.35", options={**UPSAMPLE, **more}) for more in ({}, {"momentum": 0.9}))
     assert {layer.momentum for layer in batch_norms(own)} == {0.999}
@@ -139,7 +139,7 @@ def test_the_studys_layers_are_there():
 
 @pytest.mark.parametrize("residual", [True, False])
 def test_a_block_that_has_learnt_nothing_passes_on_what_it_got(residual, pixels):
-    from casestudy.models import batch_norms
+    from casestudy.models.network import batch_norms
 
     options = {"widths": [8], "pools": [1], "residual": residual}
     model = build("compact_cnn", options={**options, "blocks": [2]})
@@ -189,7 +189,7 @@ def test_wrong_options_are_one_line(name, options, reason):
 
 
 def test_what_starts_from_random_numbers_takes_no_weights():
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     with pytest.raises(WeightsError, match="compact_cnn starts from random weights; received 'imagenet'"):
         build_model(ModelSpec("compact_cnn"), input_shape=SHAPE, num_classes=3, weights="imagenet")
@@ -229,8 +229,8 @@ EVERYTHING = (Phase("train", "everything", epochs=2, learning_rate=1e-2, batch_s
 
 def test_everything_is_everything(pixels):
     """A step moves each moving mean a hundredth of the way to the batch's, worked out by hand."""
-    from casestudy.models import batch_norms
-    from casestudy.stages import set_trainable, split_model
+    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import set_trainable, split_model
 
     model = build("small_cnn", 3, shape=(32, 32, 1))
     base = model.get_layer("base")
@@ -257,8 +257,8 @@ def test_batch_norm_learns_with_everything_and_with_nothing_else(splits):
 
 
 def test_dropout_in_the_base_works_in_training_only(pixels):
-    from casestudy.backend import keras
-    from casestudy.stages import set_trainable
+    from casestudy.models.backend import keras
+    from casestudy.training.stages import set_trainable
 
     model = build("plates_cnn", 3)  # without the head's dropout
     set_trainable(model, "everything")
@@ -280,7 +280,7 @@ def test_dropout_in_the_base_works_in_training_only(pixels):
 
 
 def test_a_killed_training_of_everything_goes_on(splits, monkeypatch, tmp_path):
-    from casestudy import training
+    from casestudy.training import phases as training
 
     real, whole = training._fit_epoch, run(splits, SPEC, EVERYTHING)
 
@@ -334,7 +334,7 @@ def unlike_any_fresh_one(model):
     ],
 )
 def test_two_files_make_the_same_network(name, options, pixels, tmp_path):
-    from casestudy.models import load_model, load_parts, save_parts
+    from casestudy.models.network import load_model, load_parts, save_parts
 
     model = unlike_any_fresh_one(build(name, 5, augmentation=AUGMENTATION, scaling="0 to 1", options=options))
     expected = model.predict_on_batch(pixels)
@@ -347,7 +347,7 @@ def test_two_files_make_the_same_network(name, options, pixels, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_the_older_single_file_is_read_too(pixels, tmp_path):
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     model = unlike_any_fresh_one(build("plates_cnn", 36))
     model.save(tmp_path / "car_dropout.h5")
@@ -356,7 +356,7 @@ def test_the_older_single_file_is_read_too(pixels, tmp_path):
 
 
 def test_a_compiled_network_is_read_without_what_it_was_compiled_with(pixels, tmp_path):
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     model = build("plain_cnn", 3)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -372,7 +372,7 @@ def trap(tmp_path, monkeypatch):
     """A network whose Lambda layer, once called, leaves a file behind; Keras' own guard is off."""
     from keras.src.saving.serialization_lib import SafeModeScope
 
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     sprung = tmp_path / "sprung"
     monkeypatch.setenv("SPRUNG", str(sprung))
@@ -387,8 +387,8 @@ def trap(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 @pytest.mark.parametrize("kind", ["parts", "model.keras", "model.h5"])
 def test_code_in_a_file_is_never_run(kind, trap, tmp_path):
-    from casestudy.backend import keras
-    from casestudy.models import load_model, load_parts, save_parts
+    from casestudy.models.backend import keras
+    from casestudy.models.network import load_model, load_parts, save_parts
 
     model, sprung = trap
     if kind == "parts":
@@ -420,7 +420,7 @@ def test_code_in_a_file_is_never_run(kind, trap, tmp_path):
     ids=lambda foreign: foreign["class_name"],
 )
 def test_what_keras_did_not_make_is_refused_wherever_it_hides(foreign, tmp_path):
-    from casestudy.models import load_model, load_parts, save_parts
+    from casestudy.models.network import load_model, load_parts, save_parts
 
     model = build("plain_cnn", 3)
     save_parts(model, tmp_path)
@@ -442,7 +442,7 @@ def test_what_keras_did_not_make_is_refused_wherever_it_hides(foreign, tmp_path)
 
 @pytest.mark.parametrize("harm", ["no weights", "no architecture", "no JSON", "no network", "another's weights"])
 def test_parts_that_make_no_whole_are_one_line(harm, tmp_path):
-    from casestudy.models import load_parts, save_parts
+    from casestudy.models.network import load_parts, save_parts
 
     save_parts(build("plain_cnn", 3), tmp_path)
     if harm == "no weights":
@@ -460,7 +460,7 @@ def test_parts_that_make_no_whole_are_one_line(harm, tmp_path):
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_a_file_that_holds_no_network_is_one_line(name, tmp_path):
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     (tmp_path / name).write_bytes(b"no network" * 9)
     with pytest.raises(DataError, match="is none") as caught:

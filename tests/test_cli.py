@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
-from casestudy import cli
-from casestudy.cli import build_parser, configure, main
+from casestudy.cli import commands as cli
+from casestudy.cli import main
+from casestudy.cli.commands import build_parser, configure
 from casestudy.errors import DataError, RunError
-from casestudy.runs import RunFolder
+from casestudy.runs.folder import RunFolder
 from casestudy.studies import STUDIES
 
 COMMANDS = ("run", "clean", "report", "verify", "studies", "doctor")

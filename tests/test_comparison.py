@@ -11,7 +11,8 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from casestudy.comparison import (
+from casestudy.errors import DataError
+from casestudy.evaluation.comparison import (
     Contender,
     compare,
     difference_interval,
@@ -21,9 +22,7 @@ from casestudy.comparison import (
     paired_tests,
     pareto,
     ranks,
-    without,
 )
-from casestudy.errors import DataError
 
 Z90 = 1.6448536269514722
 
@@ -255,11 +254,3 @@ def test_the_front_is_what_no_other_beats():
     found = pareto(table)
     assert found[found].index.tolist() == ["a", "b", "e", "f"]
     assert found.dtype == bool
-
-
-def test_without_leaves_these_photographs_out(three):
-    names = ["0000.png", "0015.png", "elsewhere.png"]
-    rest = [replace(one, predictions=without(one.predictions, names)) for one in three]
-    assert compare(rest)["images"].tolist() == [14, 14, 14]
-    assert compare(rest)["accuracy"].tolist()[0] == 13 / 14
-    assert len(three[0].predictions) == 16

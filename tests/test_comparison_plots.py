@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from matplotlib import colors
 
-from casestudy import comparison_plots, plots
-from casestudy.comparison import pareto
+from casestudy.evaluation.comparison import pareto
+from casestudy.plots import comparison as comparison_plots
+from casestudy.plots import results as plots
 
 
 def saved(fig) -> bytes:

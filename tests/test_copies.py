@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from casestudy.copies import NEAR, copies_across_parts, nearest_images
-from casestudy.splits import split_images
+from casestudy.data.copies import NEAR, copies_across_parts, nearest_images
+from casestudy.data.splits import split_images
 from casestudy.study import SplitSpec
 
 
@@ -40,7 +40,7 @@ def test_the_nearest_image_is_the_nearest(published, monkeypatch):
     flat = published.images.reshape(len(published), -1).astype(float)
     by_hand = np.sqrt(((flat[wanted][:, None] - flat[among][None]) ** 2).mean(axis=2))
     for block in (3, 2048):
-        monkeypatch.setattr("casestudy.copies.BLOCK", block)
+        monkeypatch.setattr("casestudy.data.copies.BLOCK", block)
         place, difference = nearest_images(published, wanted, among)
         np.testing.assert_allclose(difference, by_hand.min(axis=1), rtol=1e-3)
         assert place.tolist() == among[by_hand.argmin(axis=1)].tolist()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from casestudy import dataset
-from casestudy.dataset import load_images
+from casestudy.data import images as dataset
+from casestudy.data.images import load_images
 from casestudy.errors import DataError
 
 

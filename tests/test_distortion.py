@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from casestudy.distortion import distort
+from casestudy.data.distortion import distort
 
 NOTHING = {"rotation": 0.0, "shift": 0.0, "zoom": 0.0}
 

@@ -11,7 +11,7 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from casestudy.evaluation import (
+from casestudy.evaluation.metrics import (
     bootstrap_interval,
     calibration_error,
     cross_entropy,
@@ -21,7 +21,7 @@ from casestudy.evaluation import (
     reliability,
     wilson_interval,
 )
-from casestudy.runs import RunFolder, table_text
+from casestudy.runs.folder import RunFolder, table_text
 
 
 def table(truth, probabilities, class_names, signers=None) -> pd.DataFrame:
@@ -54,7 +54,7 @@ def test_three_labels_by_hand(by_hand):
     assert by_hand.accuracy == 4 / 6
     losses = [-math.log(p) for p in (0.8, 0.6, 0.2, 0.8, 0.4, 0.6)]
     assert by_hand.loss == pytest.approx(sum(losses) / 6, rel=1e-6)
-    a, b, c = by_hand.per_class.to_dict("records")
+    a, b, c = by_hand.per_label.to_dict("records")
     assert (a["support"], a["accuracy"], a["precision"], a["f1"]) == (3, 2 / 3, 1.0, pytest.approx(0.8))
     assert (b["support"], b["accuracy"], b["precision"], b["f1"]) == (3, 2 / 3, 2 / 3, pytest.approx(2 / 3))
     assert a["loss"] == pytest.approx(sum(losses[:3]) / 3, rel=1e-6)
@@ -66,12 +66,12 @@ def test_three_labels_by_hand(by_hand):
 
 
 def test_a_label_without_support_is_nan_never_zero(by_hand):
-    nobody = by_hand.per_class.iloc[2]
+    nobody = by_hand.per_label.iloc[2]
     assert nobody["support"] == 0
     for figure in ("accuracy", "f1", "loss", "low", "high"):
         assert math.isnan(nobody[figure]), figure
     assert nobody["precision"] == 0.0  # one B was claimed to be C: that is a figure
-    unclaimed = evaluate_predictions(table("AB", [[0.9, 0.1], [0.9, 0.1]], "AB"), tuple("AB"), seed=0).per_class.iloc[1]
+    unclaimed = evaluate_predictions(table("AB", [[0.9, 0.1], [0.9, 0.1]], "AB"), tuple("AB"), seed=0).per_label.iloc[1]
     assert math.isnan(unclaimed["precision"])
     assert unclaimed["accuracy"] == unclaimed["f1"] == 0.0
 
@@ -131,10 +131,10 @@ def test_against_scikit_learn(drawn):
     guess = np.array(class_names)[probabilities.argmax(axis=1)]
     np.testing.assert_array_equal(found.confusion, metrics.confusion_matrix(labels, guess, labels=class_names))
     precision, recall, f1, support = metrics.precision_recall_fscore_support(labels, guess, labels=class_names)
-    np.testing.assert_allclose(found.per_class["precision"], precision, rtol=1e-12)
-    np.testing.assert_allclose(found.per_class["accuracy"], recall, rtol=1e-12)
-    np.testing.assert_allclose(found.per_class["f1"], f1, rtol=1e-12)
-    np.testing.assert_array_equal(found.per_class["support"], support)
+    np.testing.assert_allclose(found.per_label["precision"], precision, rtol=1e-12)
+    np.testing.assert_allclose(found.per_label["accuracy"], recall, rtol=1e-12)
+    np.testing.assert_allclose(found.per_label["f1"], f1, rtol=1e-12)
+    np.testing.assert_array_equal(found.per_label["support"], support)
     assert found.accuracy == metrics.accuracy_score(labels, guess) == found.confusion.trace() / found.confusion.sum()
     exact = probabilities.astype("float64")
     exact /= exact.sum(axis=1, keepdims=True)
@@ -142,8 +142,8 @@ def test_against_scikit_learn(drawn):
     for row in found.per_signer.itertuples():
         theirs = predictions["signer"] == row.signer
         assert row.accuracy == metrics.accuracy_score(labels[theirs], guess[theirs])
-    weights = found.per_class["support"]
-    assert (found.per_class["loss"] * weights).sum() / weights.sum() == pytest.approx(found.loss, rel=1e-12)
+    weights = found.per_label["support"]
+    assert (found.per_label["loss"] * weights).sum() / weights.sum() == pytest.approx(found.loss, rel=1e-12)
 
 
 def test_what_the_table_claims_about_itself_is_not_believed(drawn):

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from casestudy.errors import DataError
-from casestudy.gradcam import grad_cam
-from casestudy.models import build_model
+from casestudy.models.gradcam import grad_cam
+from casestudy.models.network import build_model
 from casestudy.study import ModelSpec
 
 AUGMENTED = {"rotation": 0.1, "brightness": 0.3}
 
 
 def network(name="small_cnn", size=32, classes=3, **options):
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     keras.utils.set_random_seed(5)
     spec = ModelSpec(name, weights=None, dropout=0.5, **options)
@@ -26,7 +26,7 @@ def photographs():
 
 def test_at_the_last_map_it_is_class_activation_mapping(photographs):
     """Zhou et al. 2016: the map weighted by the label's row of the softmax layer, positive part."""
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     model, labels = network(augmentation=AUGMENTED), np.array([0, 1, 2, 0, 1])
     scale, base, head = (model.get_layer(name) for name in ("preprocessing", "base", "probabilities"))
@@ -42,7 +42,7 @@ def test_at_the_last_map_it_is_class_activation_mapping(photographs):
 
 
 def test_the_heat_lies_in_the_corner_that_decides():
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     model = network(size=64)
     head = model.get_layer("probabilities")
@@ -75,7 +75,7 @@ def test_a_saturated_softmax_has_a_map_too(photographs):
 
 
 def test_one_by_one_gives_what_the_batch_gives(photographs, monkeypatch):
-    from casestudy import gradcam
+    from casestudy.models import gradcam
 
     model, labels = network(), np.array([2, 1, 0, 2, 1])
     whole = grad_cam(model, photographs, labels)

@@ -18,16 +18,16 @@ import numpy as np
 import pytest
 from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, zip_of_zeros
 
-from casestudy import checks
-from casestudy.checks import CHECKS
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.gradebook import write_gradebook
-from casestudy.grading import grade, grade_all
-from casestudy.key import load_key, write_key
-from casestudy.rubric import load_rubric
-from casestudy.scores import merge
-from casestudy.submission import find_submissions, read_submission
+from casestudy.grading import checks, grade
+from casestudy.grading.checks import CHECKS
+from casestudy.grading.grade import grade_all
+from casestudy.grading.gradebook import write_gradebook
+from casestudy.grading.key import load_key, write_key
+from casestudy.grading.rubric import load_rubric
+from casestudy.grading.scores import merge
+from casestudy.grading.submission import find_submissions, read_submission
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = load_rubric(ROOT / "rubric.md")
@@ -588,7 +588,7 @@ def test_a_check_that_breaks_costs_nobody_anything_and_stops_nothing(graded, fil
 
 
 def test_a_file_that_breaks_grading_itself_is_left_to_a_person(tmp_path, files, monkeypatch):
-    from casestudy import grading
+    from casestudy.grading import grade as grading
 
     real = grading._prints
 

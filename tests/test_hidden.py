@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from casestudy.cleaning import write_unlabelled
 from casestudy.cli import main
-from casestudy.dataset import load_images
+from casestudy.data.images import load_images
 from casestudy.errors import DataError, GradingError
-from casestudy.hidden import predict_hidden, write_hidden
-from casestudy.key import load_key
+from casestudy.grading import predict_hidden
+from casestudy.grading.key import load_key
 
 BOXES = "image,top_left_x,top_left_y,bottom_right_x,bottom_right_y\n"
 
@@ -33,7 +34,7 @@ def archive(tmp_path, draw, encode):
 
 
 def test_names_and_order_tell_nothing(archive, tmp_path):
-    labels = write_hidden(archive, tmp_path / "hidden.zip", seed=5)
+    labels = write_unlabelled(archive, tmp_path / "hidden.zip", seed=5)
     assert sorted(labels.values()) == sorted("ABC" * 9)
     with zipfile.ZipFile(archive) as source, zipfile.ZipFile(tmp_path / "hidden.zip") as hidden:
         truth = {hashlib.sha256(source.read(name)).hexdigest(): name for name in source.namelist()}
@@ -49,12 +50,12 @@ def test_names_and_order_tell_nothing(archive, tmp_path):
             assert left == int(truth[hashlib.sha256(hidden.read(name)).hexdigest()].split(".")[0][-1])
     order = [labels[name] for name in sorted(labels)]
     assert order != sorted(order)
-    again = write_hidden(archive, tmp_path / "again.zip", seed=5)
+    again = write_unlabelled(archive, tmp_path / "again.zip", seed=5)
     assert again == labels
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "hidden.zip").read_bytes()
-    assert write_hidden(archive, tmp_path / "other.zip", seed=6) != labels
+    assert write_unlabelled(archive, tmp_path / "other.zip", seed=6) != labels
     with pytest.raises(GradingError, match="never overwritten"):
-        write_hidden(archive, tmp_path / "again.zip", seed=5)
+        write_unlabelled(archive, tmp_path / "again.zip", seed=5)
 
 
 def test_an_archive_without_labels_is_no_hidden_test(tmp_path, encode):
@@ -62,7 +63,7 @@ def test_an_archive_without_labels_is_no_hidden_test(tmp_path, encode):
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("holiday/beach.png", encode(Image.new("RGB", (32, 32), "blue")))
     with pytest.raises(DataError, match="whose letter can be told"):
-        write_hidden(path, tmp_path / "hidden.zip", seed=1)
+        write_unlabelled(path, tmp_path / "hidden.zip", seed=1)
     assert not (tmp_path / "hidden.zip").exists()
 
 
@@ -79,7 +80,7 @@ def test_through_the_command_line(archive, run_copy, tmp_path, capsys):
     probabilities = table[[f"p_{name}" for name in names]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     images = load_images(hidden, image_size=(32, 32), cache_dir=tmp_path / "pixels", crop="none")
     expected = load_model(run.path / "model.keras").predict(images.images.astype("float32"), verbose=0)

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casestudy.dataset import ImageSet
+from casestudy.data.idx import read_idx
+from casestudy.data.idx_sets import load_idx
+from casestudy.data.images import ImageSet
 from casestudy.errors import DataError
-from casestudy.idx import read_idx
-from casestudy.idx_sets import load_idx
 
 EMNIST = (*"0123456789", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *"abdefghnqrt")  # the 47 classes of "balanced", by label
 F = ("#####", "#....", "####.", "#....", "#....", "#....", "#....")  # no symmetry: any turn or flip shows

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from casestudy.runs import RunFolder
-from casestudy.splits import leave_one_signer_out
+from casestudy.data.splits import leave_one_signer_out
+from casestudy.models.weights import SIGNS_SHA256
+from casestudy.runs.folder import RunFolder
 from casestudy.studies import STUDIES
-from casestudy.weights import SIGNS_SHA256
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "SCRIPTS"))

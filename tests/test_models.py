@@ -19,7 +19,7 @@ AUGMENTATION = {"rotation": 0.1, "zoom": 0.2, "shift": 0.1, "brightness": 0.2, "
 
 
 def build(name="small_cnn", *, weights=None, **options):
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     return build_model(ModelSpec(name, **options), input_shape=SHAPE, num_classes=3, weights=weights)
 
@@ -35,7 +35,7 @@ def mobilenet():
 
 
 def test_raw_pixels_go_in(mobilenet, pixels):
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     base, head = mobilenet.get_layer("base"), mobilenet.get_layer("probabilities")
     scaled = keras.applications.mobilenet_v2.preprocess_input(pixels.copy())
@@ -50,8 +50,8 @@ def test_raw_pixels_go_in(mobilenet, pixels):
 @pytest.mark.parametrize("trainable", ["head", "all", "top:4"])
 def test_batch_norm_never_looks_at_the_batch(trainable, pixels):
     """Keras 3 hands fit's `training=True` into a base that was called with `training=False`; freezing must hold."""
-    from casestudy.models import batch_norms
-    from casestudy.stages import set_trainable
+    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import set_trainable
 
     model = build(dropout=0.0)
     moving = [v for layer in batch_norms(model) for v in layer.non_trainable_variables]
@@ -66,7 +66,7 @@ def test_batch_norm_never_looks_at_the_batch(trainable, pixels):
 
 
 def test_a_saved_model_is_complete(pixels, tmp_path):
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     model = build(augmentation=AUGMENTATION)
     model.save(tmp_path / "model.keras")
@@ -75,7 +75,7 @@ def test_a_saved_model_is_complete(pixels, tmp_path):
 
 
 def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
-    from casestudy.models import average_with_mirror, load_model, load_parts, save_parts
+    from casestudy.models.network import average_with_mirror, load_model, load_parts, save_parts
 
     plain = build(augmentation=AUGMENTATION)
     # As `train` hands it over: made from lists of tensors.
@@ -93,7 +93,7 @@ def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
 
 
 def test_augmentation_varies_training_and_nothing_else(pixels):
-    from casestudy.models import build_augmentation
+    from casestudy.models.network import build_augmentation
 
     layers = build_augmentation(**AUGMENTATION)
     np.testing.assert_array_equal(layers(pixels, training=False), pixels)
@@ -111,7 +111,7 @@ def test_augmentation_varies_training_and_nothing_else(pixels):
 
 @pytest.mark.parametrize("kind", ["rotation", "zoom", "shift", "brightness", "contrast", "mirror"])
 def test_each_augmentation_does_something_of_its_own(kind, pixels):
-    from casestudy.models import build_augmentation
+    from casestudy.models.network import build_augmentation
 
     layers = build_augmentation(**{kind: AUGMENTATION[kind]})
     assert len(layers.layers) == 1
@@ -120,7 +120,7 @@ def test_each_augmentation_does_something_of_its_own(kind, pixels):
 
 
 def test_only_a_wish_mirrors():
-    from casestudy.models import build_augmentation
+    from casestudy.models.network import build_augmentation
 
     every_other = {name: value for name, value in AUGMENTATION.items() if name != "mirror"}
     kinds = [type(layer).__name__ for layer in build_augmentation(**every_other).layers]
@@ -133,7 +133,7 @@ def test_only_a_wish_mirrors():
 
 
 def test_batch_norm_starts_from_the_images(pixels):
-    from casestudy.models import batch_norms, estimate_batch_norm
+    from casestudy.models.network import batch_norms, estimate_batch_norm
 
     base = build().get_layer("base")
     batches = [pixels[:3] / 127.5 - 1, pixels[3:] / 127.5 - 1]
@@ -156,7 +156,7 @@ def test_wrong_wishes_are_one_line():
         build(weights="imagenet")
     with pytest.raises(WeightsError, match=r"no file /nowhere\.weights\.h5"):
         build("mobilenet_v2_0.35", weights="/nowhere.weights.h5")
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     with pytest.raises(DataError, match="cannot be built for images of 8x8") as caught:
         build_model(ModelSpec("resnet50v2"), input_shape=(8, 8, 3), num_classes=3, weights=None)
@@ -187,8 +187,9 @@ def test_a_weights_file_that_does_not_fit_is_one_line(content, tmp_path):
 @pytest.fixture
 def signs(tmp_path, monkeypatch):
     """Signs for the small network, pinned; returns (their file, the network they were written from)."""
-    from casestudy import models, weights
-    from casestudy.quantised import write_quantised
+    from casestudy.models import network as models
+    from casestudy.models import weights
+    from casestudy.models.quantised import write_quantised
 
     source = build().get_layer("base")
     file = write_quantised(source, tmp_path / "signs.npz")
@@ -211,7 +212,7 @@ def test_signs_are_loaded_and_checked(signs):
 
 
 def test_a_quantised_file_of_ones_own_is_not_pinned(mobilenet, tmp_path):
-    from casestudy.quantised import write_quantised
+    from casestudy.models.quantised import write_quantised
 
     mine = write_quantised(mobilenet.get_layer("base"), tmp_path / "mine.npz")
     base = build("mobilenet_v2_0.35", weights=str(mine)).get_layer("base")
@@ -266,7 +267,7 @@ def host(tmp_path, monkeypatch):
     from keras.src.backend import config
     from keras.src.utils import file_utils
 
-    from casestudy import sources
+    from casestudy.data import sources
 
     served, real = Host(), file_utils.urlretrieve
 
@@ -305,7 +306,7 @@ def test_a_download_that_works(host, mobilenet, tmp_path):
     """ResNet50V2's file is pinned by hash, so only the unpinned MobileNetV2 can be served by a stand-in."""
     from keras.src.legacy.saving import legacy_h5_format
 
-    from casestudy.weights import imagenet_file
+    from casestudy.models.weights import imagenet_file
 
     served = tmp_path / "served.h5"
     with h5py.File(served, "w") as file:
@@ -323,8 +324,8 @@ def test_a_download_that_works(host, mobilenet, tmp_path):
 
 @pytest.mark.parametrize("size", [(96, 96), (64, 64), (96, 128)])
 def test_the_file_that_keras_will_ask_for_is_known_beforehand(size, host):
-    from casestudy.architectures import MODELS, _published
-    from casestudy.weights import IMAGENET_FILES, imagenet_file
+    from casestudy.models.architectures import MODELS, _published
+    from casestudy.models.weights import IMAGENET_FILES, imagenet_file
 
     for name in ("mobilenet_v2", "resnet50v2") if size == (96, 96) else ("mobilenet_v2_0.35",):
         host.asked.clear()

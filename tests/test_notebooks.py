@@ -16,10 +16,10 @@ from nbclient.exceptions import CellExecutionError
 
 import casestudy
 from casestudy.cli import main
-from casestudy.evidence import AFTER_ANSWERS, PLACEHOLDER
-from casestudy.rubric import load_rubric
-from casestudy.runs import LAST_NOTEBOOK, NOTEBOOKS, RunFolder
-from casestudy.verification import verify_run
+from casestudy.grading.evidence import AFTER_ANSWERS, PLACEHOLDER
+from casestudy.grading.rubric import load_rubric
+from casestudy.runs.folder import LAST_NOTEBOOK, NOTEBOOKS, RunFolder
+from casestudy.runs.verify import verify_run
 
 ROOT = Path(__file__).resolve().parents[1]
 PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import casestudy
-from casestudy.cli import build_parser
+from casestudy.cli.commands import build_parser
 from casestudy.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -158,7 +158,7 @@ def test_every_option_says_what_it_does():
 def test_help_names_every_model_and_protocol():
     from typing import get_args
 
-    from casestudy.models import MODELS
+    from casestudy.models.network import MODELS
     from casestudy.study import Protocol
 
     run = {action.dest: action for action in parsers()["run"]._actions}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from casestudy import pictures
-from casestudy.pictures import Photographs, decode_picture, open_photographs, thumbnails
+from casestudy.data import photographs as pictures
+from casestudy.data.photographs import Photographs, decode_picture
+from casestudy.runs import run_photographs
 
 
 @pytest.fixture
@@ -43,20 +44,20 @@ def test_a_hand_is_cut_out_where_the_model_saw_it_cut(zipped):
 
 
 def test_a_run_without_its_zip_has_none(run_copy, finished_run):
-    with open_photographs(finished_run) as photographs:
+    with run_photographs(finished_run) as photographs:
         assert set(finished_run.read_table("predictions.csv")["name"]) <= photographs.names
         assert photographs.margin is None  # this run took them whole
     settings = run_copy.settings
     settings["data"]["path"] = "/nowhere.zip"
     run_copy.write_json("run.json", settings)
-    with open_photographs(run_copy) as photographs:
+    with run_photographs(run_copy) as photographs:
         assert photographs.names == set()
-        assert thumbnails(photographs, ["A/user_1__A0.png"]) == {}
+        assert photographs.thumbnails(["A/user_1__A0.png"]) == {}
 
 
 def test_a_cropped_run_has_boxes_and_margin(run_copy):
     run_copy.write_json("run.json", run_copy.settings | {"cropped": True})
-    with open_photographs(run_copy) as photographs:
+    with run_photographs(run_copy) as photographs:
         assert photographs.margin == 0.1
         assert photographs.picture("A/user_1__A0.png", 96).size == (26, 26)  # 24 pixels and a tenth
 
@@ -65,8 +66,8 @@ def test_thumbnails_get_smaller_the_more_there_are(zipped, monkeypatch):
     monkeypatch.setattr(pictures, "SIZES", ((2, 96), (4, 48)))
     names = [f"{k}.png" for k in range(6)]
     photographs = Photographs(zipped({name: np.full((200, 100, 3), 9, np.uint8) for name in names}))
-    assert decoded(thumbnails(photographs, names[:2])["0.png"]).size == (48, 96)
-    many = thumbnails(photographs, [*names, "missing.png", "0.png"])
+    assert decoded(photographs.thumbnails(names[:2])["0.png"]).size == (48, 96)
+    many = photographs.thumbnails([*names, "missing.png", "0.png"])
     assert list(many) == names[:4]
     assert decoded(many["0.png"]).size == (24, 48)
 
@@ -74,9 +75,9 @@ def test_thumbnails_get_smaller_the_more_there_are(zipped, monkeypatch):
 def test_thumbnails_stop_before_the_page_grows_too_large(zipped, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
     photographs = Photographs(zipped({f"{k}.png": noise for k in range(5)}))
-    one = len(thumbnails(photographs, ["0.png"])["0.png"])
+    one = len(photographs.thumbnails(["0.png"])["0.png"])
     monkeypatch.setattr(pictures, "MOST_BYTES", 3 * one)
-    assert list(thumbnails(photographs, [f"{k}.png" for k in range(5)])) == ["0.png", "1.png", "2.png"]
+    assert list(photographs.thumbnails([f"{k}.png" for k in range(5)])) == ["0.png", "1.png", "2.png"]
 
 
 def test_of_a_damaged_photograph_it_shows_what_decodes(encode):

@@ -11,9 +11,9 @@ import pytest
 
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
-from casestudy.pipeline import continue_run, run_study, start_run
-from casestudy.reading import run_images
-from casestudy.runs import RunFolder
+from casestudy.runs import run_images
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.steps import continue_run, run_study, start_run
 
 
 def snapshot(folder):
@@ -61,7 +61,8 @@ def test_signers_stay_apart_and_copies_with_one_of_them(finished_run):
 
 
 def test_a_second_call_does_nothing(finished_run, letters_zip, small_study, monkeypatch):
-    from casestudy import pipeline, training
+    from casestudy.runs import steps as pipeline
+    from casestudy.training import phases as training
 
     before = snapshot(finished_run.path)
     for owner, name in ((training, "train"), (pipeline, "read_images"), (pipeline, "write_report")):
@@ -98,7 +99,7 @@ def test_another_folder_of_photographs_is_other_data(finished_run, run_copy, sma
 def test_a_run_stopped_while_cleaning_goes_on_and_one_that_made_nothing_may_begin_anew(
     letters_zip, small_study, tmp_path, monkeypatch
 ):
-    from casestudy import pipeline
+    from casestudy.runs import steps as pipeline
 
     def stop(*args):
         raise KeyboardInterrupt
@@ -138,7 +139,7 @@ RESULTS = ("metrics.json", "report.html", "per_label.csv", "predictions_head.csv
 @pytest.mark.parametrize("kept", [0, 1, 3])
 def test_a_stopped_run_goes_on(kept, finished_run, letters_zip, small_study, tmp_path, monkeypatch):
     """Stopped after its predictions, it trains no more and ends with the files of the run that was never stopped."""
-    from casestudy import training
+    from casestudy.training import phases as training
 
     run = RunFolder(tmp_path / "run")
     shutil.copytree(finished_run.path, run.path)
@@ -161,7 +162,8 @@ def test_a_stopped_run_goes_on(kept, finished_run, letters_zip, small_study, tmp
 def test_stopped_between_training_and_predictions_it_goes_on(
     finished_run, letters_zip, small_study, tmp_path, monkeypatch
 ):
-    from casestudy import training, workshop
+    from casestudy.runs import workshop
+    from casestudy.training import phases as training
 
     def stop(*args):
         raise KeyboardInterrupt
@@ -182,8 +184,10 @@ def test_stopped_between_training_and_predictions_it_goes_on(
 @pytest.fixture
 def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
     """Begins a run of the residual network, with signs of its own, and returns what its training was asked for."""
-    from casestudy import models, training, weights
-    from casestudy.quantised import write_quantised
+    from casestudy.models import network as models
+    from casestudy.models import weights
+    from casestudy.models.quantised import write_quantised
+    from casestudy.training import phases as training
 
     file = write_quantised(models.MODELS[residual](input_shape=(32, 32, 3), weights=None), tmp_path / "signs.npz")
     monkeypatch.setattr(weights, "SIGNS_MODEL", residual)
@@ -227,7 +231,7 @@ def test_a_size_asked_for_stays_and_other_weights_have_the_machines(wish, size, 
 
 
 def test_a_download_that_fails_leaves_signs(start, residual, monkeypatch, caplog):
-    from casestudy import models
+    from casestudy.models import network as models
 
     def broken(**options):
         assert options == {"input_shape": (96, 96, 3), "weights": "imagenet"}
@@ -241,7 +245,7 @@ def test_a_download_that_fails_leaves_signs(start, residual, monkeypatch, caplog
 
 
 def test_a_run_goes_on_with_the_weights_it_began_with(start, residual, monkeypatch):
-    from casestudy import models
+    from casestudy.models import network as models
 
     began = start("auto")
     monkeypatch.setitem(models.MODELS, residual, refuse)
@@ -272,7 +276,7 @@ def test_a_label_too_rare_for_the_random_split_does_not_stop_the_honest_one(
         for k in range(2)
         if label != "C" or (s, k) == (1, 0)
     ]
-    from casestudy import training
+    from casestudy.training import phases as training
 
     monkeypatch.setattr(training, "train", refuse)  # as far as the split: that is enough
     with pytest.raises(AssertionError, match="done again"):
@@ -326,7 +330,7 @@ def test_a_source_that_has_moved_is_found_at_its_new_place(letters_zip, small_st
 
 
 def test_the_photographs_of_a_run_are_those_its_model_saw(finished_run):
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     images = run_images(finished_run)
     table = finished_run.read_table("predictions.csv")
@@ -363,7 +367,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(letters_zip, small_study, tmp_
 def test_a_run_computes_in_the_precision_it_was_asked_for(letters_zip, small_study, tmp_path):
     run = run_study(small_study, letters_zip, tmp_path / "run", seed=3, precision="mixed_bfloat16")
     assert run.settings["machine"]["precision"] == "mixed_bfloat16"
-    from casestudy.models import load_model
+    from casestudy.models.network import load_model
 
     model = load_model(run.path / "model.keras")
     assert {layer.compute_dtype for layer in model.get_layer("base").layers[1:]} == {"bfloat16"}

@@ -9,7 +9,7 @@ import pytest
 from matplotlib import colors
 from PIL import Image
 
-from casestudy import plots
+from casestudy.plots import results as plots
 
 
 def saved(fig) -> bytes:

@@ -264,7 +264,7 @@ def norms():
     """The fused layer and Keras' own, after the same three training steps, and what each gave for the last."""
     from pretrain_training import FusedBatchNormalization
 
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     x = np.random.default_rng(4).normal(3, 2, (4, 3, 3, 2)).astype("float32")
     layers = [
@@ -348,8 +348,8 @@ def test_a_finished_training_is_not_trained_again(smoke, finished):
 def test_the_weights_file_gives_keras_resnet_the_features_that_were_trained(smoke, finished):
     from pretrain_training import _base
 
-    from casestudy.backend import keras
-    from casestudy.quantised import load_quantised
+    from casestudy.models.backend import keras
+    from casestudy.models.quantised import load_quantised
 
     plain = keras.applications.ResNet50V2(include_top=False, weights=None, pooling="avg")
     load_quantised(plain, smoke / "resnet50v2_signs.npz")

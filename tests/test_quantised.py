@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from casestudy.errors import WeightsError
-from casestudy.quantised import load_quantised, quantise, write_quantised
-from casestudy.weights import SIGNS_FILE, SIGNS_SHA256
+from casestudy.models.quantised import load_quantised, quantise, write_quantised
+from casestudy.models.weights import SIGNS_FILE, SIGNS_SHA256
 
 PUBLISHED = Path(__file__).resolve().parents[1] / SIGNS_FILE
 
 
 def network(filters=4, size=8):
     """Every kind of weight there is: a kernel, a bias, BatchNormalization, a depthwise and a dense kernel."""
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     layers = keras.layers
     inputs = keras.Input((size, size, 3))
@@ -35,7 +35,7 @@ def filled(model, seed=0):
 
 def beginning(model):
     """The model's first convolution and its BatchNormalization."""
-    from casestudy.backend import keras
+    from casestudy.models.backend import keras
 
     return keras.Model(model.inputs, model.layers[2].output)
 
@@ -182,7 +182,7 @@ def test_the_published_weights_are_whole_and_fit():
     data = PUBLISHED.read_bytes()
     assert hashlib.sha256(data).hexdigest() == SIGNS_SHA256
     assert len(data) <= 26e6
-    from casestudy.models import MODELS
+    from casestudy.models.network import MODELS
 
     base = MODELS["resnet50v2"](input_shape=(32, 32, 3), weights=None)
     load_quantised(base, PUBLISHED, sha256=SIGNS_SHA256)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from casestudy import regroup
-from casestudy.archive import Member, iter_members
-from casestudy.boxes import merge_boxes
+from casestudy.cleaning import regroup, undo
+from casestudy.cleaning.archive import Member, iter_members
+from casestudy.cleaning.boxes import merge_boxes
+from casestudy.cleaning.ledger import Ledger, LedgerRow
+from casestudy.cleaning.naming import UniqueNames, clean_path, find_signers, read_place
+from casestudy.cleaning.rebuild import read_ledger
+from casestudy.cleaning.regroup import clean_archive
 from casestudy.errors import ArchiveError, CaseStudyError, ConservationError
-from casestudy.ledger import Ledger, LedgerRow
-from casestudy.naming import UniqueNames, clean_path, find_signers, read_place
-from casestudy.rebuild import read_ledger
-from casestudy.regroup import clean_archive, undo
 
 SAMPLE = Path(__file__).parent.parent / "DATA" / "sample"
 BOX_HEADER = "image,top_left_x,top_left_y,bottom_right_x,bottom_right_y\n"

@@ -12,16 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from casestudy import exhibits, pictures
-from casestudy.pages import number, percent
-from casestudy.report import (
+from casestudy.data import photographs as pictures
+from casestudy.report.pages import number, percent
+from casestudy.report.report import (
+    exhibits,
     render,
     reproduce_command,
     signer_sentence,
     summary_sentence,
     write_report,
 )
-from casestudy.results import Score, write_results
+from casestudy.runs.results import Score, write_results
 
 EVIL = '<script>alert("x")</script>'
 SCORES = [
@@ -142,7 +143,7 @@ def test_it_does_without_the_photographs(finished_run, run_copy, tmp_path):
 
 
 def test_writing_it_again_changes_nothing_else(run_copy):
-    from casestudy.verification import verify_run
+    from casestudy.runs.verify import verify_run
 
     before = (run_copy.path / "report.html").read_bytes()
     (run_copy.path / "report.html").unlink()
@@ -192,7 +193,7 @@ def test_the_headline_is_a_sentence_to_defend(finished_run):
 def test_the_command_makes_the_run_again(finished_run):
     import shlex
 
-    from casestudy.cli import build_parser, configure
+    from casestudy.cli.commands import build_parser, configure
     from casestudy.studies import STUDIES
 
     study = STUDIES["asl"]

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from casestudy.results import published_table, read_histories
+from casestudy.runs.results import published_table, read_histories
 from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
 
 PHASE = Phase("train", "everything", epochs=1, learning_rate=1e-3)

@@ -7,7 +7,7 @@ import pytest
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.rubric import COLUMNS, load_rubric
+from casestudy.grading.rubric import COLUMNS, load_rubric
 
 ROOT = Path(__file__).parents[1]
 HEADER = f"| {' | '.join(COLUMNS)} |"

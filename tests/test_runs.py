@@ -9,7 +9,7 @@ import pytest
 
 from casestudy.errors import RunError
 from casestudy.files import file_digest
-from casestudy.runs import RunFolder
+from casestudy.runs.folder import RunFolder
 
 
 def test_tables_come_back_as_they_went_in(tmp_path):

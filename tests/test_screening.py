@@ -6,8 +6,8 @@ import zlib
 import pytest
 from PIL import Image, ImageDraw
 
-from casestudy.archive import iter_members
-from casestudy.screening import NearDuplicates, detect_format, examine, is_meant_as_image, screen_image
+from casestudy.cleaning.archive import iter_members
+from casestudy.cleaning.screening import NearDuplicates, detect_format, examine, is_meant_as_image, screen_image
 
 
 def draw(seed=0, size=(320, 240), mode="RGB"):

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from casestudy import sources
+from casestudy.data import sources
+from casestudy.data.sources import SAMPLE, Download, fetch_all, find_data, find_sample
 from casestudy.errors import DataError
-from casestudy.sources import SAMPLE, Download, fetch_all, find_data, find_sample
 
 CONTENT = np.random.default_rng(5).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from casestudy.data.splits import leave_one_signer_out, split_images
 from casestudy.errors import DataError
-from casestudy.splits import leave_one_signer_out, split_images
 from casestudy.study import SplitSpec
 
 PARTS = ("train", "validation", "test")

@@ -10,7 +10,7 @@ SHAPE = (32, 32, 3)
 
 
 def build(name):
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     return build_model(ModelSpec(name, dropout=0.3), input_shape=SHAPE, num_classes=3, weights=None)
 
@@ -20,8 +20,8 @@ def trainable_kernels(base):
 
 
 def test_each_wish_freezes_what_it_says(residual):
-    from casestudy.models import batch_norms
-    from casestudy.stages import set_trainable
+    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import set_trainable
 
     model = build(residual)
     base = model.get_layer("base")
@@ -48,14 +48,14 @@ def test_each_wish_freezes_what_it_says(residual):
 
 @pytest.mark.parametrize("wish", ["", "base", "top", "top:", "top:-1", "top:x", "all:3", "top:17"])
 def test_other_wishes_are_refused(wish, residual):
-    from casestudy.stages import set_trainable
+    from casestudy.training.stages import set_trainable
 
     with pytest.raises(DataError, match=f"received '{wish}'"):
         set_trainable(build(residual), wish)
 
 
 def test_wherever_it_is_cut_the_halves_make_the_whole(residual):
-    from casestudy.stages import set_trainable, split_model
+    from casestudy.training.stages import set_trainable, split_model
 
     pixels = np.random.default_rng(0).integers(0, 256, (4, *SHAPE)).astype("float32")
     model = build(residual)
@@ -79,7 +79,7 @@ def test_wherever_it_is_cut_the_halves_make_the_whole(residual):
 
 @pytest.mark.parametrize(("name", "count"), [("mobilenet_v2_0.35", 30), ("resnet50v2", 35)])
 def test_published_networks_can_be_cut(name, count):
-    from casestudy.stages import set_trainable, split_model
+    from casestudy.training.stages import set_trainable, split_model
 
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).astype("float32")
     model = build(name)
@@ -96,7 +96,7 @@ def test_published_networks_can_be_cut(name, count):
 
 
 def test_the_end_is_the_whole_models_own(residual):
-    from casestudy.stages import set_trainable, split_model
+    from casestudy.training.stages import set_trainable, split_model
 
     model = build(residual)
     set_trainable(model, "top:3")
@@ -108,7 +108,7 @@ def test_the_end_is_the_whole_models_own(residual):
 
 
 def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_path):
-    from casestudy.stages import compute_features, set_trainable, split_model
+    from casestudy.training.stages import compute_features, set_trainable, split_model
 
     images = make_images().images
     model = build(residual)
@@ -121,9 +121,9 @@ def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_p
 
 
 def test_views_are_augmented_validation_is_not(residual, make_images, tmp_path):
-    from casestudy.models import build_model
-    from casestudy.splits import split_images
-    from casestudy.stages import set_trainable, split_model, stage_for
+    from casestudy.data.splits import split_images
+    from casestudy.models.network import build_model
+    from casestudy.training.stages import set_trainable, split_model, stage_for
 
     images = make_images()
     splits = split_images(images, SplitSpec("signer"), seed=0)
@@ -147,7 +147,7 @@ def test_views_are_augmented_validation_is_not(residual, make_images, tmp_path):
 
 
 def test_reseeding_decides_what_is_random():
-    from casestudy.stages import reseed
+    from casestudy.training.stages import reseed
 
     model = build("small_cnn")
     pixels = np.random.default_rng(0).integers(0, 256, (8, *SHAPE)).astype("float32")

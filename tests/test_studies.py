@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casestudy.cli import build_parser, configure
+from casestudy.cli.commands import build_parser, configure
+from casestudy.data.drawn import TEST, TRAIN, stand_in
+from casestudy.data.splits import split_images
 from casestudy.errors import DataError
-from casestudy.pipeline import run_study
-from casestudy.reading import read_images
-from casestudy.results import read_histories
-from casestudy.runs import RunFolder, begin
-from casestudy.splits import split_images
-from casestudy.stand_in import TEST, TRAIN, stand_in
+from casestudy.runs.folder import RunFolder, begin
+from casestudy.runs.images import read_images
+from casestudy.runs.results import read_histories
+from casestudy.runs.steps import run_study
+from casestudy.runs.verify import verify_run
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
-from casestudy.verification import verify_run
 
 PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
 WITH_DATA = [study for study in STUDIES.values() if study.data != DataSpec()]
@@ -60,7 +60,7 @@ def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
     pattern = changed.data.pattern
     begin(run, where, {"study": changed.to_json(), "seed": 1, "compare_splits": False, "pattern": pattern})
     if changed.data.kind == "archive":
-        from casestudy.pipeline import continue_run
+        from casestudy.runs.steps import continue_run
 
         continue_run(run, until="clean")
     images = read_images(run, changed, (28, 28))
@@ -224,8 +224,8 @@ def test_the_published_split_of_a_study_holds_its_shares(tmp_path):
 @pytest.mark.realdata
 def test_copies_of_the_licence_plates_are_found(realdata, tmp_path):
     """The data's README says that 44 of its 216 validation images are byte-exact copies of training images."""
-    from casestudy.copies import copies_across_parts
-    from casestudy.pipeline import continue_run, start_run
+    from casestudy.data.copies import copies_across_parts
+    from casestudy.runs.steps import continue_run, start_run
 
     study = STUDIES["licence-plates"]
     run = start_run(study, realdata / "licence-plates.zip", tmp_path / "run", seed=1)
@@ -239,7 +239,7 @@ def test_copies_of_the_licence_plates_are_found(realdata, tmp_path):
 @pytest.mark.parametrize("wishes", ["", "--fraction 0.1 --epochs 3,2", "--learning-rate 1e-2,1e-3 --variants none"])
 @by_name(STUDIES.values())
 def test_the_command_of_a_report_makes_the_same_study(study, wishes):
-    from casestudy.report import reproduce_command
+    from casestudy.report.report import reproduce_command
 
     wishes = wishes if len(study.phases) == 2 else wishes.replace(",2", "").replace(",1e-3", "")
     study = configure(study, build_parser().parse_args(["run", study.name, *wishes.split()]))

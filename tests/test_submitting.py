@@ -12,10 +12,10 @@ from drawn_submissions import good, notebook
 
 from casestudy.cli import main
 from casestudy.errors import DataError, RunError
-from casestudy.rubric import load_rubric
-from casestudy.runs import RunFolder
-from casestudy.submission import Submission, find_submissions, student_of
-from casestudy.submitting import collect, lacking, write_submission
+from casestudy.grading.rubric import load_rubric
+from casestudy.grading.submission import Submission, find_submissions, student_of
+from casestudy.grading.submit import collect, lacking, write_submission
+from casestudy.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = load_rubric(ROOT / "rubric.md")

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError
-from casestudy.splits import split_images
 from casestudy.study import ModelSpec, Phase, SplitSpec
 
 SPEC = ModelSpec("small_cnn", dropout=0.3, augmentation={"shift": 0.1, "brightness": 0.1})
@@ -36,7 +36,7 @@ def trained(splits):
 @pytest.fixture
 def initial(splits):
     """The model that `trained` began with."""
-    from casestudy.training import _initial_model
+    from casestudy.training.phases import _initial_model
 
     return _initial_model(SPEC, splits, weights=None, seed=7)
 
@@ -69,7 +69,7 @@ def test_history_is_tidy_and_finite(trained, splits):
 
 
 def test_batch_norm_is_bit_identical_and_convolutions_learn(trained, initial):
-    from casestudy.models import batch_norms
+    from casestudy.models.network import batch_norms
 
     assert trained.batch_norm_change == 0.0
     before, after = batch_norms(initial), batch_norms(trained.model)
@@ -83,7 +83,7 @@ def test_batch_norm_is_bit_identical_and_convolutions_learn(trained, initial):
 
 
 def test_a_naive_unfreezing_would_be_noticed(splits, monkeypatch):
-    from casestudy import training
+    from casestudy.training import phases as training
 
     def naive(model, trainable):
         model.get_layer("base").trainable = False
@@ -106,7 +106,8 @@ class Killed(BaseException):
 
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp_path, monkeypatch):
     """One training, stopped while it saves, then after every epoch with that epoch's work lost."""
-    from casestudy import checkpoints, training
+    from casestudy.training import checkpoints
+    from casestudy.training import phases as training
 
     real_epoch, real_save = training._fit_epoch, checkpoints.save
     folder = tmp_path / "checkpoints"
@@ -162,7 +163,7 @@ def test_the_cached_way_takes_the_same_steps_as_the_plain_way(splits, residual):
             np.testing.assert_allclose(mine, theirs, atol=1e-6)
         np.testing.assert_allclose(cached.history["value"], plain.history["value"], atol=1e-5)
     base = cached.model.get_layer("base")
-    from casestudy.training import _initial_model
+    from casestudy.training.phases import _initial_model
 
     start = _initial_model(spec, splits, weights=None, seed=7).get_layer("base")
     moved = [
@@ -176,7 +177,7 @@ def test_the_cached_way_takes_the_same_steps_as_the_plain_way(splits, residual):
 @pytest.fixture
 def scripted(monkeypatch):
     """Replaces epochs by a script of validation losses; the head's bias says which epoch the weights are of."""
-    from casestudy import training
+    from casestudy.training import phases as training
 
     def play(losses):
         rates, script = [], iter(enumerate(losses, start=1))
@@ -223,7 +224,7 @@ def test_the_next_phase_starts_from_the_best_of_the_one_before(splits, monkeypat
         Phase("head", "head", epochs=2, learning_rate=0.1),
         Phase("tune", "all", epochs=1, learning_rate=0.1),
     )
-    from casestudy import training
+    from casestudy.training import phases as training
 
     found, fake = [], training._fit_epoch
 
@@ -260,7 +261,7 @@ def test_the_rate_reaches_the_optimizer(splits):
     steps = []
     for rate in (1e-30, 0.1, 0.2):
         phase = Phase("head", "head", 1, learning_rate=rate, optimizer="sgd", batch_size=1000)
-        from casestudy.training import _initial_model
+        from casestudy.training.phases import _initial_model
 
         start = _initial_model(spec, splits, weights=None, seed=7).get_layer("probabilities").kernel.numpy()
         end = run(splits, spec, (phase,)).model.get_layer("probabilities").kernel.numpy()
@@ -271,7 +272,7 @@ def test_the_rate_reaches_the_optimizer(splits):
 
 @pytest.mark.parametrize("logs", [{"loss": math.nan}, {"loss": 1.0, "val_loss": math.nan}, {"loss": math.inf}])
 def test_a_loss_that_is_no_number_stops_the_run(logs, splits, monkeypatch, tmp_path):
-    from casestudy import training
+    from casestudy.training import phases as training
 
     monkeypatch.setattr(training, "_fit_epoch", lambda *args, **options: logs)
     with pytest.raises(DataError, match=r"epoch 1 of phase head .*learning rate below 0\.01") as caught:
@@ -298,7 +299,7 @@ def test_training_never_sees_the_test_part(splits, monkeypatch):
 
 
 def test_the_head_alone_learns_from_features(make_images):
-    from casestudy.training import train_head
+    from casestudy.training.phases import train_head
 
     images = make_images(signers=5, takes=4)
     splits = split_images(images, SplitSpec("signer"), seed=0)
@@ -327,8 +328,8 @@ ONE_CYCLE = Phase(
 
 
 def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
-    from casestudy.backend import keras
-    from casestudy.training import one_cycle
+    from casestudy.models.backend import keras
+    from casestudy.training.phases import one_cycle
 
     seen = []
 
@@ -349,8 +350,8 @@ def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
 
 
 def test_label_smoothing_by_hand():
-    from casestudy.backend import tf
-    from casestudy.training import _smoothed
+    from casestudy.models.backend import tf
+    from casestudy.training.phases import _smoothed
 
     probabilities = np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]])
     truth = np.array([[1, 0, 0], [0, 0, 1]]) * 0.8 + 0.2 / 3
@@ -360,8 +361,8 @@ def test_label_smoothing_by_hand():
 
 
 def test_weight_decay_spares_biases_and_batch_norm(initial):
-    from casestudy.stages import set_trainable
-    from casestudy.training import _compile
+    from casestudy.training.phases import _compile
+    from casestudy.training.stages import set_trainable
 
     set_trainable(initial, "everything")
     _compile(initial, ONE_CYCLE)
@@ -371,7 +372,7 @@ def test_weight_decay_spares_biases_and_batch_norm(initial):
 
 
 def test_a_killed_one_cycle_ends_as_if_nothing_had_happened(splits, tmp_path, monkeypatch):
-    from casestudy import training
+    from casestudy.training import phases as training
 
     whole = run(splits, phases=(ONE_CYCLE,))
     fit_epoch, done = training._fit_epoch, []

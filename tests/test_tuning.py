@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
-from casestudy.stand_in import stand_in
+from casestudy.runs.search import tune, with_values
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, ModelSpec, Phase, Search, SplitSpec, Study
-from casestudy.tuning import tune, with_values
 
 ROOT = Path(__file__).parents[1]
 STUDY = Study(
@@ -38,7 +38,7 @@ def test_values_go_where_a_field_of_that_name_is():
 
 
 def test_a_search_tries_keeps_to_its_limit_and_goes_on(tmp_path, monkeypatch):
-    from casestudy import training
+    from casestudy.training import phases as training
 
     study, data = stand_in(STUDY, tmp_path / "data")
     train, trained = training.train, []
@@ -74,7 +74,7 @@ def test_a_study_without_a_space_says_so(tmp_path):
 
 @pytest.mark.parametrize("study", [s for s in STUDIES.values() if s.search], ids=lambda study: study.name)
 def test_every_value_of_a_space_can_be_built(study):
-    from casestudy.models import build_model
+    from casestudy.models.network import build_model
 
     for name, choices in study.search.space.items():
         for choice in choices:

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from casestudy.errors import RunError
-from casestudy.results import LATER, Score, write_results
-from casestudy.runs import RunFolder
-from casestudy.verification import verify_run
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.results import LATER, Score, write_results
+from casestudy.runs.verify import verify_run
 
 FILES = "files are the ones written"
 MADE_FROM = {"samples.csv": "predictions.csv", "reliability.csv": "predictions.csv", "scores.csv": "metrics.json"}
@@ -171,7 +171,7 @@ def test_training_again_gives_the_same(finished_run, tmp_path):
 
 
 def test_training_again_finds_another_result(run_copy, finished_run, tmp_path, monkeypatch):
-    from casestudy import verification
+    from casestudy.runs import verify as verification
 
     monkeypatch.setattr(verification, "run_study", lambda *args, **options: finished_run)  # stands for the second run
     edit(run_copy, "history.csv", lambda table: table.__setitem__("value", table["value"] + 1e-9))
@@ -181,7 +181,7 @@ def test_training_again_finds_another_result(run_copy, finished_run, tmp_path, m
 
 
 def test_training_again_starts_from_the_weights_that_auto_came_to(run_copy, tmp_path, monkeypatch):
-    from casestudy import verification
+    from casestudy.runs import verify as verification
 
     settings, studies = run_copy.settings, []
     settings["study"]["model"]["weights"] = "auto"

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 
-from casestudy import files, weights
+from casestudy import files
 from casestudy.errors import WeightsError
 from casestudy.files import find_in_checkout
-from casestudy.weights import SIGNS_FILE, host_answers, imagenet_file, resolve_weights, signs_file
+from casestudy.models import weights
+from casestudy.models.weights import SIGNS_FILE, host_answers, imagenet_file, resolve_weights, signs_file
 
 SIZE = (96, 96)
 

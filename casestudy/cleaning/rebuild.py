@@ -1,0 +1,100 @@
+"""The original tree again from a letters.zip, byte for byte."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
+from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.naming import clean_path
+
+
+def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) -> dict[str, str]:
+    """Rebuilds the original tree from a letters.zip, byte for byte, in a new or empty folder.
+
+    Every file is compared with the SHA-256 in the ledger, and the folder appears only when all are there. Empty folders
+    of the archive are not brought back: an archive's folders are no entries of the ledger.
+
+    Returns:
+        Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, or is
+        forbidden here), by entry: always inside `folder`. Empty if all have their own names.
+
+    Raises:
+        ArchiveError: The zip is missing, damaged or has no ledger.
+        ConservationError: A file of the zip is not the original's.
+        CaseStudyError: The folder is not empty, or cannot be written.
+    """
+    clean_zip, folder = Path(clean_zip), Path(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CaseStudyError(f"{folder} is not empty: name a new folder to rebuild the archive in.")
+    ledger = read_ledger(clean_zip)
+    set_aside: dict[str, str] = {}
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            tree = Path(scratch, "tree")
+            tree.mkdir()
+            with zipfile.ZipFile(clean_zip) as source:
+                for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
+                    data = source.read(row.stored_as)
+                    if hashlib.sha256(data).hexdigest() != row.sha256:
+                        raise ConservationError(
+                            f"{row.stored_as} in {clean_zip.name} is not the original of {row.entry}."
+                        )
+                    placed = _place(tree, row.entry, data)
+                    if placed != row.entry:
+                        set_aside[row.entry] = placed
+            if folder.exists():
+                folder.rmdir()
+            tree.replace(folder)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ArchiveError(f"{clean_zip.name} is damaged ({error}): make it again.") from None
+    except OSError as error:
+        raise CaseStudyError(f"Cannot write {folder} ({error.strerror}): name another folder.") from None
+    return set_aside
+
+
+def read_ledger(clean_zip: str | Path) -> Ledger:
+    """Returns the ledger inside a letters.zip.
+
+    Raises:
+        ArchiveError: The file is missing, damaged or no letters.zip.
+    """
+    path = Path(clean_zip)
+    try:
+        with zipfile.ZipFile(path) as source:
+            return Ledger.from_csv(source.read("ledger.csv").decode())
+    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ArchiveError(f"{path} is no letters.zip ({error}): make one with `casestudy clean ARCHIVE`.") from None
+
+
+def _place(tree: Path, entry: str, data: bytes) -> str:
+    """Writes one file under its own name, or under a safe one; returns the path it got, relative to `tree`."""
+    attempt = 0
+    while True:
+        name = f"_set_aside/{attempt}/{clean_path(entry)}" if attempt else entry
+        attempt += 1
+        if not _is_safe(name):
+            continue
+        path = tree / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("xb") as file:
+                file.write(data)
+            return name
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            continue  # taken by an entry of the same name, as this file system sees it
+
+
+def _is_safe(entry: str) -> bool:
+    """Returns whether an entry names a place below the folder it is unpacked to, on this system."""
+    parts = entry.split("/")
+    if "" in parts or "." in parts or ".." in parts or "\0" in entry:
+        return False
+    return os.name != "nt" or clean_path(entry) == entry  # Windows: no drives, streams, backslashes

@@ -1,0 +1,292 @@
+"""Per-user folders in, one letters.zip out: nothing lost, every byte accounted for.
+
+    A/user_3__A0.jpg             sound photographs by letter, exact duplicates included
+    _unrecognised/user_2/x.jpg   sound photographs whose letter cannot be told
+    _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
+    _sidecar/user_3/notes.txt    everything else
+    boxes.csv                    the users' hand boxes, merged
+    ledger.csv                   one row for every entry of the archive
+
+Members lie in the order of the archive, uncompressed, with one fixed date, so that the same input gives the same bytes
+whatever the number of workers, the decoder or the machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+import zipfile
+from collections import Counter, deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from casestudy.cleaning.archive import Member, iter_members
+from casestudy.cleaning.boxes import is_box_file, merge_boxes
+from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
+from casestudy.cleaning.files import atomic_path, file_digest
+from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
+from casestudy.cleaning.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
+from casestudy.cleaning.screening import NearDuplicates, Screening, examine, is_meant_as_image
+
+_WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
+_FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def clean_archive(
+    archive: str | Path,
+    out_zip: str | Path | None,
+    *,
+    password: str | None = None,
+    pattern: str | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> Ledger:
+    """Writes letters.zip from an archive of per-user folders and returns its ledger, one row for every entry.
+
+    The zip appears under its name only when it is complete and has been read back: as many rows as entries, and every
+    stored file with the SHA-256 that it had in the archive. If a file of that name is there already, it is left alone:
+    with the same bytes all is well, with others it is an error.
+
+    Args:
+        archive: Anything that `archive.iter_members` reads.
+        out_zip: Where to write; None screens everything and writes nothing.
+        password: Of an encrypted archive.
+        pattern: A regular expression with a group `label` and, if it can, `signer`, searched in each entry's path; it
+            replaces the rules of `naming`.
+        workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
+        progress: Shows a bar on standard error if it takes longer than two seconds.
+
+    Raises:
+        ArchiveError: The archive cannot be read whole.
+        DataError: It holds no sound photograph with a label.
+        CaseStudyError: The pattern or the target cannot be used.
+        ConservationError: The finished zip is not what was read.
+    """
+    archive, compiled = Path(archive), _compile(pattern)
+    if out_zip is None:
+        return _regroup(archive, None, password, compiled, workers, progress)
+    out_zip = Path(out_zip)
+    _check_target(archive, out_zip)
+    try:
+        with atomic_path(out_zip) as partial:
+            with zipfile.ZipFile(partial, "w") as target:
+                ledger = _regroup(archive, target, password, compiled, workers, progress)
+            _require_labelled(archive, ledger)
+            _require_conserved(partial, ledger, progress)
+            if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
+                raise CaseStudyError(
+                    f"{out_zip} exists and holds something else: name another file with --out, or remove it first."
+                )
+    except OSError as error:
+        raise CaseStudyError(f"Cannot write {out_zip} ({error.strerror}): name another place with --out.") from None
+    return ledger
+
+
+def _compile(pattern: str | None) -> re.Pattern[str] | None:
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}).") from None
+    if "label" not in compiled.groupindex:
+        raise CaseStudyError(
+            f"The pattern {pattern!r} lacks a group named label: write (?P<label>…) around the letter."
+        )
+    return compiled
+
+
+def _check_target(archive: Path, out_zip: Path) -> None:
+    if out_zip.is_dir():
+        raise CaseStudyError(f"{out_zip} is a folder: name a file with --out.")
+    if not out_zip.parent.is_dir():
+        raise CaseStudyError(f"There is no folder {out_zip.parent}: make it, or name another place with --out.")
+    if archive.is_dir() and archive.resolve() in out_zip.resolve().parents:
+        raise CaseStudyError(
+            f"{out_zip} would lie inside the folder that is being cleaned: name another place with --out."
+        )
+
+
+def _regroup(
+    archive: Path,
+    target: zipfile.ZipFile | None,
+    password: str | None,
+    pattern: re.Pattern[str] | None,
+    workers: int | None,
+    progress: bool,
+) -> Ledger:
+    """Streams the archive through the screening into `target`, and adds boxes.csv and ledger.csv."""
+    desk = _Desk()
+    entries: Counter[str] = Counter()
+    box_files: list[tuple[str, bytes]] = []
+    members = iter_members(archive, password=password)
+    bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
+    # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
+    with bar, closing(_screen(members, workers or min(os.cpu_count() or 1, 8))) as screened:
+        for member, screening in screened:
+            entries[member.name] += 1
+            row = desk.enter(member, screening, read_place(member.name, pattern))
+            if row.status == "sidecar" and is_box_file(member.name, member.data):
+                box_files.append((member.name, member.data))
+            if target is not None:
+                _store(target, row.stored_as, member.data)
+            bar.update()
+    if not entries:
+        raise DataError(f"{archive.name or archive} holds no files: there is nothing to clean.")
+    rows = desk.finish()
+    boxes, remarks = merge_boxes(box_files, {row.entry: row.stored_as for row in reversed(rows) if row.status in USED})
+    rows = [
+        dataclasses.replace(row, note=remarks[row.entry]) if row.status == "sidecar" and row.entry in remarks else row
+        for row in rows
+    ]
+    if Counter(row.entry for row in rows) != entries:
+        raise ConservationError(f"{sum(entries.values())} entries came in and {len(rows)} rows came out.")
+    ledger = Ledger(tuple(rows))
+    if target is not None:
+        _store(target, "boxes.csv", boxes.encode())
+        _store(target, "ledger.csv", ledger.to_csv().encode())
+    return ledger
+
+
+def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:
+    """Yields members in their order with what screening found (None for no image), few of them in memory at a time."""
+    waiting: deque[tuple[Member, Future[Screening | None]]] = deque()
+    ahead = 0
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="screening")
+    try:
+        for member in members:
+            waiting.append((member, pool.submit(_examine, member)))
+            ahead += member.size
+            while len(waiting) > 8 * workers or (ahead > _WINDOW_BYTES and waiting):
+                done, future = waiting.popleft()
+                ahead -= done.size
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _examine(member: Member) -> Screening | None:
+    return examine(member.data) if is_meant_as_image(member.name, member.data) else None
+
+
+class _Desk:
+    """Where entries become rows: it knows which names are taken and which pictures were seen."""
+
+    def __init__(self) -> None:
+        self._rows: list[LedgerRow] = []
+        self._places: list[Place] = []
+        self._twins: list[int | None] = []  # the row that this one repeats, exactly or nearly
+        self._names = UniqueNames(["boxes.csv", "ledger.csv"])
+        self._first: dict[str, int] = {}  # SHA-256 of a kept image → its row
+        self._kept: list[int] = []  # rows in the order in which `_near` counts
+        self._near = NearDuplicates()
+
+    def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
+        """Returns the row of one entry, complete but for what only the whole archive shows; see `finish`."""
+        digest = hashlib.sha256(member.data).hexdigest()
+        twin = self._first.get(digest)
+        if screening is None:
+            status, twin = "sidecar", None
+        elif screening.reason is not None:
+            status, twin = "corrupt", None
+        elif not place.label:
+            status, twin = "unrecognised", None
+        elif twin is not None:
+            status = "duplicate"
+        else:
+            status = "kept"
+            near = self._near.find_or_add(screening.thumbnail)
+            twin = None if near is None else self._kept[near]
+            self._first[digest] = len(self._rows)
+            self._kept.append(len(self._rows))
+        first = "" if twin is None else self._rows[twin].entry
+        found = screening or Screening(None)
+        row = LedgerRow(
+            entry=member.name,
+            status=status,
+            stored_as=self._names.claim(_stored_name(member.name, status, place)),
+            label="" if screening is None else place.label,
+            format=found.format,
+            width=found.width,
+            height=found.height,
+            bytes=member.size,
+            sha256=digest,
+            phash=found.phash,
+            reason=found.reason or "",
+            duplicate_of=first if status == "duplicate" else "",
+            near_duplicate_of=first if status == "kept" else "",
+            note="" if screening is None else place.remark,
+        )
+        self._rows.append(row)
+        self._places.append(place)
+        self._twins.append(twin)
+        return row
+
+    def finish(self) -> list[LedgerRow]:
+        """Returns all rows, with the signers judged over the whole archive and the remarks that depend on them."""
+        signers = find_signers(self._places)
+        names = [
+            (place.signer if place.signer in signers else "") if place.label else find_owner(row.entry, signers)
+            for row, place in zip(self._rows, self._places, strict=True)
+        ]
+        rows = []
+        for row, signer, twin in zip(self._rows, names, self._twins, strict=True):
+            remarks = [row.note] if row.note else []
+            if twin is not None and row.label != self._rows[twin].label:
+                remarks.append("different label")
+            if twin is not None and signer != names[twin]:
+                remarks.append("different signer")
+            rows.append(dataclasses.replace(row, signer=signer, note="; ".join(remarks)))
+        return rows
+
+
+def _stored_name(entry: str, status: str, place: Place) -> str:
+    if status in _FOLDERS:
+        return f"{_FOLDERS[status]}/{clean_path(entry)}"
+    file_name = entry.replace("\\", "/").rpartition("/")[2]
+    return f"{place.label}/" + clean_part(f"{place.folder}__{file_name}" if place.folder else file_name)
+
+
+def _store(target: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, _DATE)
+    info.create_system = 3  # the same on every machine: files of Unix, readable by all
+    info.external_attr = 0o100644 << 16
+    target.writestr(info, data, zipfile.ZIP_STORED)
+
+
+def _require_labelled(archive: Path, ledger: Ledger) -> None:
+    if ledger.labelled():
+        return
+    counts = ", ".join(f"{count} {status}" for status, count in ledger.counts().items() if count)
+    first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
+    raise DataError(
+        f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {first.entry}"
+        f"{': ' if first.reason or first.note else ''}{first.reason or first.note}). Nothing was written."
+    )
+
+
+def _require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
+    """Raises ConservationError unless the written zip holds every row's bytes, and nothing else."""
+    with zipfile.ZipFile(partial) as written:
+        names = Counter(written.namelist())
+        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows)]):
+            raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
+        for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
+            try:
+                data = written.read(row.stored_as)
+            except zipfile.BadZipFile as error:
+                raise ConservationError(
+                    f"{row.stored_as} cannot be read back ({error}). Nothing was written."
+                ) from None
+            if hashlib.sha256(data).hexdigest() != row.sha256:
+                raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")

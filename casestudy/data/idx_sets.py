@@ -1,0 +1,229 @@
+"""A published set of IDX files in, an `ImageSet` out; the files lie in a folder, or in zips as they are published."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import math
+import os
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from casestudy.data.idx import PIECE, IdxFile, OpenIdx, on_disk, open_idx
+from casestudy.data.image_set import ImageSet
+from casestudy.errors import DataError
+from casestudy.files import atomic_path
+
+PARTS = ("train", "test")
+# emnist-balanced-train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-balanced-mapping.txt
+OFFICIAL_NAME = re.compile(
+    r"(?:(?P<set>[^.].*?)-)?"
+    r"(?:(?P<part>train|test|t10k)-(?P<kind>images|labels)[-.]idx[13]-ubyte(?:\.gz)?|(?P<mapping>mapping)\.txt)"
+)
+CACHE_FORMAT = 1  # raise it when the same files would give other pixels
+BAD_ZIP = (zipfile.BadZipFile, OSError, RuntimeError, ValueError)  # what `zipfile` has for a damaged or encrypted one
+
+
+def load_idx(
+    source: str | os.PathLike[str],
+    *,
+    cache_dir: str | os.PathLike[str],
+    subset: str = "",
+    class_names: Sequence[str] | None = None,
+    transposed: bool = False,
+    image_size: tuple[int, int] | None = None,
+) -> ImageSet:
+    """Returns a published set of images; `parts` says which each was published in, "train" or "test".
+
+    The images are uint8 (N, height, width, 1), named "train/00000" in the order of the files; classes keep the order of
+    their labels; images with the same pixels are one group; signers are not known.
+
+    Args:
+        source: A zip or a folder with images and labels of both parts under their official names, at any depth; zips in
+            the folder are looked into.
+        cache_dir: Folder for the decoded pixels; made where missing.
+        subset: What the names begin with, as "emnist-balanced"; needed where there are several sets.
+        class_names: The names of the labels 0, 1, …; None reads them from the set's mapping.txt.
+        transposed: Whether rows are stored as columns, as in EMNIST; they are put right.
+        image_size: (height, width) of the result in pixels; None leaves the published size.
+
+    Raises:
+        DataError: A file is missing, damaged or not what its name says, or a label has no name.
+    """
+    files = _one_set(Path(source), subset)
+    names = dict(enumerate(class_names)) if class_names is not None else _read_mapping(files)
+    labels = [_read_labels(files[f"{part}-labels"], names) for part in PARTS]
+    counts = [len(part) for part in labels]
+    fingerprints = {key: file.fingerprint() for key, file in files.items()}
+    recipe = json.dumps([CACHE_FORMAT, sorted(fingerprints.items()), list(names.items()), transposed, image_size])
+    digest = hashlib.sha256(recipe.encode()).hexdigest()
+    target = Path(cache_dir) / f"images-{digest[:16]}.npy"
+    if not target.exists():
+        _write_pixels([files[f"{part}-images"] for part in PARTS], counts, transposed, image_size, target)
+    pixels = np.load(target, mmap_mode="r")
+    return ImageSet(
+        images=pixels,
+        labels=np.concatenate(labels),
+        class_names=tuple(names.values()),
+        signers=None,
+        names=np.array([f"{part}/{k:05}" for part, count in zip(PARTS, counts, strict=True) for k in range(count)]),
+        groups=_same_pixels(pixels),
+        cropped=False,
+        digest=digest,
+        parts=np.repeat(PARTS, counts),
+    )
+
+
+def _one_set(source: Path, subset: str) -> dict[str, IdxFile]:
+    """Returns the files of a set by what they are: "train-images", …, "test-labels", and "mapping" where it has one."""
+    sets: dict[tuple[Path, str], dict[str, IdxFile]] = {}
+    for file in _files(source):
+        if named := OFFICIAL_NAME.fullmatch(file.path.name):
+            part = "train" if named["part"] == "train" else "test"
+            role = named["mapping"] or f"{part}-{named['kind']}"
+            sets.setdefault((file.path.parent, named["set"] or ""), {})[role] = file
+    sets = {key: files for key, files in sets.items() if files.keys() != {"mapping"}}
+    wanted = [key for key in sets if not subset or key[1] == subset]
+    if len(wanted) != 1:
+        found = ", ".join(sorted(str(folder / f"{name}*") for folder, name in sets)) or "none"
+        asked = f", and {subset!r} was asked for" if subset else ""
+        raise DataError(f"One set of IDX files is read; found {found} in {source}{asked}. Name one set or its folder.")
+    files = sets[wanted[0]]
+    missing = sorted({f"{part}-{kind}" for part in PARTS for kind in ("images", "labels")} - files.keys())
+    if missing:
+        raise DataError(
+            f"A set of IDX files is images and labels, each of train and test; {wanted[0][0]} lacks "
+            f"{', '.join(missing)}. Download the rest into the same folder."
+        )
+    return files
+
+
+def _files(source: Path) -> Iterator[IdxFile]:
+    if OFFICIAL_NAME.fullmatch(source.name) and source.is_file():
+        yield on_disk(source)
+    elif source.is_dir():
+        for path in sorted(source.iterdir()):
+            yield from _files(path)
+    elif source.is_file() and zipfile.is_zipfile(source):
+        try:
+            with zipfile.ZipFile(source) as archive:
+                members = archive.infolist()
+        except BAD_ZIP as error:
+            raise DataError(f"A zip must be whole; {source} is damaged ({error}). Download it again.") from error
+        for member in members:
+            fingerprint = partial("{:08x}-{}".format, member.CRC, member.file_size)
+            yield IdxFile(
+                source / member.filename, member.file_size, partial(_open_member, source, member), fingerprint
+            )
+
+
+def _open_member(archive: Path, member: zipfile.ZipInfo) -> IO[bytes]:
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            return opened.open(member)  # which can be read after the archive is closed
+    except BAD_ZIP as error:
+        raise DataError(
+            f"A file must come out of its zip; {member.filename} of {archive} does not ({error}). Download it again."
+        ) from error
+
+
+def _read_mapping(files: dict[str, IdxFile]) -> dict[int, str]:
+    """Returns the character that each label stands for, in the file's order; its line "10 65" makes label 10 an A."""
+    if "mapping" not in files:
+        raise DataError("Every label needs a name; this set has no mapping.txt. Pass class_names.")
+    try:
+        with files["mapping"].open() as stream:
+            rows = [line.split() for line in stream.read().decode("ascii").splitlines() if line.strip()]
+        return {int(row[0]): chr(int(row[1])) for row in rows}
+    except (ValueError, IndexError, OverflowError, zipfile.BadZipFile) as error:
+        name = files["mapping"].path.name
+        raise DataError(
+            f"A mapping has a label and a character's code in each line; {name} has not ({error}). Pass class_names."
+        ) from error
+
+
+def _read_labels(file: IdxFile, names: dict[int, str]) -> np.ndarray:
+    """Returns int64 (N,): the place of each label among the names."""
+    with open_idx(file) as idx:
+        if len(idx.shape) != 1 or idx.dtype.kind == "f":
+            raise DataError(
+                f"Labels are one whole number each; {file.path.name} holds {idx.dtype.name} of the shape {idx.shape}. "
+                f"Put the file of the labels in its place."
+            )
+        values, place = np.unique(idx.values(), return_inverse=True)
+    if nameless := sorted(set(values.tolist()) - names.keys()):
+        raise DataError(
+            f"Every label needs a name; {file.path.name} has the label {nameless[0]}, and names are there for "
+            f"{min(names, default=0)} to {max(names, default=0)}. Pass class_names for all of them."
+        )
+    position = {label: k for k, label in enumerate(names)}
+    return np.array([position[value] for value in values.tolist()], dtype=np.int64)[place]
+
+
+def _write_pixels(
+    files: list[IdxFile], counts: list[int], transposed: bool, image_size: tuple[int, int] | None, target: Path
+) -> None:
+    """Writes uint8 (N, height, width, 1), the images of all files, block by block."""
+    with contextlib.ExitStack() as stack:
+        opened = [stack.enter_context(open_idx(file)) for file in files]
+        for idx, count in zip(opened, counts, strict=True):
+            _check_images(idx, count)
+        sizes = {idx.shape[1:][:: -1 if transposed else 1] for idx in opened}
+        if len(sizes) > 1:
+            raise DataError(f"The images of a set have one size; these have {sorted(sizes)}. Take all from one set.")
+        size = image_size or sizes.pop()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = stack.enter_context(atomic_path(target))
+        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(sum(counts), *size, 1))
+        done = 0
+        with tqdm(total=len(pixels), desc="decode", unit="img", delay=2) as bar:
+            at_a_time = max(1, PIECE // math.prod(size))
+            for block in itertools.chain.from_iterable(idx.blocks(at_a_time) for idx in opened):
+                pixels[done : done + len(block), ..., 0] = _upright(block, transposed, size)
+                done += len(block)
+                bar.update(len(block))
+        pixels.flush()
+        del pixels  # Windows cannot rename a file that is still mapped
+
+
+def _check_images(idx: OpenIdx, count: int) -> None:
+    if idx.dtype != np.uint8 or len(idx.shape) != 3 or 0 in idx.shape:
+        raise DataError(
+            f"Images are bytes in rows and columns; {idx.name} holds {idx.dtype.name} of the shape {idx.shape}. "
+            f"Put the file of the images in its place."
+        )
+    if idx.shape[0] != count:
+        raise DataError(
+            f"Every image has one label; {idx.name} holds {idx.shape[0]:,} images for {count:,} labels. "
+            f"Take both files from one set."
+        )
+
+
+def _upright(block: np.ndarray, transposed: bool, size: tuple[int, int]) -> np.ndarray:
+    """Returns uint8 (n, height, width): rows as rows, in the size asked for."""
+    block = block.swapaxes(1, 2) if transposed else block
+    if block.shape[1:] == size:
+        return block
+    resized = (Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR) for image in block)
+    return np.stack([np.asarray(image) for image in resized])
+
+
+def _same_pixels(images: np.ndarray) -> np.ndarray:
+    """Returns int64 (N,): for each image the first one that has the same pixels.
+
+    >>> _same_pixels(np.array([[1, 2], [3, 4], [1, 2]], dtype=np.uint8)).tolist()
+    [0, 1, 0]
+    """
+    first: dict[bytes, int] = {}
+    digests = (hashlib.sha256(image).digest() for image in np.asarray(images))
+    return np.array([first.setdefault(digest, k) for k, digest in enumerate(digests)], dtype=np.int64)

@@ -1,0 +1,55 @@
+"""The images of any kind of source, as a model sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+import numpy as np
+
+from casestudy.data.idx_sets import load_idx
+from casestudy.data.image_set import ImageSet
+from casestudy.data.letters import load_letters
+from casestudy.study import Crop, DataSpec
+
+
+def load_images(
+    source: str | os.PathLike[str],
+    *,
+    image_size: tuple[int, int],
+    cache_dir: str | os.PathLike[str],
+    crop: Crop = "none",
+    margin: float = 0.1,
+    data: DataSpec | None = None,
+) -> ImageSet:
+    """Returns the labelled images of a letters.zip, of class folders (a folder or a zip), or of a set of IDX files.
+
+    Args:
+        source: What `clean_archive` wrote, class folders (`A/….jpg`), or a folder or zip of IDX files.
+        image_size: (height, width) of the result in pixels.
+        cache_dir: Folder for the decoded pixels; made where missing.
+        crop: "boxes" cuts a square round each hand by boxes.csv, "none" takes the whole photograph, "auto" cuts where
+            there are boxes.
+        margin: How much larger than the box the square is, as a share of its side.
+        data: How the images are stored; None for colour photographs in folders.
+
+    Raises:
+        DataError: The source is missing, holds no labelled image, has no boxes, or an image cannot be decoded.
+    """
+    stored = data or DataSpec()
+    if stored.kind == "idx":
+        return load_idx(
+            source,
+            cache_dir=cache_dir,
+            subset=stored.subset,
+            class_names=stored.class_names or None,
+            transposed=stored.transposed,
+            image_size=image_size,
+        )
+    images = load_letters(
+        source, image_size=image_size, cache_dir=cache_dir, crop=crop, margin=margin, channels=stored.channels
+    )
+    if not stored.test_folder or images.signers is None:
+        return images
+    parts = np.where(images.signers == stored.test_folder, "test", "train")
+    return dataclasses.replace(images, signers=None, parts=parts)

@@ -1,0 +1,132 @@
+"""The photographs behind a run's predictions, cut and turned as the model saw them, where their zip is at hand."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from PIL import Image, ImageFile, ImageOps
+
+from casestudy.cleaning import MAX_PIXELS
+from casestudy.data.image_set import ImageSet
+from casestudy.data.letters import Box, read_boxes, square_box
+
+SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
+MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """An open zip of photographs, or images that were published without files; without either it holds none.
+
+    Attributes:
+        margin: How much larger than its box a cut is, as a share; None takes photographs whole.
+        images: Those without files.
+    """
+
+    archive: zipfile.ZipFile | None = None
+    boxes: dict[str, Box] | None = None
+    margin: float | None = None
+    images: ImageSet | None = None
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: k for k, name in enumerate(self.images.names.tolist())} if self.images is not None else {}
+
+    @property
+    def names(self) -> set[str]:
+        if self.images is not None:
+            return set(self._place)
+        return set(self.archive.namelist()) if self.archive else set()
+
+    def picture(self, name: str, size: int) -> Image.Image:
+        """Returns a photograph in RGB whose longer side is at most `size` pixels; see `decode_picture`."""
+        if self.images is not None:
+            return Image.fromarray(self.images.images[self._place[name]].squeeze()).convert("RGB")
+        assert self.archive is not None
+        box = (self.boxes or {}).get(name) if self.margin is not None else None
+        return decode_picture(self.archive.read(name), size, box, self.margin or 0.0)
+
+    def thumbnails(self, wanted: Iterable[str]) -> dict[str, str]:
+        """Returns small JPEGs in base64 by name, the first wanted first; smaller the more there are, up to a limit.
+
+        Names that the zip lacks have none, and neither have those that would make the page too large.
+        """
+        held = self.names
+        names = [name for name in dict.fromkeys(wanted) if name in held][: SIZES[-1][0]]
+        size = next(size for most, size in SIZES if len(names) <= most)
+        found, used = {}, 0
+        for name in names:
+            buffer = io.BytesIO()
+            self.picture(name, size).save(buffer, "JPEG", quality=75)
+            found[name] = base64.b64encode(buffer.getvalue()).decode()
+            used += len(found[name])
+            if used > MOST_BYTES:
+                del found[name]
+                break
+        return found
+
+
+def decode_picture(data: bytes, size: int, box: Box | None = None, margin: float = 0.0) -> Image.Image:
+    """Returns a photograph in RGB whose longer side is at most `size` pixels.
+
+    Of a damaged one it shows what can still be decoded, and an empty square where nothing can.
+
+    Args:
+        data: The bytes of the file.
+        size: In pixels.
+        box: Cuts this box out, as a square; corners in pixels.
+        margin: How much larger than its box the cut is, as a share.
+    """
+    try:
+        with _whatever_decodes(), Image.open(io.BytesIO(data)) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                return _nothing(size)
+            image = ImageOps.exif_transpose(opened).convert("RGB")
+    except Exception:  # Pillow raises a dozen kinds; each means that there is nothing to see
+        return _nothing(size)
+    if box:
+        left, top, right, bottom = square_box(box, image.size, margin)
+        image = image.crop((round(left), round(top), round(right), round(bottom)))
+    image.thumbnail((size, size))
+    return image
+
+
+@contextlib.contextmanager
+def _whatever_decodes() -> Iterator[None]:
+    before = ImageFile.LOAD_TRUNCATED_IMAGES
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of damaged metadata, say: what is shown is plain enough
+            yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def _nothing(size: int) -> Image.Image:
+    return Image.new("RGB", (size, size), "#e4e4e4")
+
+
+@contextlib.contextmanager
+def open_photographs(source: Path | ImageSet, *, margin: float | None = None) -> Iterator[Photographs]:
+    """Yields the photographs of a letters.zip, or images that were published without files.
+
+    Args:
+        source: Where the zip is; where none is, there are no photographs.
+        margin: How much larger than its box a cut is, as a share; None takes photographs whole.
+    """
+    if isinstance(source, ImageSet):
+        yield Photographs(images=source)
+    elif source.is_file() and zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            yield Photographs(archive, read_boxes(archive), margin)
+    else:
+        yield Photographs()

@@ -1,0 +1,193 @@
+"""Who is in training, validation and test: by signer, leave-one-signer-out, at random, or as published.
+
+A random split lets the same hand, room and light into training and test, and so measures memory more than reading; it
+is here to be shown beside the honest one. Images that are duplicates of one another never sit in two parts, except
+where the data were published so; then `copies` names them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.model_selection import train_test_split
+
+from casestudy.data.image_set import ImageSet
+from casestudy.errors import DataError
+from casestudy.study import SplitSpec
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Three disjoint parts of one `ImageSet`, as indices into it.
+
+    Attributes:
+        images: The whole set; parts are never copied out of it.
+        protocol: How the parts were made.
+        train: int64 indices, sorted; so are `validation` (may be empty) and `test`.
+        left_out: Indices of images in no part: a duplicate of each sits in a later part, or, in a split by signer,
+            nobody knows who is in it, or only a fraction was asked for.
+        fold: The signer held out as test, in leave-one-signer-out; else "".
+    """
+
+    images: ImageSet
+    protocol: str
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    left_out: np.ndarray
+    fold: str = ""
+
+    def part_of(self) -> np.ndarray:
+        """Returns str (N,): "train", "validation", "test" or "left out" for every image."""
+        part = np.full(len(self.images), "left out", dtype="<U10")
+        for name in PARTS:
+            part[getattr(self, name)] = name
+        return part
+
+    def missing(self) -> dict[str, list[str]]:
+        """Returns the class names that a part lacks, for each part that lacks any."""
+        lacking = {}
+        for name in PARTS:
+            indices = getattr(self, name)
+            present = set(self.images.labels[indices].tolist())
+            absent = [label for k, label in enumerate(self.images.class_names) if k not in present]
+            if absent and len(indices):
+                lacking[name] = absent
+        return lacking
+
+
+def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
+    """Returns train, validation and test by the protocol of `spec`; the same seed gives the same parts.
+
+    Raises:
+        DataError: The protocol needs signers the data does not name, or there are too few signers or images.
+    """
+    if spec.protocol == "leave-one-signer-out":
+        raise DataError("leave-one-signer-out makes one split a signer; call split_folds for all of them.")
+    make = {"random": _random, "published": _published, "signer": _unseen_signers}[spec.protocol]
+    return _fewer(make(images, spec, seed), spec.fraction, seed)
+
+
+def split_folds(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
+    """Returns the splits that a protocol makes: one for each signer in leave-one-signer-out, else the only one.
+
+    Raises:
+        DataError: As `split_images`.
+    """
+    if spec.protocol == "leave-one-signer-out":
+        return leave_one_signer_out(images, fraction=spec.fraction, seed=seed)
+    return [split_images(images, spec, seed=seed)]
+
+
+def _unseen_signers(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
+    signers = [str(name) for name in np.random.default_rng(seed).permutation(_signers(images, at_least=3))]
+    test_count = max(1, round(spec.test * len(signers)))
+    validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
+    if test_count + validation_count >= len(signers):
+        raise DataError(
+            f"A split by signer must leave a signer to train on; {len(signers)} signers, {test_count} for test and "
+            f"{validation_count} for validation leave none. Make the shares smaller."
+        )
+    return _by_signer(images, signers[:test_count], signers[test_count : test_count + validation_count], "signer")
+
+
+def leave_one_signer_out(images: ImageSet, *, fraction: float = 1.0, seed: int = 0) -> list[Splits]:
+    """Returns one split for each signer, who alone is its test part; each photograph is tested exactly once.
+
+    Every other signer trains: there is no validation part, so nothing is chosen by it and phases run all their epochs.
+
+    Args:
+        images: Of at least two signers.
+        fraction: Share of each fold's training images that is used; see `SplitSpec`.
+        seed: Decides which.
+    """
+    names = _signers(images, at_least=2)
+    whole = [_by_signer(images, [name], [], "leave-one-signer-out", fold=name) for name in names]
+    return [_fewer(split, fraction, seed) for split in whole]
+
+
+def _fewer(splits: Splits, fraction: float, seed: int) -> Splits:
+    """Returns the splits with that share of training and of validation; the rest is in no part."""
+    if fraction == 1:
+        return splits
+    kept, unused = [], [splits.left_out]
+    for part in (splits.train, splits.validation):
+        chosen, rest = _stratified(splits.images, part, splits.images.labels, 1 - fraction if len(part) else 0, seed)
+        kept.append(np.sort(chosen))
+        unused.append(rest)
+    left_out = np.sort(np.concatenate(unused))
+    return dataclasses.replace(splits, train=kept[0], validation=kept[1], left_out=left_out)
+
+
+def _signers(images: ImageSet, at_least: int) -> list[str]:
+    if images.signers is None:
+        raise DataError(
+            "A split by signer needs to know who is in each photograph; this data does not say. Use --split random."
+        )
+    names = [str(name) for name in np.unique(images.signers) if name]
+    if len(names) < at_least:
+        raise DataError(
+            f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random."
+        )
+    return names
+
+
+def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: str, fold: str = "") -> Splits:
+    assert images.signers is not None  # `_signers` has made sure
+    rank = np.zeros(len(images), dtype=np.int8)  # 0 train, 1 validation, 2 test
+    rank[np.isin(images.signers, validation)] = 1
+    rank[np.isin(images.signers, test)] = 2
+    # A photograph that two signers' folders share would leak: the later part keeps it, the earlier part does without.
+    highest = np.zeros(images.groups.max() + 1, dtype=np.int8)
+    np.maximum.at(highest, images.groups, rank)
+    leaks = (rank < highest[images.groups]) | (images.signers == "")
+    train, validating, testing = (np.flatnonzero((rank == k) & ~leaks) for k in range(3))
+    if not len(train):
+        raise DataError(
+            f"A split must leave photographs to train on; here each one is of {', '.join([*test, *validation])} or a "
+            f"duplicate of theirs. Look into ledger.csv for what counts as a duplicate, or use --split random."
+        )
+    return Splits(images, protocol, train, validating, testing, left_out=np.flatnonzero(leaks), fold=fold)
+
+
+def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
+    groups, first = np.unique(images.groups, return_index=True)
+    labels = images.labels[first]
+    rest, test = _stratified(images, np.arange(len(groups)), labels, spec.test, seed)
+    train, validation = _stratified(images, rest, labels, spec.validation / (1 - spec.test), seed)
+    train, validation, test = (
+        np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)
+    )
+    return Splits(images, "random", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+
+
+def _published(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
+    if images.parts is None:
+        raise DataError("A published split needs data that came in parts; these came in one. Use --split random.")
+    rest, test = np.flatnonzero(images.parts != "test"), np.flatnonzero(images.parts == "test")
+    groups, first = np.unique(images.groups[rest], return_index=True)
+    labels = images.labels[rest][first]
+    chosen = _stratified(images, np.arange(len(groups)), labels, spec.validation, seed)
+    train, validation = (rest[np.isin(images.groups[rest], groups[part])] for part in chosen)
+    return Splits(images, "published", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+
+
+def _stratified(
+    images: ImageSet, among: np.ndarray, labels: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `among`, indices into `labels`, in two parts of the same mixture, the second a share of it."""
+    if not share:
+        return among, among[:0]
+    try:
+        rest, held_out = train_test_split(among, test_size=share, stratify=labels[among], random_state=seed)
+    except ValueError as error:
+        fewest = images.class_names[np.bincount(labels, minlength=len(images.class_names)).argmin()]
+        raise DataError(
+            f"A stratified split needs every label in every part; the rarest here is {fewest!r} ({error}). "
+            f"Add photographs of it, or leave the label out."
+        ) from error
+    return rest, held_out

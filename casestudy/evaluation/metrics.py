@@ -1,0 +1,303 @@
+"""Numbers only: what the predictions say about each label, each signer and the whole.
+
+Everything is computed from one table of predictions, in which each row holds the true label beside the probabilities of
+the same photograph, from one pass. So labels and predictions cannot come from two shuffles, and whoever has
+predictions.csv can recompute every figure of the report. Means are sums divided once, never means of batch means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from casestudy.data import ImageSet
+
+if TYPE_CHECKING:
+    import keras
+
+PREDICT_BATCH = 64
+SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon: a loss stays finite
+Z95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
+PREFIX = "p_"  # column of a label's probability
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one table of predictions amounts to.
+
+    Attributes:
+        accuracy: Share of photographs read rightly, in [0, 1].
+        loss: Mean cross-entropy in nats.
+        interval: 95 % interval of the accuracy.
+        loss_interval: The same of the loss; NaN where fewer than two signers are known.
+        interval_method: "bootstrap over N signers", or "Wilson" where fewer than two signers are known.
+        calibration_error: Expected calibration error over ten equal bins of confidence, in [0, 1].
+        confusion: int64 (K, K), true label down, predicted label across.
+        per_label: label, support, accuracy (recall), precision, f1, loss, low, high, most_confused_with.
+        per_signer: signer, support, accuracy, loss, low, high; empty where signers are unknown.
+        most_confused: label, predicted, count, share, examples (names, the surest errors first), most frequent first.
+        predictions: The table itself.
+    """
+
+    class_names: tuple[str, ...]
+    accuracy: float
+    loss: float
+    interval: tuple[float, float]
+    loss_interval: tuple[float, float]
+    interval_method: str
+    calibration_error: float
+    confusion: np.ndarray
+    per_label: pd.DataFrame
+    per_signer: pd.DataFrame
+    most_confused: pd.DataFrame
+    predictions: pd.DataFrame
+
+    def to_json(self) -> dict:
+        """Returns the headline numbers as plain JSON values, NaN as null."""
+        return {
+            "images": len(self.predictions),
+            "accuracy": none_if_nan(self.accuracy),
+            "loss": none_if_nan(self.loss),
+            "interval": [none_if_nan(end) for end in self.interval],
+            "loss_interval": [none_if_nan(end) for end in self.loss_interval],
+            "interval_method": self.interval_method,
+            "calibration_error": none_if_nan(self.calibration_error),
+        }
+
+    @property
+    def rates(self) -> np.ndarray:
+        """The confusion matrix as float (K, K) shares of each true label; NaN rows for labels without support."""
+        support = self.confusion.sum(axis=1, keepdims=True)
+        return np.divide(self.confusion, support, out=np.full(self.confusion.shape, np.nan), where=support > 0)
+
+    def top_losses(self, count: int = 15) -> pd.DataFrame:
+        """Returns the rows of the predictions that cost most, the worst first."""
+        return self.predictions.sort_values(["loss", "name"], ascending=[False, True]).head(count)
+
+    def samples(self, count: int = 15, *, seed: int) -> pd.DataFrame:
+        """Returns rows of the predictions picked by chance; the same seed picks the same, however they are ordered."""
+        table = self.predictions.sort_values("name", ignore_index=True)
+        size = min(count, len(table))
+        return table.iloc[np.random.default_rng(seed).choice(len(table), size=size, replace=False)]
+
+    @property
+    def reliability(self) -> pd.DataFrame:
+        """The bins behind the calibration error; see the function of this name."""
+        right = self.predictions["label"] == self.predictions["predicted"]
+        return reliability(self.predictions["confidence"].to_numpy(), right.to_numpy())
+
+
+def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed: int) -> Evaluation:
+    """Returns the evaluation of a model on the images at `indices`; see `predict` and `evaluate_predictions`."""
+    return evaluate_predictions(predict(model, images, indices), images.class_names, seed=seed)
+
+
+def predict(model: keras.Model, images: ImageSet, indices: np.ndarray) -> pd.DataFrame:
+    """Returns one row for each image: name, signer, label, predicted, confidence, loss, then p_<label> for each label.
+
+    Probabilities are float32 and survive `to_csv` unchanged; the loss is computed from them.
+    """
+    return prediction_table(images, indices, predict_probabilities(model, images, indices))
+
+
+def predict_probabilities(model: keras.Model, images: ImageSet, indices: np.ndarray) -> np.ndarray:
+    """Returns float32 (len(indices), K): what the model makes of each image."""
+    starts = range(0, len(indices), PREDICT_BATCH)
+    batches = (images.images[indices[start : start + PREDICT_BATCH]].astype("float32") for start in starts)
+    return np.concatenate([model.predict_on_batch(batch) for batch in batches]).astype("float32")
+
+
+def prediction_table(images: ImageSet, indices: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Returns the table of `predict` for probabilities float32 (N, K) that belong to `indices`."""
+    names = np.array(images.class_names)
+    signers = images.signers[indices] if images.signers is not None else np.full(len(indices), "")
+    columns = pd.DataFrame(probabilities, columns=[PREFIX + name for name in images.class_names])
+    truth = images.labels[indices]
+    own = probabilities[np.arange(len(indices)), truth].astype("float64")
+    facts = pd.DataFrame(
+        {
+            "name": images.names[indices],
+            "signer": signers,
+            "label": names[truth],
+            "predicted": names[probabilities.argmax(axis=1)],
+            "confidence": probabilities.max(axis=1),
+            "loss": cross_entropy(own),
+        }
+    )
+    return pd.concat([facts, columns], axis=1)
+
+
+def cross_entropy(probability_of_truth: np.ndarray) -> np.ndarray:
+    """Returns -log p in nats, p held at or above Keras' epsilon.
+
+    >>> cross_entropy(np.array([1.0, 0.5, 0.0])).round(3).tolist()
+    [0.0, 0.693, 16.118]
+    """
+    return 0.0 - np.log(np.maximum(probability_of_truth, SMALLEST_PROBABILITY))
+
+
+def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...], *, seed: int) -> Evaluation:
+    """Returns every figure of the report, computed from a table as `predict` returns it.
+
+    `predicted` and `loss` are taken from the probabilities again, not believed.
+
+    Args:
+        predictions: Needs the columns name, signer, label and p_<label> for every class name.
+        class_names: The K labels; one without a row gets NaN, never 0.
+        seed: Of the bootstrap over signers.
+    """
+    class_count = len(class_names)
+    probabilities, truth, guess, losses = judge(predictions, class_names)
+    right = truth == guess
+    confusion = np.zeros((class_count, class_count), dtype=np.int64)
+    np.add.at(confusion, (truth, guess), 1)
+    table = predictions.assign(
+        predicted=np.array(class_names)[guess], confidence=probabilities.max(axis=1), loss=losses
+    )
+
+    signers = predictions["signer"].fillna("").to_numpy(dtype=str)
+    known = np.full(len(signers), bool(len(signers)) and all(signers))  # no table by signer where some are unknown
+    per_signer = _per_group(signers[known], right[known], losses[known], "signer")
+    loss_interval = (math.nan, math.nan)
+    if len(per_signer) >= 2:
+        support = per_signer["support"].to_numpy()
+        interval = bootstrap_interval(per_signer["accuracy"].to_numpy() * support, support, seed=seed)
+        loss_interval = bootstrap_interval(per_signer["loss"].to_numpy() * support, support, seed=seed)
+        method = f"bootstrap over {len(per_signer)} signers"
+    else:
+        interval, method = wilson_interval(int(right.sum()), len(right)), "Wilson"
+    return Evaluation(
+        class_names=class_names,
+        accuracy=_ratio(confusion.trace(), confusion.sum()),
+        loss=_ratio(losses.sum(), len(losses)),
+        interval=interval,
+        loss_interval=loss_interval,
+        interval_method=method,
+        calibration_error=calibration_error(probabilities.max(axis=1), right),
+        confusion=confusion,
+        per_label=_per_class(class_names, confusion, truth, losses),
+        per_signer=per_signer,
+        most_confused=_most_confused(table),
+        predictions=table,
+    )
+
+
+def judge(
+    predictions: pd.DataFrame, class_names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns probabilities float32 (N, K), true and read label int64 (N,), and loss float64 (N,) of a table's rows."""
+    probabilities = predictions[[PREFIX + name for name in class_names]].to_numpy(dtype="float32")
+    position = {name: k for k, name in enumerate(class_names)}
+    truth = predictions["label"].map(position).to_numpy(dtype="int64")
+    own = probabilities[np.arange(len(truth)), truth].astype("float64")
+    return probabilities, truth, probabilities.argmax(axis=1), cross_entropy(own)
+
+
+def none_if_nan(value: float) -> float | None:
+    """Returns the number, or None for NaN, which JSON does not know."""
+    return None if math.isnan(value) else value
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Returns the 95 % interval of a proportion (Wilson 1927), (NaN, NaN) without trials.
+
+    >>> [round(end, 4) for end in wilson_interval(8, 10)]
+    [0.4902, 0.9433]
+    """
+    if trials == 0:
+        return (math.nan, math.nan)
+    share, z2 = successes / trials, Z95**2
+    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
+    half = Z95 / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    return (max(0.0, centre - half), min(1.0, centre + half))
+
+
+def bootstrap_interval(
+    totals: np.ndarray, support: np.ndarray, *, seed: int, draws: int = 10_000
+) -> tuple[float, float]:
+    """Returns the 95 % percentile interval of sum(totals) / sum(support) when whole signers are drawn with replacement.
+
+    Photographs of one signer resemble each other, so the signer is the unit that chance picks (cluster bootstrap).
+
+    Args:
+        totals: float (S,), each signer's number of right answers, or sum of losses.
+        support: int (S,), each signer's photographs.
+    """
+    chosen = np.random.default_rng(seed).integers(len(support), size=(draws, len(support)))
+    low, high = np.percentile(totals[chosen].sum(axis=1) / support[chosen].sum(axis=1), [2.5, 97.5])
+    return (float(low), float(high))
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> pd.DataFrame:
+    """Returns for each filled bin of confidence: support, mean confidence, accuracy."""
+    place = np.minimum((np.asarray(confidence, dtype="float64") * bins).astype(int), bins - 1)
+    table = pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": np.asarray(right, dtype="float64")})
+    grouped = table.groupby("bin")
+    return grouped.mean().assign(support=grouped.size()).reset_index()
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Returns the expected calibration error (Naeini et al. 2015; Guo et al. 2017) over ten equal bins.
+
+    >>> round(calibration_error(np.array([0.95, 0.95, 0.55, 0.55]), np.array([1, 1, 1, 0])), 4)
+    0.05
+    """
+    bins = reliability(confidence, right)
+    gap = (bins["confidence"] - bins["accuracy"]).abs()
+    return _ratio(float((gap * bins["support"]).sum()), int(bins["support"].sum()))
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part) / float(whole) if whole else math.nan
+
+
+def _per_group(groups: np.ndarray, right: np.ndarray, losses: np.ndarray, name: str) -> pd.DataFrame:
+    rows = []
+    for group in np.unique(groups):
+        inside = groups == group
+        low, high = wilson_interval(int(right[inside].sum()), int(inside.sum()))
+        rows.append(
+            (str(group), int(inside.sum()), float(right[inside].mean()), float(losses[inside].mean()), low, high)
+        )
+    return pd.DataFrame(rows, columns=[name, "support", "accuracy", "loss", "low", "high"])
+
+
+def _per_class(
+    class_names: tuple[str, ...], confusion: np.ndarray, truth: np.ndarray, losses: np.ndarray
+) -> pd.DataFrame:
+    rows = []
+    for k, name in enumerate(class_names):
+        hits, support, claimed = int(confusion[k, k]), int(confusion[k].sum()), int(confusion[:, k].sum())
+        recall, precision = _ratio(hits, support), _ratio(hits, claimed)
+        errors = confusion[k].copy()
+        errors[k] = 0
+        low, high = wilson_interval(hits, support)
+        rows.append(
+            {
+                "label": name,
+                "support": support,
+                "accuracy": recall,
+                "precision": precision,
+                "f1": _ratio(2 * hits, support + claimed) if support else math.nan,
+                "loss": _ratio(losses[truth == k].sum(), support),
+                "low": low,
+                "high": high,
+                "most_confused_with": class_names[int(errors.argmax())] if errors.any() else "",
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _most_confused(table: pd.DataFrame, examples: int = 4) -> pd.DataFrame:
+    support = table.groupby("label").size()
+    rows = []
+    for (label, predicted), wrong in table[table["label"] != table["predicted"]].groupby(["label", "predicted"]):
+        surest = wrong.sort_values(["confidence", "name"], ascending=[False, True])["name"].head(examples)
+        rows.append((label, predicted, len(wrong), len(wrong) / support[label], "; ".join(surest)))
+    found = pd.DataFrame(rows, columns=["label", "predicted", "count", "share", "examples"])
+    return found.sort_values(["count", "label", "predicted"], ascending=[False, True, True]).reset_index(drop=True)

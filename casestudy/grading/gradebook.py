@@ -1,0 +1,257 @@
+"""What an instructor gets and what a student gets: pages to read, tables for a learning platform, scores to fill in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+from casestudy.errors import GradingError
+from casestudy.files import atomic_path
+from casestudy.grading.findings import EARNED, REVIEW
+from casestudy.grading.grade import GradeReport, answers_of, grade_all
+from casestudy.grading.key import load_key
+from casestudy.grading.rubric import Rubric, load_rubric
+from casestudy.grading.scores import merge
+from casestudy.grading.submission import find_submissions, readable
+from casestudy.report import page, points, source
+
+GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
+TITLE = "Case study"  # of the column that a learning platform takes for the assignment
+
+
+def grade_submissions(
+    paths: list[Path],
+    rubric: Path | None,
+    key: Path,
+    out: Path,
+    *,
+    scores: Path | None = None,
+    comments: Path | None = None,
+    gradescope: Path | None = None,
+) -> list[GradeReport]:
+    """Returns the grade of every submission, and writes them all to the folder `out`; see `write_gradebook`.
+
+    Args:
+        paths: Files, or folders of them.
+        rubric: The file with what is judged; None for rubric.md.
+        key: The file of `write_key`.
+        out: A new folder.
+        scores: An instructor's own points and comments; see `scores.merge`.
+        comments: A bank of comments for them.
+        gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
+
+    Raises:
+        GradingError: There is nothing to grade, or something of the instructor's cannot be used.
+    """
+    try:
+        criteria, known = load_rubric(rubric), load_key(key)
+        if absent := [path for path in paths if not path.exists()]:
+            raise GradingError(f"Submissions are files or folders; there is nothing at {absent[0]}. Check the path.")
+        own = (key, out, scores, comments, rubric)
+        files = find_submissions(paths, skip=tuple(path for path in own if path))
+        if not files:
+            raise GradingError(f"There is no submission in {paths[0]}. Name the folder with the files in it.")
+        if gradescope and len(files) > 1:
+            raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
+        reports = grade_all(files, criteria, known)
+        if scores:
+            reports = merge(reports, scores, comments)
+        write_gradebook(reports, criteria, out)
+        if gradescope:
+            _write(gradescope, gradescope_results(reports[0]))
+    except Exception as error:
+        if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
+            _write(gradescope, ungraded(str(error)))
+        raise
+    return reports
+
+
+def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> None:
+    """Writes overview.html, grades.csv, criteria.csv, scores.csv, and for each submission a folder under students.
+
+    Raises:
+        GradingError: There are grades in the folder already.
+    """
+    there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
+    if there:
+        raise GradingError(f"Grades are never overwritten; {out} has {there[0]} already. Name a new folder with --out.")
+    homes = _homes(reports)
+    for report, home in zip(reports, homes, strict=True):
+        _write(
+            out / home / "feedback.html", page("feedback.html", report=report, problems=report.problems, style=_style())
+        )
+        _write(out / home / "feedback.md", feedback_text(report))
+        _write(out / home / "results.json", gradescope_results(report))
+    _write(out / CRITERIA, _csv(_criteria(reports)))
+    _write(out / SCORES, _csv(_scores(reports)))
+    _write(out / OVERVIEW, _overview(reports, homes, rubric))
+    _write(out / GRADES, _csv(_grades(reports)))  # last: what says that the others are there
+
+
+def _style() -> str:
+    return source("report.css") + source("grades.css")
+
+
+def _write(target: Path, text: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _homes(reports: list[GradeReport]) -> list[str]:
+    """Returns a folder for each report: harmless, short, and its own even where capital letters do not count."""
+    found: list[str] = []
+    for report in reports:
+        plain = re.sub(r"[^\w-]+", "_", " ".join((report.student.name, report.student.id)).strip())[:60].strip("_")
+        home, count = f"students/{plain or 'nameless'}", 1
+        while home.casefold() in (other.casefold() for other in found):
+            count += 1
+            home = f"students/{plain or 'nameless'}-{count}"
+        found.append(home)
+    return found
+
+
+def feedback_text(report: GradeReport) -> str:
+    """Returns a student's feedback as Markdown."""
+    lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
+    lines += [report.score, ""] if report.score else []
+    for result in report.results:
+        criterion = result.criterion
+        lines.append(f"## {criterion.title}")
+        got = f"{points(result.points)} of {points(criterion.points)} points"
+        lines += ["", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
+        for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
+            lines += [f"- {name}: {_plain(text)}"] if text else []
+        lines.append("")
+    return "\n".join(lines)
+
+
+def standing(report: GradeReport) -> str:
+    """Returns how many points there are, and how many wait for a person, in one sentence."""
+    said = f"{points(report.points)} of {points(report.most)} points"
+    if report.open:
+        return f"{said} so far; {points(report.open)} more are for what your instructor reads, and are not judged yet."
+    return f"{said}."
+
+
+def _plain(text: str) -> str:
+    """Returns text in which nothing is Markdown or HTML."""
+    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
+
+
+def ungraded(reason: str) -> str:
+    """Returns a results.json for what could not be graded at all: no points, and why."""
+    said = f"This submission could not be graded. Tell your instructor: {readable(reason, 500)}"
+    return json.dumps({"score": 0, "output": said, "output_format": "text", "tests": []}, ensure_ascii=False) + "\n"
+
+
+def gradescope_results(report: GradeReport) -> str:
+    """Returns results.json in the format of Gradescope's autograders (gradescope-autograders.readthedocs.io)."""
+    tests = [
+        {
+            "name": result.criterion.title,
+            "number": str(number),
+            "score": result.points,
+            "max_score": result.criterion.points,
+            "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
+            "output": " ".join(
+                part for part in (result.status + ":", result.sentence, result.hint, result.comment) if part
+            ),
+            "output_format": "text",
+            "visibility": "visible",
+        }
+        for number, result in enumerate(report.results, 1)
+    ]
+    values = {"score": report.points, "output": standing(report), "output_format": "text", "tests": tests}
+    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+
+
+def _grades(reports: list[GradeReport]) -> list[list[object]]:
+    """Returns rows with the columns that Canvas imports, then those that Moodle does."""
+    header: list[object] = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", TITLE]
+    header += ["Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"]
+    rows = [
+        [
+            *(report.student.name, report.student.id, "", "", "", report.points),
+            f"Participant {report.student.id}" if report.student.id else "",
+            *(report.student.name, report.points, report.most, report.open, standing(report), report.source),
+        ]
+        for report in reports
+    ]
+    return [header, *rows]
+
+
+def _criteria(reports: list[GradeReport]) -> list[list[object]]:
+    header: list[object] = ["student", "id", "file", "criterion", "status", "points"]
+    header += ["most", "evidence", "sentence", "comment"]
+    rows = [
+        [
+            *(report.student.name, report.student.id, report.source, result.criterion.id, result.status, result.points),
+            *(result.criterion.points, result.evidence, result.sentence, result.comment),
+        ]
+        for report in reports
+        for result in report.results
+    ]
+    return [header, *rows]
+
+
+def _scores(reports: list[GradeReport]) -> list[list[object]]:
+    """Returns a row for everything that a person has to judge, with room for points and a comment."""
+    header: list[object] = ["file", "student", "criterion", "most", "points", "comment", "question", "answer"]
+    rows = [
+        [
+            *(report.source, report.student.name, result.criterion.id, result.criterion.points, "", ""),
+            *(result.criterion.title, readable(answers_of(report, result), 1_500)),
+        ]
+        for report in reports
+        for result in report.results
+        if result.status == REVIEW
+    ]
+    return [header, *rows]
+
+
+def _csv(rows: list[list[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([[_harmless(cell) for cell in row] for row in rows])
+    return text.getvalue()
+
+
+def _harmless(cell: object) -> object:
+    """Returns a cell that no spreadsheet takes for a formula (OWASP, CSV injection).
+
+    >>> _harmless("=1+1"), _harmless(-1.5), _harmless("Anna")
+    ("'=1+1", -1.5, 'Anna')
+    """
+    risky = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
+    return f"'{cell}" if risky else (points(cell) if isinstance(cell, float) and cell >= 0 else cell)
+
+
+def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric) -> str:
+    criteria = []
+    for k, criterion in enumerate(rubric.criteria):
+        results = [report.results[k] for report in reports]
+        counts = Counter(result.status for result in results)
+        most = 0 if counts[REVIEW] else criterion.points * len(results)  # a share only where everybody is judged
+        share = sum(result.points for result in results) / most if most else None
+        criteria.append({"criterion": criterion, "counts": counts, "share": share})
+    lost = Counter(
+        (result.criterion.title, re.sub(r"\d[\d.,]*", "…", result.sentence))
+        for report in reports
+        for result in report.results
+        if result.status not in (EARNED, REVIEW)
+    )
+    bins = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
+    return page(
+        "overview.html",
+        reports=list(zip(reports, homes, strict=True)),
+        rubric=rubric,
+        criteria=criteria,
+        mistakes=[(*what, count) for what, count in lost.most_common(12)],
+        bins=[bins[k] for k in range(10)],
+        open=sum(report.open > 0 for report in reports),
+        style=_style(),
+    )

@@ -1,0 +1,40 @@
+"""The hidden test: a model's reading of photographs that were handed out without labels, to hand in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from casestudy.errors import DataError
+from casestudy.runs import RunFolder
+
+PREDICTIONS = "hidden_predictions.csv"
+
+
+def predict_hidden(run: RunFolder, photographs: Path) -> Path:
+    """Returns the path of hidden_predictions.csv, written to the run folder: name, then p_<label> for each label.
+
+    Args:
+        run: Trained.
+        photographs: The zip of `write_unlabelled`, or any letters.zip; what labels it has are not looked at.
+
+    Raises:
+        DataError: The predictions are there already.
+        RunError: The run has no model yet.
+    """
+    import pandas as pd
+
+    from casestudy.evaluation import PREFIX, predict_probabilities
+    from casestudy.models import load_model
+    from casestudy.runs import run_images
+
+    run.require("model.keras")
+    if run.has(PREDICTIONS):
+        raise DataError(f"Predictions are never overwritten; {run.path / PREDICTIONS} is there. Move it away first.")
+    images = run_images(run, letters=photographs)
+    probabilities = predict_probabilities(load_model(run.path / "model.keras"), images, np.arange(len(images)))
+    table = pd.DataFrame(probabilities, columns=[PREFIX + name for name in run.settings["class_names"]])
+    table.insert(0, "name", images.names)
+    run.write_table(PREDICTIONS, table)
+    return run.path / PREDICTIONS

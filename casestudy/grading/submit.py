@@ -1,0 +1,161 @@
+"""The student's side: what a submission.zip holds, what it lacks, and how it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import casestudy
+from casestudy.errors import DataError, RunError
+from casestudy.files import atomic_path
+from casestudy.grading.evidence import LEFT_OUT, Evidence
+from casestudy.grading.findings import SHARES
+from casestudy.grading.key import Key
+from casestudy.grading.result_checks import STEPS, notebooks_ran
+from casestudy.grading.rubric import Rubric
+from casestudy.grading.submission import MANIFEST, MOST_UNPACKED, READ, Student, Submission
+from casestudy.runs import RunFolder
+
+SCHEMA_VERSION = 1
+LARGEST = 10_000_000  # bytes of a submission.zip
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What was packed.
+
+    Attributes:
+        files: How many.
+        size: Bytes of the submission.zip.
+        missing: (points it costs, criterion, what is missing) for what can be told without the key.
+    """
+
+    files: int
+    size: int
+    missing: list[tuple[float, str, str]]
+
+
+def pack_submission(run: RunFolder, notebooks: Path, target: Path, rubric: Rubric, *, student: str = "") -> Packed:
+    """Returns what was written to the new file `target`: a run's tables and its notebooks, to be handed in.
+
+    Raises:
+        DataError: There is no folder of notebooks, or one cannot be read.
+        RunError: `target` is there already, or something is too large.
+    """
+    files = collect(run, notebooks)
+    missing = lacking(files, rubric)
+    return Packed(len(files), write_submission(files, target, student=student), missing)
+
+
+def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
+    """Returns what goes into a submission: the run's tables and settings, and the notebooks without their pictures.
+
+    Neither photographs nor models go in: grading needs predictions, not pixels, and nobody's face leaves the machine.
+
+    Args:
+        run: Finished or not.
+        notebooks: The folder with the executed notebooks 01 to 05.
+
+    Raises:
+        DataError: There is no such folder, or a notebook in it cannot be read.
+    """
+    if not notebooks.is_dir():
+        raise DataError(f"--notebooks names the folder of your notebooks; there is no folder {notebooks}. Name yours.")
+    files = {
+        f"run/{path.relative_to(run.path).as_posix()}": path.read_bytes()
+        for path in sorted(run.path.rglob("*"))
+        if path.is_file() and READ.fullmatch(f"run/{path.relative_to(run.path).as_posix()}")
+    }
+    for name, path in _notebooks(notebooks).items():
+        try:
+            files[f"notebooks/{name}.ipynb"] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
+        except (ValueError, AttributeError, TypeError, KeyError) as error:
+            raise DataError(f"{path} is not a notebook ({error}). Save it in Jupyter once more.") from error
+    return files
+
+
+def _notebooks(folder: Path) -> dict[str, Path]:
+    """Returns the notebooks of the five steps, by name; of several copies the one that was saved last.
+
+    Colab calls a copy "Copy of 01_read_the_case.ipynb", Jupyter "01_read_the_case-Copy1.ipynb".
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.ipynb"), key=lambda path: (path.stat().st_mtime, path.name)):
+        name = re.fullmatch(r"(?:Copy of )*(\d\d_\w+?)(?:-Copy\d+| ?\(\d+\))*", path.stem)
+        if name and name[1][:2] in STEPS:
+            found[name[1]] = path
+    return dict(sorted(found.items()))
+
+
+def _without_pictures(notebook: dict[str, Any]) -> bytes:
+    """Returns a notebook as JSON in which each picture is a word that there was one."""
+    for cell in notebook["cells"]:
+        cell.pop("attachments", None)
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            for kind in [kind for kind in data if kind.startswith("image/")]:
+                del data[kind]
+                output.setdefault("metadata", {})[LEFT_OUT] = kind
+    notebook.get("metadata", {}).pop("widgets", None)
+    return json.dumps(notebook, indent=1, ensure_ascii=False).encode()
+
+
+def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, str]]:
+    """Returns (points it costs, criterion, what is missing) for what can be told without the key."""
+    found = Evidence(Submission("", Student(""), files), Key("", "", (), (), {}))
+    missing = []
+    for criterion in rubric.criteria:
+        needs = [need for need in criterion.needs if not found.has(need)]
+        what = [f"{need} is missing" for need in needs]
+        answers = [need for need in criterion.answers if need not in needs]
+        what += [f"cell {need} is not answered" for need in answers if not found.answer(need)]
+        share = 0.0
+        if criterion.check == notebooks_ran.__name__ and not what:
+            finding = notebooks_ran(found)
+            share = SHARES.get(finding.status, 0.0)
+            what += [f"{finding.evidence}. {finding.hint}"] if share < 1 else []
+        if what:
+            missing.append((criterion.points * (1 - share), criterion.title, ", ".join(what)))
+    return missing
+
+
+def write_submission(files: dict[str, bytes], target: Path, *, student: str = "") -> int:
+    """Returns the size in bytes of the submission.zip written to `target`, with a manifest of SHA-256 sums.
+
+    Raises:
+        RunError: `target` is there already, or a file or all together are too large.
+    """
+    if target.exists():
+        raise RunError(f"A submission is never overwritten; {target} is there already. Name another file with --out.")
+    for name, data in files.items():
+        most = MOST_UNPACKED[PurePosixPath(name).suffix]
+        if len(data) > most:
+            raise RunError(
+                f"{name} of a submission has at most {most // 10**6} MB; yours has {len(data) / 1e6:.1f}. Clear its "
+                f"long outputs, run it again and save it."
+            )
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "casestudy": casestudy.__version__,
+        "student": student,
+        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    everything = {MANIFEST: (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode(), **files}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as partial:
+        with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, data in everything.items():
+                # A ZipInfo knows no clock: the same files make the same zip.
+                archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+        size = partial.stat().st_size
+        if size > LARGEST:
+            raise RunError(
+                f"A submission has at most {LARGEST // 10**6} MB; this one has {size / 1e6:.1f}. Clear the long "
+                f"outputs of your notebooks, run them again and save them."
+            )
+    return size

@@ -1,0 +1,251 @@
+"""One builder function an architecture, and the `MODELS` registry that names them.
+
+A builder makes the base of a network: from scaled pixels (height, width, channels) to a feature map, or to flat
+features where the architecture has Dense layers of its own. `models.build_model` puts the rest around it. Whatever
+keras.applications does not publish starts from random numbers and is written as one function from tensor to tensor.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from casestudy.errors import WeightsError
+from casestudy.files import STALL
+from casestudy.models.backend import keras
+
+layers = keras.layers
+
+
+def _published(
+    builder: Callable[..., keras.Model],
+    *,
+    input_shape: tuple[int, int, int],
+    weights: str | None,
+    upsample: dict[str, int] | None = None,
+    momentum: float | None = None,
+    **options: Any,
+) -> keras.Model:
+    """Returns a network of keras.applications without its top.
+
+    Args:
+        builder: From keras.applications.
+        input_shape: (height, width, channels).
+        weights: "imagenet", None, or the path of a file.
+        upsample: {"filters": C, "factor": F} puts a transposed convolution of FxF, strides F, in front, which makes
+            (height * F, width * F, C) of the images: these networks halve small ones to nothing.
+        momentum: Of every BatchNormalization layer; None keeps the network's own. MobileNetV2's, 0.999, averages over
+            about a thousand steps, so a training of fewer would be tested with the statistics of its first ones.
+        options: Of the builder.
+    """
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise WeightsError(
+            'Weights are "auto", "imagenet", "signs", "none" or the path of a .weights.h5 or .npz file; there is no '
+            f"file {weights}."
+        )
+    if upsample and weights == "imagenet":
+        raise WeightsError("What follows an upsampling layer has no ImageNet weights. Use --weights none.")
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(STALL)  # Keras itself would wait for ever behind a silent firewall
+    try:
+        if upsample:
+            filters, factor = upsample["filters"], upsample["factor"]
+            x = layers.Conv2DTranspose(filters, factor, strides=factor, name="upsample")(keras.Input(input_shape))
+            options["input_tensor"], input_shape = x, tuple(x.shape[1:])
+        base = builder(include_top=False, weights=weights, input_shape=input_shape, name="base", **options)
+    except Exception as error:
+        if weights is None:
+            raise
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        remedy = (
+            "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), in place of "
+            "a damaged one if it is there, or start with --weights signs (resnet50v2) or --weights none"
+            if weights == "imagenet"
+            else "Use a file saved from the same architecture without its top"
+        )
+        raise WeightsError(f"The weights {weights!r} could not be loaded ({reason}). {remedy}.") from error
+    finally:
+        socket.setdefaulttimeout(before)
+    if momentum is not None:
+        for layer in base.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = momentum
+    return base
+
+
+def _random(
+    features: Callable[..., keras.KerasTensor],
+    *,
+    input_shape: tuple[int, int, int],
+    weights: str | None,
+    **options: Any,
+) -> keras.Model:
+    """Returns the base that `features` draws, with random weights.
+
+    Raises:
+        ValueError: The images are too small for it.
+        WeightsError: Others were asked for.
+    """
+    if weights is not None:
+        name = features.__name__
+        raise WeightsError(f"{name} starts from random weights; received {weights!r}. Use --weights none.")
+    inputs = keras.Input(input_shape)
+    base = keras.Model(inputs, features(inputs, **options), name="base")
+    if any(0 in layer.output.shape for layer in base.layers):  # Keras itself would go on, to NaN
+        raise ValueError("its max-pooling leaves nothing of them")
+    return base
+
+
+def small_cnn(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Returns four blocks of convolution, BatchNormalization and max-pooling (32 to 256 filters)."""
+    for filters in (32, 64, 128, 256):
+        x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.ReLU()(x)
+        x = layers.MaxPooling2D()(x)
+    return x
+
+
+def dense(
+    x: keras.KerasTensor, *, size: Sequence[int] = (64, 64), units: Sequence[int] = (128, 64), l2: float = 0.01
+) -> keras.KerasTensor:
+    """Returns Dense layers with an L2 penalty on all pixels in one row: the baseline that knows of no neighbours.
+
+    Args:
+        x: The images.
+        size: (height, width) that they are resized to.
+        units: Of each Dense layer.
+        l2: The penalty's factor. The softmax layer has none: it stands outside, and is small.
+    """
+    x = layers.Flatten()(layers.Resizing(*size)(x))
+    for count in units:
+        x = layers.Dense(count, activation="relu", kernel_regularizer=keras.regularizers.L2(l2))(x)
+    return x
+
+
+def plain_cnn(x: keras.KerasTensor, *, filters: Sequence[int] = (32, 64, 128)) -> keras.KerasTensor:
+    """Returns one 3x3 convolution and one max-pooling for each number of filters, and nothing else."""
+    for count in filters:
+        x = layers.Conv2D(count, 3, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D()(x)
+    return x
+
+
+def fashion_cnn(
+    x: keras.KerasTensor, *, filters: Sequence[int] = (32, 64), units: Sequence[int] = (128,)
+) -> keras.KerasTensor:
+    """Returns Dense layers on the flattened map of `plain_cnn`: models 1 to 4 of the Fashion-MNIST study.
+
+    They have two or three convolutions and one or two Dense layers; their dropout is the one before the softmax. The
+    published table names neither filters nor units: these are the usual ones.
+    """
+    x = layers.Flatten()(plain_cnn(x, filters=filters))
+    for count in units:
+        x = layers.Dense(count, activation="relu")(x)
+    return x
+
+
+def plates_cnn(
+    x: keras.KerasTensor,
+    *,
+    filters: Sequence[int] = (32, 64, 128),
+    dropout: Sequence[float] = (0.25, 0.25, 0.4),
+    units: int = 128,
+    batch_norm: bool = False,
+) -> keras.KerasTensor:
+    """Returns the licence-plate study's network: leaky convolutions, a dropout after each, and one leaky Dense layer.
+
+    The study's fourth dropout, 0.3, is the one before the softmax. With `batch_norm`, each convolution is normalised.
+    """
+    for count, rate in zip(filters, dropout, strict=True):
+        x = layers.Conv2D(count, 3, padding="same")(x)
+        if batch_norm:
+            x = layers.BatchNormalization()(x)
+        x = layers.LeakyReLU(0.1)(x)
+        x = layers.MaxPooling2D(padding="same")(x)  # the last one makes 4x4 of 7x7
+        x = layers.Dropout(rate)(x)
+    x = layers.Dense(units)(layers.Flatten()(x))
+    return layers.LeakyReLU(0.1)(x)
+
+
+def emnist_cnn(x: keras.KerasTensor, *, pool: int = 2) -> keras.KerasTensor:
+    """Returns the EMNIST study's own network: 512, 512 and 1024 filters, their averages, and three Dense layers.
+
+    With one channel and 47 classes it has 11,563,783 parameters, as published. Whether and where the original pools is
+    not: `pool` is the side of a max-pooling after the first two convolutions, which no parameter depends on; 1 is none.
+    """
+    for filters, side in ((512, 5), (512, 5)):
+        x = layers.Conv2D(filters, side, padding="same", activation="relu")(x)
+        x = layers.MaxPooling2D(pool)(x)
+    x = layers.Conv2D(1024, 3, padding="same", activation="relu")(x)
+    x = layers.BatchNormalization()(x)
+    x = layers.Dropout(0.1)(layers.GlobalAveragePooling2D()(x))
+    for _ in range(3):
+        x = layers.Dense(188, activation="relu")(x)
+    return x
+
+
+def compact_cnn(
+    x: keras.KerasTensor,
+    *,
+    widths: Sequence[int] = (32, 64, 128),
+    pools: Sequence[int] = (2, 1, 2),
+    blocks: Sequence[int] = (0, 1, 1),
+    separable: bool = False,
+    residual: bool = True,
+    batch_norm: bool = True,
+    pooling: str = "average",
+) -> keras.KerasTensor:
+    """Returns a small residual network; as it stands it has fewer than 500,000 parameters for up to 47 classes.
+
+    A stage widens by one convolution, pools, and goes on with blocks of two convolutions.
+
+    Args:
+        x: The images.
+        widths: Filters of each stage.
+        pools: Side of each stage's max-pooling; 1 is none.
+        blocks: How many blocks each stage has.
+        separable: Depthwise and pointwise convolutions instead of full ones, except on the pixels themselves.
+        residual: Whether a block adds to what enters it.
+        batch_norm: Whether convolutions are normalised; with a short memory, for trainings of a few epochs.
+        pooling: "average" leaves the map to `build_model`; "both" returns averages and maxima of it.
+
+    Raises:
+        ValueError: `pooling` is another word, or there is not one number for each stage.
+    """
+    if pooling not in ("average", "both"):
+        raise ValueError(f'pooling is "average" or "both"; received {pooling!r}')
+
+    def unit(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
+        if separable and x.shape[-1] > 3:
+            x = layers.SeparableConv2D(width, 3, padding="same", use_bias=not batch_norm)(x)
+        else:
+            x = layers.Conv2D(width, 3, padding="same", use_bias=not batch_norm, kernel_initializer="he_normal")(x)
+        if batch_norm:
+            x = layers.BatchNormalization(momentum=0.9)(x)
+        return layers.ReLU()(x)
+
+    for width, pool, count in zip(widths, pools, blocks, strict=True):
+        x = unit(x, width)
+        if pool > 1:
+            x = layers.MaxPooling2D(pool)(x)
+        for _ in range(count):
+            y = unit(unit(x, width), width)
+            x = layers.Add()([x, y]) if residual else y
+    if pooling == "both":
+        return layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    return x
+
+
+MODELS: dict[str, Callable[..., keras.Model]] = {
+    "resnet50v2": partial(_published, keras.applications.ResNet50V2),
+    "mobilenet_v2": partial(_published, keras.applications.MobileNetV2),
+    "mobilenet_v2_0.35": partial(_published, keras.applications.MobileNetV2, alpha=0.35),
+    **{
+        builder.__name__: partial(_random, builder)
+        for builder in (small_cnn, dense, plain_cnn, emnist_cnn, fashion_cnn, plates_cnn, compact_cnn)
+    },
+}

@@ -1,0 +1,214 @@
+"""Whole networks: built around the base of an architecture, written to files and read back.
+
+Every model takes raw 0-255 pixels and owns its preprocessing, so `/255` stands nowhere else and a saved model is
+complete: augmentation (active in training only) -> scaling -> base -> pooling -> dropout -> softmax.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from casestudy.errors import DataError, WeightsError
+from casestudy.models.architectures import MODELS
+from casestudy.models.backend import keras
+from casestudy.models.quantised import load_quantised
+from casestudy.models.weights import SIGNS_SHA256, signs_file
+from casestudy.study import ModelSpec
+
+SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
+# What a network may be made of, and what of that would run code or a graph that came with the file.
+PARTS = ("keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional")
+MIRROR = ("keras.src.ops.numpy", "Flip")  # what `average_with_mirror` adds
+CODE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function", "__lambda__", "__typespec__")
+UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError)
+
+
+def build_model(
+    spec: ModelSpec, *, input_shape: tuple[int, int, int], num_classes: int, weights: str | None
+) -> keras.Model:
+    """Returns an uncompiled model from pixels (batch, height, width, C) in 0-255 to probabilities (batch, num_classes).
+
+    The base is one layer named "base", called with `training=False` (document step 3; Keras' transfer-learning guide
+    gives the reason). Keras 3 hands the `training=True` of `fit` down to it all the same, so that the base's own
+    dropout works in training: what keeps its BatchNormalization layers at their moving statistics is that
+    `stages.set_trainable` freezes them. A map that the base gives is averaged ("pooling"); flat features are not.
+
+    Args:
+        spec: Architecture, scaling, dropout and augmentation.
+        input_shape: (height, width, C); most published weights ask for C = 3.
+        num_classes: K.
+        weights: "imagenet", "signs", None, or the path of a file made without the top: `.weights.h5`, or the `.npz` of
+            `write_quantised`. See `resolve_weights`.
+
+    Raises:
+        DataError: `spec.name` is no key of `MODELS`, the scaling is none of `SCALINGS`, the images are too small for
+            the network, or it has no such option.
+        WeightsError: The weights cannot be had or do not fit.
+    """
+    if spec.name not in MODELS:
+        raise DataError(f"The model is one of {', '.join(MODELS)}; received {spec.name!r}.")
+    if spec.scaling not in SCALINGS:
+        raise DataError(f"Pixels are scaled to {' or '.join(SCALINGS)}; received {spec.scaling!r}.")
+    stored: Path | None = None
+    if weights == "signs":
+        stored = signs_file(spec.name)
+    elif weights is not None and weights.endswith(".npz"):
+        stored = Path(weights)
+    try:
+        base = MODELS[spec.name](input_shape=input_shape, weights=None if stored else weights, **spec.options)
+    except WeightsError:
+        raise
+    except (ValueError, TypeError) as error:
+        rule = f"{spec.name} cannot be built for images of {input_shape[0]}x{input_shape[1]} with weights {weights!r}"
+        raise DataError(f"{rule}: {str(error).splitlines()[0]}") from error
+    if stored:
+        load_quantised(base, stored, sha256=SIGNS_SHA256 if weights == "signs" else None)
+    pixels = keras.Input(input_shape, name="pixels")
+    x = build_augmentation(**spec.augmentation)(pixels) if spec.augmentation else pixels
+    x = keras.layers.Rescaling(**SCALINGS[spec.scaling], name="preprocessing")(x)
+    x = base(x, training=False)
+    if len(x.shape) == 4:
+        x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = keras.layers.Dropout(spec.dropout, name="dropout")(x)
+    # Probabilities stay float32 under mixed precision, as Keras' guide asks.
+    outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
+    return keras.Model(pixels, outputs, name=spec.name.replace(".", "_"))
+
+
+def build_augmentation(
+    *,
+    rotation: float = 0.0,
+    zoom: float = 0.0,
+    shift: float = 0.0,
+    brightness: float = 0.0,
+    contrast: float = 0.0,
+    mirror: bool = False,
+) -> keras.Sequential:
+    """Returns layers that vary pixels while training and pass them through otherwise.
+
+    Args:
+        rotation: Largest turn either way, in full circles (0.05 is 18 degrees).
+        zoom: Largest relative change of size, either way.
+        shift: Largest move in each direction, as a share of the side.
+        brightness: Largest change, as a share of 255.
+        contrast: Largest relative change of contrast.
+        mirror: Flip left and right at random. Off unless asked for: a mirrored sign is a left hand's, and some
+            characters are no longer themselves.
+    """
+    layers = keras.layers
+    chosen: list[keras.Layer] = []
+    if mirror:
+        chosen.append(layers.RandomFlip("horizontal"))
+    if rotation:
+        chosen.append(layers.RandomRotation(rotation, fill_mode="nearest"))
+    if zoom:
+        chosen.append(layers.RandomZoom((-zoom, zoom), fill_mode="nearest"))
+    if shift:
+        chosen.append(layers.RandomTranslation(shift, shift, fill_mode="nearest"))
+    if brightness:
+        chosen.append(layers.RandomBrightness(brightness, value_range=(0, 255)))
+    if contrast:
+        chosen.append(layers.RandomContrast(contrast, value_range=(0, 255)))
+    return keras.Sequential(chosen, name="augmentation")
+
+
+def average_with_mirror(model: keras.Model) -> keras.Model:
+    """Returns the model that averages what `model` makes of an image and of its mirror image.
+
+    The layers are the same, so nothing is trained again and no parameter is added; a prediction takes twice as long.
+
+    Args:
+        model: What `build_model` returns: one layer after another.
+    """
+    pixels = model.inputs[0]
+    x = keras.ops.flip(pixels, axis=2)
+    for layer in model.layers[1:]:
+        x = layer(x, training=False) if layer.name == "base" else layer(x)
+    average = keras.layers.Average(dtype="float32", name="average_with_mirror")([model.outputs[0], x])
+    return keras.Model(pixels, average, name=model.name)
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """Returns the network of a `.keras` or an `.h5` file, from pixels to probabilities; no code from the file is run.
+
+    Raises:
+        DataError: There is no such file, it holds no network, or one that brings code of its own.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise DataError(f"A network is loaded from a .keras file; there is no file {path}. Train one: casestudy run.")
+    try:
+        if file.suffix == ".h5":
+            with h5py.File(file) as stored:
+                config = stored.attrs["model_config"]
+        else:
+            with zipfile.ZipFile(file) as stored:
+                config = stored.read("config.json")
+        _refuse_code(json.loads(config), file)
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except UNREADABLE as error:
+        raise DataError(
+            f"A network is loaded from a .keras file; {path} is none ({_first_line(error)}). Train it again."
+        ) from error
+
+
+def _refuse_code(config: Any, source: Path) -> None:
+    for part in _objects(config):
+        kind, module = part.get("class_name"), part.get("module", "keras")
+        if kind in CODE or (module not in PARTS and (module, kind) != MIRROR):
+            raise DataError(
+                f"A network is read only if it is made of Keras' own layers; {source} holds {kind} of {module}. "
+                f"Use a file that casestudy wrote."
+            )
+
+
+def _objects(config: Any) -> Iterator[dict[str, Any]]:
+    """Yields every object of a configuration, those in others too; how it was compiled is never read."""
+    if isinstance(config, dict):
+        if "class_name" in config or "module" in config:
+            yield config
+        for name, value in config.items():
+            if name != "compile_config":
+                yield from _objects(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from _objects(value)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Returns every BatchNormalization layer, those inside the base too."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def cut_points(base: keras.Model) -> list[keras.Layer]:
+    """Returns the layers through which everything passes, from the input to the output: the base can be cut there.
+
+    In a residual network these are the ends of blocks.
+    """
+    layers = base.layers
+    position = {layer.name: k for k, layer in enumerate(layers)}
+    reach = [0] * len(layers)  # the last layer that reads each one
+    for k, layer in enumerate(layers[1:], start=1):
+        for name in _sources_of(layer):
+            if name in position:  # an earlier cut has left nodes of its own, which begin outside the base
+                reach[position[name]] = max(reach[position[name]], k)
+    cuts, furthest = [], 0
+    for k, layer in enumerate(layers):
+        if furthest <= k:
+            cuts.append(layer)
+        furthest = max(furthest, reach[k])
+    return cuts
+
+
+def _sources_of(layer: keras.Layer) -> list[str]:
+    return [tensor._keras_history.operation.name for node in layer._inbound_nodes for tensor in node.input_tensors]

@@ -1,0 +1,159 @@
+"""Which pretrained weights a run starts from, decided before TensorFlow is imported."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from casestudy.errors import WeightsError
+from casestudy.files import file_digest, find_in_checkout
+from casestudy.study import ModelSpec
+
+log = logging.getLogger(__name__)
+
+HOST = "storage.googleapis.com"  # where keras.applications downloads from
+REACHABLE_WITHIN = 3.0  # seconds
+# The file of each model's ImageNet weights without its top, as keras.applications names it.
+IMAGENET_FILES = {
+    "resnet50v2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "mobilenet_v2": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_{size}_no_top.h5",
+    "mobilenet_v2_0.35": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_{size}_no_top.h5",
+}
+MOBILENET_SIZES = (96, 128, 160, 192, 224)  # published; Keras takes the largest for any other
+# The project's own weights, which need no network: one architecture, learnt from rendered hands at one size.
+SIGNS_MODEL = "resnet50v2"
+SIGNS_FILE = Path("DATA") / "weights" / "resnet50v2_signs.npz"
+SIGNS_SHA256 = "70305d8a07de13815c389a7d4269c39ddd6a5f1bdcddf55480c167d01690e33f"  # of the published file
+SIGNS_SIZE = (64, 64)  # (height, width) in pixels
+IMAGENET = "ImageNet (keras.applications)"
+# MD5 of the file without top, as keras.applications.resnet pins it.
+RESNET50V2_MD5 = "fac2f116257151a9d068a22e544a4917"
+SIGNS = "signs (this project's own, from rendered hands)"
+
+
+def imagenet_file(model: str, image_size: tuple[int, int]) -> Path | None:
+    """Returns where Keras keeps (or would put) the model's ImageNet weights, or None where none are published."""
+    if model not in IMAGENET_FILES:
+        return None
+    height, width = image_size
+    size = height if height == width and height in MOBILENET_SIZES else 224
+    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
+    return home / "models" / IMAGENET_FILES[model].format(size=size)
+
+
+def host_answers(host: str = HOST, port: int = 443, within: float = REACHABLE_WITHIN) -> bool:
+    """Returns whether a connection to the weights' host opens within so many seconds."""
+    try:
+        socket.create_connection((host, port), timeout=within).close()
+    except OSError:
+        return False
+    return True
+
+
+def signs_file(model: str) -> Path:
+    """Returns where the project's own weights for the model are.
+
+    Raises:
+        WeightsError: There are none for this model, or they are not here.
+    """
+    if model != SIGNS_MODEL:
+        raise WeightsError(f"The weights signs are {SIGNS_MODEL}'s; received {model}. Use --weights auto or none.")
+    file = find_in_checkout(SIGNS_FILE)
+    if file is None:
+        raise WeightsError(
+            f"The weights signs are at {SIGNS_FILE} of a checkout; there is none here. Work in a checkout of this "
+            f"project, or start with --weights imagenet or none."
+        )
+    return file
+
+
+@dataclass(frozen=True)
+class StartingWeights:
+    """What a model starts from.
+
+    Attributes:
+        source: "imagenet", "signs", the path of a file, or None for random numbers: what `build_model` takes.
+        sentence: Which they are and why, for people.
+        image_size: (height, width) in pixels that they were learnt at; None where any size will do.
+    """
+
+    source: str | None
+    sentence: str
+    image_size: tuple[int, int] | None = None
+
+
+def resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> StartingWeights:
+    """Returns the weights to build with.
+
+    "auto" takes ImageNet where its file is in Keras' folder or can be had from its host, and the project's own weights
+    or random numbers otherwise, so that a machine without network still runs. "imagenet", "signs", a path and None mean
+    themselves.
+
+    Args:
+        spec: Of the model.
+        image_size: (height, width) in pixels.
+
+    Raises:
+        WeightsError: What was asked for by name cannot be had.
+    """
+    weights, file = spec.weights, imagenet_file(spec.name, image_size)
+    if weights is None:
+        return StartingWeights(None, "random initialisation, as asked")
+    if weights == "imagenet":
+        return StartingWeights("imagenet", IMAGENET)
+    if weights == "signs":
+        signs_file(spec.name)
+        return StartingWeights("signs", SIGNS, SIGNS_SIZE)
+    if weights != "auto":
+        return StartingWeights(weights, f"the file {Path(weights).name}")
+    if file is None:
+        return StartingWeights(None, f"random initialisation: no ImageNet weights are published for {spec.name}")
+    if file.is_file():
+        sentence = f"{IMAGENET}, from Keras' folder: {file.name}"
+    elif host_answers():
+        sentence = f"{IMAGENET}, downloaded for this run"
+    else:
+        return _without_imagenet(spec.name, f"{file.name} is not in Keras' folder and {HOST} does not answer")
+    from casestudy.models.architectures import MODELS
+
+    try:  # downloads what is not there yet, while there still is a choice
+        MODELS[spec.name](input_shape=(*image_size, 3), weights="imagenet", **spec.options)
+    except WeightsError as error:
+        log.warning("%s", error)
+        return _without_imagenet(spec.name, "ImageNet's could not be loaded")
+    return StartingWeights("imagenet", sentence)
+
+
+def _without_imagenet(model: str, reason: str) -> StartingWeights:
+    """Returns what "auto" takes where ImageNet's weights cannot be had: signs where they are, else random numbers."""
+    if model == SIGNS_MODEL and find_in_checkout(SIGNS_FILE):
+        return StartingWeights("signs", f"{SIGNS}: {reason}", SIGNS_SIZE)
+    own = f"{SIGNS_FILE} is not here" if model == SIGNS_MODEL else f"this project's own weights are {SIGNS_MODEL}'s"
+    return StartingWeights(
+        None, f"random initialisation: {reason}, and {own}; expect much lower scores (casestudy doctor says what to do)"
+    )
+
+
+def check_weights() -> dict[str, tuple[bool, str, str]]:
+    """Returns whether each kind of starting weights is here and whole, what was found, and what to do about it."""
+    file = imagenet_file(SIGNS_MODEL, (224, 224))
+    download = "python -c \"import keras; keras.applications.ResNet50V2(include_top=False, weights='imagenet')\""
+    if file is None or not file.is_file():
+        remedy = f"Without it a run starts from signs; to have it, once, with network: {download}"
+        imagenet = (False, f"not downloaded to {file}", remedy)
+    elif file_digest(file, "md5") != RESNET50V2_MD5:
+        imagenet = (False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
+    else:
+        imagenet = (True, f"ResNet50V2, {file}", "")
+    own = find_in_checkout(SIGNS_FILE)
+    if own is None:
+        remedy = "Work in a checkout of this project: without network a run starts from them."
+        signs = (False, f"no {SIGNS_FILE} here or above", remedy)
+    elif file_digest(own) != SIGNS_SHA256:
+        signs = (False, f"damaged: {own}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}")
+    else:
+        signs = (True, f"{SIGNS_MODEL} without network, {own}", "")
+    return {"ImageNet weights": imagenet, "signs weights": signs}

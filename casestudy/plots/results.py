@@ -1,0 +1,198 @@
+"""Draws numbers that others computed: every function takes an `Axes` and returns it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from PIL import Image
+
+from casestudy.evaluation import Evaluation
+
+BLUE, ORANGE, GREY = "#2166ac", "#c2410c", "#666666"  # told apart by colour-blind eyes and on grey paper
+GREEN, RED = "#1a7f37", "#b42318"
+FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
+LONG = 8  # two names of more characters take two lines above a picture
+MANY = 14  # more groups than these stand side by side, in the format of a slide
+
+
+def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+    """Returns a figure that no global state knows of, and its axes row by row; sizes in inches."""
+    fig = Figure(figsize=(width, height), layout="constrained", dpi=120)
+    return fig, list(np.atleast_1d(fig.subplots(rows, columns)).flat)
+
+
+def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
+    """Draws a metric and its validation twin over all epochs, phase after phase, with the boundaries marked."""
+    offset, ends = 0, {}
+    for phase in history["phase"].unique():
+        of_phase = history[history["phase"] == phase]
+        for name, colour, label in ((metric, BLUE, "training"), (f"val_{metric}", ORANGE, "validation")):
+            rows = of_phase[of_phase["metric"] == name]
+            ax.plot(rows["epoch"] + offset, rows["value"], marker="o", ms=3.5, color=colour)
+            if len(rows):
+                ends[label] = (rows["epoch"].iloc[-1] + offset, rows["value"].iloc[-1], colour)
+        if offset:
+            ax.axvline(offset + 0.5, color=GREY, lw=1, ls="--")
+        last = int(of_phase["epoch"].max())
+        middle = offset + (last + 1) / 2
+        ax.text(middle, 1.02, phase, transform=ax.get_xaxis_transform(), ha="center", va="bottom", color=GREY)
+        offset += last
+    ax.set(xlabel="epoch", ylabel=metric if metric == "accuracy" else f"{metric} (nats)")
+    ax.set_xlim(0.5, offset + 0.5)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric == "accuracy":
+        ax.set_ylim(0, 1)
+        ax.yaxis.set_major_formatter(PercentFormatter(1))
+    else:
+        ax.set_ylim(bottom=0)
+    bare(ax)
+    between = 0.07 * np.ptp(ax.get_ylim())  # of two names that would touch, the higher curve's goes up
+    places = sorted((y, label) for label, (_, y, _) in ends.items())
+    push = max(0.0, between - (places[-1][0] - places[0][0])) / 2 if len(places) > 1 else 0.0
+    for k, (y, label) in enumerate(places):
+        x, _, colour = ends[label]
+        value = f"{100 * y:.0f} %" if metric == "accuracy" else f"{y:.2f}"
+        place = (x + 0.02 * (offset + 1), y + (push if k else -push))
+        ax.annotate(f"{label} {value}", place, color=colour, va="center", annotation_clip=False)
+    return ax
+
+
+def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
+    """Draws the (K, K) counts of the confusion matrix, shaded by their share of each true label.
+
+    True labels go down, predicted labels across.
+
+    The shade grows with the square root of the rate, so that a mistake made one time in twenty can be seen.
+    """
+    class_names, confusion, rates = evaluation.class_names, evaluation.confusion, np.nan_to_num(evaluation.rates)
+    ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
+    cell = 72 * ax.bbox.width / ax.figure.dpi / len(class_names)  # in points
+    size = float(np.clip(0.36 * cell, 4, 11))
+    for (row, column), count in np.ndenumerate(confusion):
+        if count:
+            colour = "white" if rates[row, column] > 0.3 else "black"
+            ax.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
+    ticks = range(len(class_names))
+    ax.set_xticks(ticks, class_names, fontsize=1.4 * size, parse_math=False)  # a name is no formula
+    ax.set_yticks(ticks, class_names, fontsize=1.4 * size, parse_math=False)
+    if max(map(len, class_names)) > 3:
+        ax.tick_params(axis="x", labelrotation=90)
+    ax.set_xticks(np.arange(len(class_names)) - 0.5, minor=True)
+    ax.set_yticks(np.arange(len(class_names)) - 0.5, minor=True)
+    ax.grid(which="minor", color=FAINT, lw=0.5)
+    ax.tick_params(which="both", length=0)
+    ax.tick_params(labeltop=True)
+    ax.set_xlabel("predicted label", fontsize=max(10.0, 1.4 * size))
+    ax.set_ylabel("true label", fontsize=max(10.0, 1.4 * size))
+    ax.spines[:].set_color(GREY)
+    return ax
+
+
+def size_per_group(names: Sequence[str]) -> tuple[float, float]:
+    """Returns width and height, in inches, that `plot_per_group` needs for these groups."""
+    return (max(9.6, 0.27 * len(names)), 4.4) if len(names) > MANY else (6.4, 0.35 * len(names) + 1.2)
+
+
+def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
+    """Draws the accuracy of each label (or signer) with its interval, the weakest first: at the top, or at the left."""
+    many = len(table) > MANY
+    rows = table.dropna(subset=["accuracy"]).sort_values("accuracy", ascending=many, kind="stable")
+    places = np.arange(len(rows))
+    errors = np.vstack([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]).clip(0)
+    style: dict[str, Any] = {"fmt": "o", "ms": 5, "color": BLUE, "ecolor": PALE, "elinewidth": 3}
+    if many:
+        ax.errorbar(places, rows["accuracy"], yerr=errors, **style)
+    else:
+        ax.errorbar(rows["accuracy"], places, xerr=errors, **style)
+    groups, values = (ax.xaxis, ax.yaxis) if many else (ax.yaxis, ax.xaxis)
+    groups.set_ticks(places, rows[name], parse_math=False)
+    groups.set_label_text(f"{name}, the weakest first" if many else name)
+    if many and rows[name].str.len().max() > 3:
+        ax.tick_params(axis="x", labelrotation=90)
+    (ax.set_ylim if many else ax.set_xlim)(-0.02, 1.02)
+    (ax.set_xlim if many else ax.set_ylim)(-0.6, max(len(rows), 1) - 0.4)
+    values.set_label_text("accuracy, 95 % interval")
+    values.set_major_formatter(PercentFormatter(1))
+    ax.grid(axis="y" if many else "x", color=FAINT)
+    bare(ax)
+    return ax
+
+
+def plot_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
+    """Draws how often the model is right over how sure it says it is; the diagonal is perfect honesty."""
+    ax.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
+    area = 20 + 180 * bins["support"] / bins["support"].max()
+    ax.plot(bins["confidence"], bins["accuracy"], color=BLUE, lw=1)
+    ax.scatter(bins["confidence"], bins["accuracy"], s=area, color=BLUE, clip_on=False, zorder=3)
+    ax.text(0.03, 0.97, "more often right\nthan it claims", color=GREY, va="top")
+    ax.text(0.97, 0.03, "surer than\nit is right", color=GREY, ha="right")
+    ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of the prediction", ylabel="share that is right")
+    ax.xaxis.set_major_formatter(PercentFormatter(1))
+    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    ax.set_aspect("equal")
+    bare(ax)
+    return ax
+
+
+def plot_photograph(ax: Axes, picture: Image.Image, label: str, predicted: str) -> Axes:
+    """Draws a photograph under what was read: green and ticked where right, red and crossed where wrong."""
+    ax.imshow(picture)
+    return _title(ax, label, predicted)
+
+
+def plot_heat(ax: Axes, pixels: np.ndarray, heat: np.ndarray, label: str, predicted: str) -> Axes:
+    """Draws a photograph in grey, uint8 (height, width, C), under the heat of `gradcam.grad_cam`, (h, w) in [0, 1]."""
+    height, width = pixels.shape[:2]
+    glow = np.asarray(Image.fromarray(heat).resize((width, height), Image.Resampling.BICUBIC)).clip(0, 1)
+    ax.imshow(pixels.mean(axis=2), cmap="gray", vmin=0, vmax=255)
+    ax.imshow(glow, cmap="inferno", vmin=0, vmax=1, alpha=0.15 + 0.6 * glow)
+    return _title(ax, label, predicted)
+
+
+def _title(ax: Axes, label: str, predicted: str) -> Axes:
+    """Writes above a picture what was read: green and ticked where right, red and crossed where wrong."""
+    right = label == predicted
+    between = "\n" if len(label) + len(predicted) > LONG else " "
+    title = f"✓ {label}" if right else f"✗ {label}{between}read as {predicted}"
+    ax.set_title(title, color=GREEN if right else RED, fontsize=13, fontweight="bold", parse_math=False)
+    ax.axis("off")
+    return ax
+
+
+def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
+    """Returns a figure of photographs side by side, each under its title."""
+    pairs = list(zip(pictures, titles, strict=True))
+    rows = max(1, -(-len(pairs) // columns))
+    fig, axes = figure(2.1 * columns, 2.4 * rows, columns, rows)
+    for ax in axes:
+        ax.axis("off")
+    for ax, (picture, title) in zip(axes, pairs, strict=False):
+        ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
+        ax.set_title(title, fontsize=max(9.0, 1.8 * columns), parse_math=False)  # a page shrinks a wide figure
+    return fig
+
+
+def prediction_sheet(
+    pictures: Sequence[Image.Image], labels: Iterable[str], predicted: Iterable[str], columns: int = 5
+) -> Figure:
+    """Returns a figure of photographs side by side, each under what was read; see `plot_photograph`."""
+    rows = max(1, -(-len(pictures) // columns))
+    fig, axes = figure(2.0 * columns, 2.3 * rows, columns, rows)
+    for ax in axes:
+        ax.axis("off")
+    for ax, picture, label, guess in zip(axes, pictures, labels, predicted, strict=False):
+        plot_photograph(ax, picture, label, guess)
+    return fig
+
+
+def bare(ax: Axes) -> None:
+    """Takes away the lines of the frame that carry no scale."""
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,58 @@
+"""Pages from templates: self-contained HTML in which every value from a file is escaped."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+
+def page(template: str, **values: Any) -> str:
+    """Returns a template of casestudy/templates, filled in; a value that is missing is an error, not a gap."""
+    return _environment().get_template(template).render(**values)
+
+
+def source(name: str) -> Markup:
+    """Returns a file beside the templates, as it stands: what is hashed must be what the browser reads."""
+    environment = _environment()
+    assert environment.loader is not None
+    return Markup(environment.loader.get_source(environment, name)[0].replace("\r\n", "\n"))
+
+
+def percent(value: float | None) -> str:
+    """Returns a share as people read it; an absent one as a dash.
+
+    >>> percent(0.8512), percent(float("nan"))
+    ('85.1 %', '–')
+    """
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def number(value: float | None) -> str:
+    """Returns a loss with two decimals, an absent one as a dash."""
+    return "–" if value is None or math.isnan(value) else f"{value:.2f}"
+
+
+def points(value: float) -> str:
+    """Returns points of a grade without a needless decimal.
+
+    >>> points(5.0), points(2.5)
+    ('5', '2.5')
+    """
+    return f"{value:g}"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("casestudy.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "number": number, "points": points}
+    return environment

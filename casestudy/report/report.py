@@ -1,0 +1,196 @@
+"""Run folder in, report.html out: one self-contained page that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from casestudy.files import atomic_path
+from casestudy.report import exhibits
+from casestudy.report.pages import page, percent, source
+from casestudy.runs import RunFolder, read_evaluation, run_photographs
+from casestudy.studies import STUDIES
+from casestudy.study import SplitSpec
+
+PROTOCOLS = {
+    "signer": "unseen signers",
+    "leave-one-signer-out": "unseen signers, each left out once",
+    "random": "random split",
+    "published": "published test part",
+}
+# What the page shows as pictures; the rest of the plots it draws itself.
+PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder", "distorted")
+
+
+def write_report(run: RunFolder) -> Path:
+    """Returns the path of report.html, written from the files of the run folder alone.
+
+    Raises:
+        RunError: The run has no results yet.
+    """
+    text = render(run)
+    target = run.path / "report.html"
+    with atomic_path(target) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+    return target
+
+
+def render(run: RunFolder) -> str:
+    """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
+    settings, scores = run.settings, run.read_json("metrics.json")["scores"]
+    evaluation = read_evaluation(run)
+    ledger, top_losses = run.ledger(), evaluation.top_losses()
+    samples, cells = evaluation.samples(seed=settings["seed"]), exhibits.behind(evaluation)
+    with run_photographs(run) as photographs:
+        shown_at_once = [*top_losses["name"], *samples["name"]]
+        pictures = photographs.thumbnails(exhibits.wanted_pictures(evaluation, shown_at_once, cells))
+    trainings = [run.read_json(name) for name in run.trainings()]
+    shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
+    plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
+    script = source("report.js")
+    return page(
+        "report.html",
+        settings=settings,
+        created=settings["started"][:10],
+        command=reproduce_command(settings),
+        protocols=PROTOCOLS,
+        headline=scores[0],
+        scores=scores,
+        comparison=_comparison(run),
+        copies=_records(run.read_table("copies.csv")) if run.has("copies.csv") else [],
+        compared=exhibits.compared(scores),
+        summary=summary_sentence(scores),
+        guessing=math.log(len(evaluation.class_names)),
+        entries=0 if ledger is None else len(ledger),
+        flow=[] if ledger is None else exhibits.ledger_flow(ledger),
+        parts=exhibits.parts(run.read_table("splits.csv")),
+        why_left_out=SplitSpec(**{**settings["study"]["split"], "protocol": settings["protocol"]}).why_left_out(),
+        trainings=trainings,
+        pace=exhibits.pace(trainings),
+        plots=plots,
+        matrix=exhibits.matrix(evaluation),
+        behind=_for_script(evaluation.class_names, cells, pictures),
+        left_out=len(evaluation.predictions) - sum(map(len, cells.values())),
+        pictureless=sum(photo["name"] not in pictures for photos in cells.values() for photo in photos),
+        per_label=_records(evaluation.per_label),
+        per_signer=_records(evaluation.per_signer),
+        signers=signer_sentence(evaluation.per_signer),
+        most_confused=_records(evaluation.most_confused.head(10)),
+        top_losses=_records(top_losses),
+        samples=_records(samples),
+        pictures=pictures,
+        reliability=_records(evaluation.reliability),
+        style=source("report.css"),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )
+
+
+def _comparison(run: RunFolder) -> list[dict[str, Any]]:
+    """Returns a row for each model compared, with what its source published; none where there is one model only."""
+    if not run.has("comparison.csv"):
+        return []
+    variants = {variant["name"]: variant for variant in run.settings["study"]["variants"]}
+    started = {name: sentence for name, (_, sentence) in run.settings.get("variant_weights", {}).items()}
+    plain: dict[str, Any] = {"published": None, "note": ""}
+    rows = _records(run.read_table("comparison.csv"))
+    return [
+        {
+            **plain,
+            **variants.get(row["name"], plain),
+            **row,
+            "support": row["images"],
+            "weights": started.get(row["name"]),
+        }
+        for row in rows
+    ]
+
+
+def summary_sentence(scores: list[dict[str, Any]]) -> str:
+    """Returns what the headline means, in a sentence a student can defend."""
+    headline = next(score for score in scores if score["name"] == "headline")
+    low, high = headline["interval"]
+    text = f"{percent(headline['accuracy'])} of {headline['images']:,} test photographs are read rightly"
+    if headline["protocol"] == "random":
+        return text + ". The split is random: photographs of the same people may be in training and test."
+    interval = f"(95 % interval {percent(low)} to {percent(high)})"
+    if headline["protocol"] == "published":
+        return f"{text}, the test part as it was published {interval}."
+    text += f", all of them by signers that training never saw {interval}."
+    if pair := exhibits.compared(scores):
+        honest, flattering = pair
+        gap = 100 * (flattering["accuracy"] - honest["accuracy"])
+        how = "With phase 1 alone" if honest["name"] == "head" else "Trained the same way"
+        text += (
+            f" {how}, a random split would claim {percent(flattering['accuracy'])} where unseen signers "
+            f"give {percent(honest['accuracy'])}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
+        )
+    return text
+
+
+def signer_sentence(per_signer: pd.DataFrame) -> str:
+    """Returns which signer the model reads worst, and how far behind the best; empty where no signer is known."""
+    if not len(per_signer):
+        return ""
+    rows = per_signer.sort_values(["accuracy", "signer"])
+    worst, best = rows.iloc[0], rows.iloc[-1]
+    low, high = percent(worst["low"]), percent(worst["high"])
+    text = (
+        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs "
+        f"(95 % interval {low} to {high})"
+    )
+    gap = 100 * (best["accuracy"] - worst["accuracy"])
+    return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+
+
+def reproduce_command(settings: dict[str, Any]) -> str:
+    """Returns the command that makes this run again."""
+    study = settings["study"]
+    parts = ["casestudy run", study["name"], "--data", settings["data"]["name"], "--seed", str(settings["seed"])]
+    height, width = settings["machine"]["image_size"]
+    parts += ["--image-size", str(height) if height == width else f"{height}x{width}"]
+    weights = settings.get("initial_weights", study["model"]["weights"])  # what "auto" came to
+    parts += ["--model", study["model"]["name"], "--weights", weights or "none"]
+    known = STUDIES.get(study["name"])
+    for name in ("epochs", "learning_rate"):
+        values = [phase[name] for phase in study["phases"]]
+        if not known or values != [getattr(phase, name) for phase in known.phases]:
+            parts += [f"--{name.replace('_', '-')}", ",".join(f"{value:g}" for value in values)]
+    parts += ["--fine-tune", study["phases"][-1]["trainable"]]
+    parts += ["--split", study["split"]["protocol"], "--crop", study["crop"]]
+    if study["split"].get("fraction", 1) != 1:
+        parts += ["--fraction", f"{study['split']['fraction']:g}"]
+    if settings.get("precision"):
+        parts += ["--precision", settings["precision"]]
+    if study["model"]["augmentation"].get("mirror"):
+        parts.append("--mirror")
+    if study.get("variants"):
+        parts += ["--variants", ",".join(variant["name"] for variant in study["variants"])]
+    if settings["compare_splits"]:
+        parts.append("--compare-splits")
+    if settings["pattern"]:
+        parts += ["--pattern", f"'{settings['pattern']}'"]
+    return " ".join(parts)
+
+
+def _for_script(class_names: tuple[str, ...], cells: dict[tuple[int, int], Any], pictures: dict[str, str]) -> Any:
+    """Returns what the script needs to show the photographs behind a cell: labels, cells, pictures."""
+    shown = {photo["name"] for photos in cells.values() for photo in photos}
+    return {
+        "labels": class_names,
+        "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
+        "pictures": {name: data for name, data in pictures.items() if name in shown},
+    }
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict("records")
+
+
+def _embedded(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

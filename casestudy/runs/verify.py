@@ -1,0 +1,141 @@
+"""Holds a finished run against its own files: does every figure follow from the predictions; can it be had again?"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from casestudy.cleaning import duplicate_groups
+from casestudy.errors import RunError
+from casestudy.files import file_digest
+from casestudy.runs.steps import run_study
+from casestudy.runs.results import HEADLINE, LATER, comparison_tables, read_evaluation, result_tables, score_table
+from casestudy.runs.folder import RunFolder, table_text
+from casestudy.study import Study
+
+Check = tuple[str, bool, str]
+
+
+def verify_run(
+    run: RunFolder, *, retrain: Path | None = None, source: Path | None = None
+) -> list[tuple[str, bool, str]]:
+    """Returns (what was checked, whether it holds, detail) for every claim of a finished run.
+
+    Every score and table is recomputed from the predictions; files are compared with their recorded SHA-256; the
+    ledger's rows are counted against letters.zip; the parts of the split must be disjoint and, by signer, share no one.
+
+    Args:
+        run: A finished run.
+        retrain: A folder to train the same study in again; split, history and predictions must come out the same.
+        source: The data for `retrain`; by default the run's own letters.zip.
+    """
+    settings = run.settings
+    if not settings.get("files"):
+        raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
+    checks: list[tuple[str, bool, str]] = []
+
+    def check(what: str, holds: bool, detail: str = "") -> None:
+        checks.append((what, bool(holds), detail))
+
+    def check_table(name: str, table: pd.DataFrame, source: str) -> None:
+        if name in LATER and name not in settings["files"] and not run.has(name):
+            return
+        stored = (run.path / name).read_text(encoding="utf-8") if run.has(name) else ""
+        check(f"{name} follows from {source}", stored == table_text(table))
+
+    changed = [
+        name
+        for name, digest in settings["files"].items()
+        if not run.has(name) or file_digest(run.path / name) != digest
+    ]
+    check("files are the ones written", not changed, ", ".join(changed[:5]))
+    scores = run.read_json("metrics.json")["scores"]
+    for score in scores:
+        claim = f"score {score['name']!r} follows from {score['predictions']}"
+        try:
+            evaluation = read_evaluation(run, score["predictions"])
+        except (RunError, KeyError, ValueError) as error:  # missing, or without a column or label it needs
+            check(claim, False, f"{type(error).__name__}: {error}")
+            continue
+        wrong = [key for key, value in evaluation.to_json().items() if score.get(key) != value]
+        check(claim, not wrong, ", ".join(wrong))
+        if score["name"] == "headline":
+            for name, table in result_tables(evaluation, seed=settings["seed"]).items():
+                check_table(name, table, score["predictions"])
+    check_table("scores.csv", score_table(scores), "metrics.json")
+    if run.has("comparison.csv"):
+        for name, table in comparison_tables(run).items():
+            check_table(name, table, "the predictions of each model")
+    if run.has("splits.csv") and run.has(HEADLINE):
+        _check_split(run, check)
+    if run.has("letters.zip"):
+        with zipfile.ZipFile(run.path / "letters.zip") as archive:
+            rows = run.read_table("ledger.csv").to_dict("records")
+            names = set(archive.namelist())
+            lost = [
+                row["entry"]
+                for row in rows
+                if row["stored_as"] not in names
+                or hashlib.sha256(archive.read(row["stored_as"])).hexdigest() != row["sha256"]
+            ]
+        check(
+            f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, ", ".join(lost[:5])
+        )
+    if retrain is not None:
+        study = Study.from_json(settings["study"])
+        weights = settings.get("initial_weights", study.model.weights)  # what "auto" came to
+        chosen = settings.get("variant_weights", {})
+        variants = (
+            replace(v, model=replace(v.model, weights=chosen.get(v.name, [v.model.weights])[0])) for v in study.variants
+        )
+        again = run_study(
+            replace(study, model=replace(study.model, weights=weights), variants=tuple(variants)),
+            source or run.letters,
+            retrain,
+            seed=settings["seed"],
+            compare_splits=settings["compare_splits"],
+            pattern=settings["pattern"],
+        )
+        histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
+        predictions = [score["predictions"] for score in scores]
+        for name in ("splits.csv", *histories, *predictions):
+            if run.has(name):
+                check(f"{name} comes out the same", (again.path / name).read_bytes() == (run.path / name).read_bytes())
+    return checks
+
+
+def _check_split(run: RunFolder, check: Any) -> None:
+    splits = run.read_table("splits.csv")
+    tested = run.read_table(HEADLINE)
+    columns = [column for column in splits.columns if column not in ("name", "signer", "label")]
+    held_out = splits[(splits[columns] == "test").any(axis=1)]
+    facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
+    planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
+    check("predictions are of the test part, each once", planned == found)
+    if run.settings["protocol"] == "published":
+        return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
+    if run.has("ledger.csv"):
+        _check_duplicates(run, splits, columns, check)
+    if run.settings["protocol"] != "random":
+        shared = set()
+        for column in columns:
+            by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}
+            shared |= {one for part, rest in combinations(by_part.values(), 2) for one in part & rest}
+        check("no signer is in two parts", not shared, ", ".join(sorted(shared)))
+
+
+def _check_duplicates(run: RunFolder, splits: pd.DataFrame, columns: list[str], check: Any) -> None:
+    group = duplicate_groups(run.read_table("ledger.csv").to_dict("records"))
+    twins = set()
+    for column in columns:
+        used = splits[splits[column] != "left out"]
+        parts = used.groupby(used["name"].map(group))[column].nunique()
+        twins |= set(parts[parts > 1].index)
+    named = sorted(name for name, number in group.items() if number in twins)
+    check("no duplicate is in two parts", not twins, ", ".join(named[:5]))

@@ -1,0 +1,48 @@
+"""The head of phase 1 alone, on cached features of a frozen base: what a random split hides, in seconds."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from casestudy.data import Splits
+from casestudy.models import keras
+from casestudy.study import ModelSpec, Phase
+from casestudy.training.epochs import compile_for, fit_epoch
+from casestudy.training.initial import initial_model
+from casestudy.training.schedules import is_over, learning_rate
+from casestudy.training.stages import Stage, compute_features, set_trainable, split_model
+
+
+def frozen_features(spec: ModelSpec, splits: Splits, *, weights: str | None, seed: int, target: Path) -> np.ndarray:
+    """Returns float32 (N, F): every image of the set, pooled after the frozen base, without augmentation."""
+    model = initial_model(spec, splits, weights=weights, seed=seed)
+    set_trainable(model, "head")
+    extractor, _ = split_model(model)
+    return compute_features(extractor, splits.images.images, np.arange(len(splits.images)), target)
+
+
+def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:
+    """Returns float32 (len(splits.test), K): the probabilities of a head trained alone on cached features.
+
+    The same head, phase and seed under two protocols show what a random split hides, in seconds.
+    """
+    keras.utils.set_random_seed(seed)
+    inputs = keras.Input(features.shape[1:])
+    x = keras.layers.Dropout(dropout)(inputs)
+    head = keras.Model(inputs, keras.layers.Dense(len(splits.images.class_names), activation="softmax")(x))
+    compile_for(head, phase)
+    stage = Stage(head, [features[splits.train]], features[splits.validation])
+    losses: list[float] = []
+    best = head.get_weights()
+    epoch = 0
+    while not is_over(phase, losses, epoch):
+        logs = fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
+        epoch += 1
+        if "val_loss" not in logs or logs["val_loss"] < min(losses, default=math.inf):
+            best = head.get_weights()
+        losses += [logs["val_loss"]] if "val_loss" in logs else []
+    head.set_weights(best)
+    return np.asarray(head(features[splits.test]))

@@ -1,0 +1,150 @@
+"""Freezes what a phase freezes, and computes the output of the frozen beginning once.
+
+While the beginning of a model is frozen, what it makes of an image never changes. `stage_for` cuts the model there,
+computes those features once for each (augmented) image, and leaves the rest to be trained on them: the same optimizer
+steps, many times faster. The two halves share their layers with the whole model, which therefore is what gets trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from casestudy.data import Splits
+from casestudy.errors import DataError
+from casestudy.models import batch_norms, cut_points, keras, tf
+from casestudy.study import Phase
+
+PREDICT_BATCH = 64
+
+
+def set_trainable(model: keras.Model, trainable: str) -> None:
+    """Freezes and unfreezes the base as a phase asks: "head", "all", "top:N" or "everything".
+
+    BatchNormalization stays frozen but for "everything", which trains a network from random numbers: it then normalises
+    by the batch in training, and its moving statistics follow.
+
+    Raises:
+        DataError: `trainable` is none of these, or N is more than the base has layers.
+    """
+    base = model.get_layer("base")
+    word, _, number = trainable.partition(":")
+    if word not in ("head", "all", "top", "everything") or (word == "top") != number.isdecimal():
+        raise DataError(
+            f'A phase trains "head", "all", "everything" or "top:N", N a number of layers; received {trainable!r}.'
+        )
+    if word == "top" and int(number) > len(base.layers):
+        raise DataError(
+            f"A phase can train the {len(base.layers)} layers of the base at the most; received {trainable!r}."
+        )
+    first = len(base.layers) - int(number or len(base.layers))
+    base.trainable = word != "head"
+    for k, layer in enumerate(base.layers):  # one by one: a base that is trainable already passes nothing on
+        layer.trainable = base.trainable and k >= first
+    for layer in batch_norms(base):
+        layer.trainable = word == "everything"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The part of a model that a phase trains, and its input for every image.
+
+    Attributes:
+        model: Shares its layers with the whole model.
+        train: Arrays (N_train, ...), one a view; epoch e uses the view e modulo their number. None for raw pixels.
+        validation: Array (N_validation, ...) or None for raw pixels.
+    """
+
+    model: keras.Model
+    train: list[np.ndarray] | None = None
+    validation: np.ndarray | None = None
+
+
+def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *, seed: int) -> Stage:
+    """Returns the trainable end of the model with the output of its frozen beginning, computed once.
+
+    Where nothing is frozen the stage is the model itself, fed with pixels.
+    """
+    extractor, trainable = split_model(model)
+    if extractor is None:
+        return Stage(model)
+    augmentation = next((layer for layer in model.layers if layer.name == "augmentation"), None)
+    views = phase.views if augmentation is not None else 1
+
+    pixels, train_views = splits.images.images, []
+    for view in range(views):
+        reseed(model, seed, view)
+        train_views.append(
+            compute_features(extractor, pixels, splits.train, scratch / f"view-{view}.npy", augmentation)
+        )
+    validation = compute_features(extractor, pixels, splits.validation, scratch / "validation.npy")
+    return Stage(trainable, train_views, validation)
+
+
+def compute_features(
+    extractor: keras.Model,
+    images: np.ndarray,
+    indices: np.ndarray,
+    target: Path,
+    augmentation: keras.Sequential | None = None,
+) -> np.ndarray:
+    """Returns float32 (len(indices), ...): what the extractor makes of those images, augmented first where asked.
+
+    The result is mapped from the new file `target`: inside the base, activations are larger than the photographs.
+    """
+    shape = (len(indices), *extractor.output.shape[1:])
+    features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
+    run = tf.function(extractor, reduce_retracing=True)
+    starts = range(0, len(indices), PREDICT_BATCH)
+    for start in tqdm(starts, desc="features", unit="batch", delay=2, leave=False, disable=None):
+        part = indices[start : start + PREDICT_BATCH]
+        pixels = tf.constant(images[part], tf.float32)
+        if augmentation is not None:
+            pixels = augmentation(pixels, training=True)
+        features[start : start + len(part)] = run(pixels)
+    return features
+
+
+def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
+    """Returns (frozen beginning, the rest), which share layers with `model`; (None, model) where nothing is frozen.
+
+    The cut lies after the last frozen layer through which everything passes: in a residual network the end of a block.
+    """
+    base = model.get_layer("base")
+    cut = None
+    if not base.trainable:
+        cut = base.output
+    else:
+        cuts, worth_it = cut_points(base), False
+        for layer in base.layers[:-1]:
+            if layer.trainable_variables:
+                break
+            worth_it = worth_it or bool(layer.variables)  # padding alone is no work to save
+            if worth_it and layer in cuts:
+                cut = layer.output
+    if cut is None:
+        return None, model
+    after = model.layers[model.layers.index(base) + 1 :]
+    pixels = keras.Input(model.input.shape[1:])
+    frozen = keras.Model(base.input, cut)
+    x = frozen(model.get_layer("preprocessing")(pixels), training=False)
+    if cut is base.output and after[0].name == "pooling":
+        x = after.pop(0)(x)  # before caching: two thousand numbers an image instead of a hundred thousand
+    extractor = keras.Model(pixels, x)
+    features = y = keras.Input(x.shape[1:])
+    if cut is not base.output:
+        y = keras.Model(cut, base.output)(y, training=False)
+    for layer in after:
+        y = layer(y)
+    return extractor, keras.Model(features, y)
+
+
+def reseed(model: keras.Model, *entropy: int) -> None:
+    """Sets every random layer of the model to a state drawn from the numbers given, in place."""
+    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    for k, state in enumerate(states):
+        drawn = np.random.SeedSequence([*entropy, k]).generate_state(1)[0] & 0x7FFFFFFF
+        state.assign(np.array([drawn, 0], dtype=state.dtype))
