@@ -1,29 +1,73 @@
-"""What a study is: frozen dataclasses, and nothing that runs.
+"""What a study is: frozen records, checked when they are made, and nothing that runs.
 
 A study is a configuration of the one pipeline: which model, which phases of training, which split. The five studies
-themselves, with the source of every number, are in `studies.py`.
+themselves, with the source of every number, are in `studies`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
 
 from casestudy.errors import DataError
+from casestudy.records import Between, Matching, Record, did_you_mean
 
-ARCHITECTURES = (  # the keys of `architectures.MODELS`
-    *("resnet50v2", "mobilenet_v2", "mobilenet_v2_0.35", "small_cnn"),
-    *("dense", "plain_cnn", "emnist_cnn", "fashion_cnn", "plates_cnn", "compact_cnn"),
-)
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
 Crop = Literal["auto", "boxes", "none"]
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Seed = Annotated[int, Between(0, 2**32 - 1)]
+Share = Annotated[float, Between(0, 1, open="(]")]
+Side = Annotated[int, Between(8, 1024)]  # in pixels
+ImageSize = tuple[Side, Side]  # (height, width)
+
+# The networks of `models.architectures`, each with the options of its builder.
+_PUBLISHED = ("upsample", "momentum")
+ARCHITECTURES: dict[str, tuple[str, ...]] = {
+    "resnet50v2": _PUBLISHED,
+    "mobilenet_v2": (*_PUBLISHED, "alpha"),
+    "mobilenet_v2_0.35": _PUBLISHED,
+    "small_cnn": (),
+    "dense": ("size", "units", "l2"),
+    "plain_cnn": ("filters",),
+    "emnist_cnn": ("pool",),
+    "fashion_cnn": ("filters", "units"),
+    "plates_cnn": ("filters", "dropout", "units", "batch_norm"),
+    "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling"),
+}
+SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes
 QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
 QUICK_EPOCHS = 2
+OWN = "ours"  # what a comparison calls the study's own model
+# What a variant cannot be called: the other models of a run, and what follows a name in that of a score.
+RESERVED = (OWN, "headline", "head", "head-random", "random", "distorted", "unique")
+
+
+class Augmentation(TypedDict, total=False):
+    """What `models.build_augmentation` varies while training, and how far."""
+
+    rotation: Annotated[float, Between(0, 1)]  # full circles
+    zoom: Annotated[float, Between(0, 1, open="[)")]
+    shift: Annotated[float, Between(0, 1)]
+    brightness: Annotated[float, Between(0, 1)]
+    contrast: Annotated[float, Between(0, 1)]
+    mirror: bool
+
+
+class Distortion(TypedDict, total=False):
+    """What `data.distort` does to the test images, and how far."""
+
+    rotation: Annotated[float, Between(0, 1)]
+    shift: Annotated[float, Between(0, 1)]
+    zoom: Annotated[float, Between(0, 1, open="[)")]
+    seed: Seed
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelSpec(Record):
     """Which network, and how its input is prepared.
 
     Attributes:
@@ -32,8 +76,8 @@ class ModelSpec:
             them, and lets the machine decide otherwise (64 on a CPU, 224 on a GPU).
         weights: "auto", "imagenet", "signs", the path of a `.weights.h5` or quantised `.npz` file, or None for random
             initialisation.
-        dropout: Rate in [0, 1) before the softmax layer; some bases have dropout of their own besides.
-        augmentation: Keyword arguments of `models.build_augmentation`; empty for none.
+        dropout: Rate in [0, 1) before the softmax layer; some bases have dropout of their own as well.
+        augmentation: Empty for none.
         options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2; plain JSON values.
         scaling: What pixels in 0-255 become before the base sees them; published weights expect "-1 to 1".
         mirror_average: Whether the trained model averages its probabilities for an image and for its mirror image
@@ -41,17 +85,27 @@ class ModelSpec:
     """
 
     name: str
-    image_size: tuple[int, int] | None = None
+    image_size: ImageSize | None = None
     weights: str | None = "auto"
-    dropout: float = 0.2
-    augmentation: dict[str, Any] = field(default_factory=dict)
+    dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation())
     options: dict[str, Any] = field(default_factory=dict)
     scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"
     mirror_average: bool = False
 
+    def check(self) -> None:
+        if self.name not in ARCHITECTURES:
+            raise _not_one_of("name of a ModelSpec", self.name, ARCHITECTURES)
+        known = ARCHITECTURES[self.name]
+        for option in self.options:
+            if option not in known:
+                raise _not_one_of(f"an option of {self.name}", option, known or ("none at all",))
+        if self.weights == "none":
+            raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
+
 
 @dataclass(frozen=True)
-class Phase:
+class Phase(Record):
     """One stage of training; ResNet50V2 has two, a dense baseline one.
 
     Attributes:
@@ -71,37 +125,46 @@ class Phase:
         views: How many augmented views of each image are prepared when features of a frozen base are cached.
     """
 
-    name: str
-    trainable: str
-    epochs: int
-    learning_rate: float
-    optimizer: str = "adam"
+    name: Annotated[str, Matching(r"\w[\w -]{0,39}", "a word of at most 40 letters, digits, hyphens and blanks")]
+    trainable: Annotated[
+        str, Matching(r"head|all|everything|top:[1-9]\d*", "head, all, everything or top:N, N a number of layers")
+    ]
+    epochs: Annotated[int, Between(1, 100_000)]
+    learning_rate: Annotated[float, Between(0, 100, open="(]")]
+    optimizer: Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
-    patience: int | None = None
-    batch_size: int = 32
-    views: int = 4
-    weight_decay: float | None = None
-    label_smoothing: float = 0.0
+    patience: Annotated[int, Between(1)] | None = None
+    batch_size: Annotated[int, Between(1, 65_536)] = 32
+    views: Annotated[int, Between(1, 1000)] = 4
+    weight_decay: Annotated[float, Between(0)] | None = None
+    label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0
 
 
 @dataclass(frozen=True)
-class SplitSpec:
+class SplitSpec(Record):
     """How images are divided into train, validation and test.
 
     Attributes:
         protocol: "signer" keeps every signer in one part, "random" is stratified by label,
             "leave-one-signer-out" makes one fold for each signer, "published" takes the test part that the data
             came with.
-        validation: Share of the images (or of the signers) held out to choose epochs and rates, in (0, 1).
+        validation: Share of the images (or of the signers) held out to choose epochs and rates, in [0, 1).
         test: Share held out for the final score, in (0, 1).
         fraction: Share of the training and of the validation images that is used, in (0, 1], for a machine or a
             patience that cannot do all; a stratified choice. The test part is always whole.
     """
 
     protocol: Protocol = "signer"
-    validation: float = 0.15
-    test: float = 0.25
-    fraction: float = 1.0
+    validation: Annotated[float, Between(0, 1, open="[)")] = 0.15
+    test: Annotated[float, Between(0, 1, open="()")] = 0.25
+    fraction: Share = 1.0
+
+    def check(self) -> None:
+        if self.validation + self.test >= 1:
+            raise DataError(
+                f"validation and test of a SplitSpec must leave something to train on; received {self.validation:g} "
+                f"and {self.test:g}. Make them smaller."
+            )
 
     def why_left_out(self) -> str:
         """Returns the reason for which a split leaves images in no part.
@@ -117,22 +180,22 @@ class SplitSpec:
 
 
 @dataclass(frozen=True)
-class Download:
+class Download(Record):
     """One file of a study's data.
 
     Attributes:
         name: What it is called in the folder that `sources.fetch_all` returns; readers know files by official names.
-        url: Its address, http or https.
+        url: Its address.
         sha256: In hexadecimal.
     """
 
     name: str
-    url: str
-    sha256: str
+    url: Annotated[str, Matching(r"https?://.+", "an http or https address")]
+    sha256: Annotated[str, Matching(r"[0-9a-f]{64}", "a SHA-256 of 64 hexadecimal digits")]
 
 
 @dataclass(frozen=True)
-class DataSpec:
+class DataSpec(Record):
     """Where the images of a study come from, and how they are stored.
 
     Attributes:
@@ -140,7 +203,7 @@ class DataSpec:
         downloads: What is fetched where a run is given no data; none for the embedded sample.
         pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
         test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
-        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `idx_sets.load_idx`.
+        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `data.idx_sets`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
         channels: Of the images of an archive: 3 for colours, 1 for greys.
@@ -154,16 +217,22 @@ class DataSpec:
     subset: str = ""
     class_names: tuple[str, ...] = ()
     transposed: bool = False
-    channels: int = 3
+    channels: Literal[1, 3] = 3
     home: str = ""
+
+    def check(self) -> None:
+        if self.pattern is not None:
+            check_pattern(self.pattern)
+        if len(set(self.class_names)) < len(self.class_names):
+            raise DataError(f"class_names of a DataSpec are all different; received {self.class_names}. Change one.")
 
 
 @dataclass(frozen=True)
-class Variant:
+class Variant(Record):
     """Another model on the same data and split, to be compared with the study's own.
 
     Attributes:
-        name: Shown in tables and plots; letters, digits and hyphens.
+        name: Shown in tables and plots.
         model: What to build; it sees images of the study's size.
         phases: How to train it.
         published: The accuracy that its source gives, in [0, 1]; None where there is none.
@@ -171,58 +240,77 @@ class Variant:
         published_distorted: As `published`, on distorted test images.
     """
 
-    name: str
+    name: Annotated[str, Matching(r"[a-z0-9]+([-_.][a-z0-9]+)*", "a name of small letters, digits and hyphens")]
     model: ModelSpec
     phases: tuple[Phase, ...]
-    published: float | None = None
+    published: Annotated[float, Between(0, 1)] | None = None
     note: str = ""
-    published_distorted: float | None = None
+    published_distorted: Annotated[float, Between(0, 1)] | None = None
+
+    def check(self) -> None:
+        _check_phases(self.phases, f"the variant {self.name}")
+        if self.name in RESERVED or self.name.startswith("unique") or self.name.endswith(("-distorted", "-unique")):
+            raise DataError(
+                f"name of a Variant is one that no run uses for something else ({', '.join(RESERVED)}, …-distorted, "
+                f"…-unique); received {self.name!r}. Choose another."
+            )
 
 
 @dataclass(frozen=True)
-class Search:
-    """What `tuning.tune` tries for a study's own model.
+class Search(Record):
+    """What `tune` tries for a study's own model.
 
     Attributes:
-        space: For each setting the values to choose from; see `tuning.with_values` for what a setting may be.
+        space: For each setting the values to choose from; see `search.with_values` for what a setting may be.
         epochs: Of each trial.
         fraction: Share of the training images that is used; the validation part is whole.
         most_parameters: A larger network is not trained.
     """
 
     space: dict[str, list[Any]]
-    epochs: int = 3
-    fraction: float = 0.1
-    most_parameters: int = 500_000
+    epochs: Annotated[int, Between(1, 100_000)] = 3
+    fraction: Share = 0.1
+    most_parameters: Annotated[int, Between(1)] = 500_000
 
 
 @dataclass(frozen=True)
-class Study:
-    """One case study: everything a run needs except the data and the seed; crop as `dataset.load_images` takes it.
+class Study(Record):
+    """One case study: everything a run needs except the data and the seed; crop as `data.load_images` takes it.
 
     Attributes:
         model: What the headline is about; trained by `phases`.
         variants: Trained beside it, and compared on the same test images.
         ladder: Whether each variant changes one thing of the one before it, and `model` one of the last.
-        distortion: What `distortion.distort` does to the test images for a second, harder test; empty for none.
+        distortion: What `data.distort` does to the test images for a second, harder test; empty for none.
         seed: Decides the split and the training where nobody asks for another one.
         search: What to try when better settings of `model` are searched for; None for nothing.
     """
 
-    name: str
+    name: Annotated[str, Matching(r"[a-z0-9]+(-[a-z0-9]+)*", "a name of small letters, digits and hyphens")]
     title: str
     source: str
     model: ModelSpec
     phases: tuple[Phase, ...]
     split: SplitSpec
     crop: Crop = "none"
-    crop_margin: float = 0.1
+    crop_margin: Annotated[float, Between(0, 10)] = 0.1
     data: DataSpec = DataSpec()
     variants: tuple[Variant, ...] = ()
     ladder: bool = False
-    distortion: dict[str, Any] = field(default_factory=dict)
-    seed: int = 7
+    distortion: Distortion = field(default_factory=lambda: Distortion())
+    seed: Seed = 7
     search: Search | None = None
+
+    def check(self) -> None:
+        _check_phases(self.phases, f"the study {self.name}")
+        names = [variant.name for variant in self.variants]
+        if again := sorted({name for name in names if names.count(name) > 1}):
+            raise DataError(f"Every variant of {self.name} has its own name; {again[0]!r} is there twice. Change one.")
+        if self.distortion and len(self.distortion) < len(Distortion.__annotations__):
+            raise DataError(
+                f"distortion of {self.name} has {', '.join(Distortion.__annotations__)}; received "
+                f"{dict(self.distortion)!r}. Add what is missing."
+            )
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in minutes.
@@ -250,36 +338,33 @@ class Study:
         if unknown := [name for name in wanted if name not in known]:
             raise DataError(
                 f"The variants are all, none, or names of {self.name}'s ({', '.join(known) or 'it has none'}); "
-                f"received {unknown[0]!r}."
+                f"received {unknown[0]!r}. {did_you_mean(unknown[0], known)}".rstrip()
             )
         return dataclasses.replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
 
-    def to_json(self) -> dict[str, Any]:
-        """Returns the study as plain JSON values."""
-        return dataclasses.asdict(self)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Study:
-        """Returns the study that `to_json` wrote."""
-        data = dict(values.get("data", {}))
-        for name, kind in (("downloads", lambda file: Download(**file)), ("class_names", str)):
-            data[name] = tuple(map(kind, data.get(name, ())))
-        parts = {
-            **_trained(values),
-            "split": SplitSpec(**values["split"]),
-            "data": DataSpec(**data),
-            "variants": tuple(Variant(**{**variant, **_trained(variant)}) for variant in values.get("variants", ())),
-            "search": Search(**values["search"]) if values.get("search") else None,
-        }
-        return cls(**{**values, **parts})
+def check_pattern(pattern: str) -> None:
+    """Raises a DataError unless the pattern is a regular expression with a group named label."""
+    try:
+        groups = re.compile(pattern).groupindex
+    except re.error as error:
+        raise DataError(f"A pattern is a regular expression; {pattern!r} is none ({error}). Mend it.") from None
+    if "label" not in groups:
+        raise DataError(
+            f"A pattern has a group named label; {pattern!r} has none. Write (?P<label>…) around the letter."
+        )
+
+
+def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
+    names = [phase.name for phase in phases]
+    if not names or len(set(names)) < len(names):
+        raise DataError(f"{what} has at least one phase, each of its own name; received {names}. Change one.")
+
+
+def _not_one_of(what: str, value: object, known: Any) -> DataError:
+    remedy = did_you_mean(value, known) or "Use one of them."
+    return DataError(f"{what} is one of {', '.join(known)}; received {value!r}. {remedy}")
 
 
 def _quick(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
     return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)
-
-
-def _trained(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns model and phases from their plain JSON values."""
-    model = dict(values["model"])
-    model["image_size"] = tuple(model["image_size"]) if model["image_size"] else None
-    return {"model": ModelSpec(**model), "phases": tuple(Phase(**phase) for phase in values["phases"])}

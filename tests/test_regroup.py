@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from casestudy.cleaning import regroup, undo
+from casestudy.cleaning import regroup
 from casestudy.cleaning.archive import Member, iter_members
 from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.ledger import Ledger, LedgerRow
 from casestudy.cleaning.naming import UniqueNames, clean_path, find_signers, read_place
-from casestudy.cleaning.rebuild import read_ledger
+from casestudy.cleaning.rebuild import read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.errors import ArchiveError, CaseStudyError, ConservationError
 

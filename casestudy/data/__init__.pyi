@@ -2,15 +2,10 @@ from .copies import copies_across_parts as copies_across_parts
 from .distortion import distort as distort
 from .image_set import ImageSet as ImageSet
 from .images import load_images as load_images
-from .photographs import decode_picture as decode_picture
-from .photographs import open_photographs as open_photographs
+from .photographs import decode_picture as decode_picture, open_photographs as open_photographs
 from .sources import data_for as data_for
 from .splits import (
     Splits as Splits,
-)
-from .splits import (
     split_folds as split_folds,
-)
-from .splits import (
     split_images as split_images,
 )

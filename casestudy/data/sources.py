@@ -20,11 +20,10 @@ from urllib.parse import unquote
 from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
 from casestudy.files import STALL, file_digest, find_in_checkout
-from casestudy.study import DataSpec, Download, Study
+from casestudy.study import SAMPLE, DataSpec, Download, Study
 
 log = logging.getLogger(__name__)
 
-SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"
 CACHE_VARIABLE = "CASESTUDY_CACHE"
 DRIVE = "/content/drive"  # where Colab mounts Google Drive
 PIECE = 1 << 16  # bytes

@@ -8,14 +8,16 @@ where the data were published so; then `copies` names them.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from sklearn.model_selection import train_test_split
 
 from casestudy.data.image_set import ImageSet
 from casestudy.errors import DataError
-from casestudy.study import SplitSpec
+from casestudy.study import Protocol, SplitSpec
 
 PARTS = ("train", "validation", "test")
 
@@ -34,12 +36,20 @@ class Splits:
     """
 
     images: ImageSet
-    protocol: str
+    protocol: Protocol
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
     left_out: np.ndarray
     fold: str = ""
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the images and of who is in training and validation: what a training depends on."""
+        digest = hashlib.sha256(self.images.digest.encode())
+        for part in (self.train, self.validation):
+            digest.update(part.tobytes() + b"|")
+        return digest.hexdigest()
 
     def part_of(self) -> np.ndarray:
         """Returns str (N,): "train", "validation", "test" or "left out" for every image."""
@@ -136,7 +146,7 @@ def _signers(images: ImageSet, at_least: int) -> list[str]:
     return names
 
 
-def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: str, fold: str = "") -> Splits:
+def _by_signer(images: ImageSet, test: list[str], validation: list[str], protocol: Protocol, fold: str = "") -> Splits:
     assert images.signers is not None  # `_signers` has made sure
     rank = np.zeros(len(images), dtype=np.int8)  # 0 train, 1 validation, 2 test
     rank[np.isin(images.signers, validation)] = 1

@@ -63,8 +63,8 @@ class Evaluation:
             "images": len(self.predictions),
             "accuracy": none_if_nan(self.accuracy),
             "loss": none_if_nan(self.loss),
-            "interval": [none_if_nan(end) for end in self.interval],
-            "loss_interval": [none_if_nan(end) for end in self.loss_interval],
+            "interval": tuple(none_if_nan(end) for end in self.interval),
+            "loss_interval": tuple(none_if_nan(end) for end in self.loss_interval),
             "interval_method": self.interval_method,
             "calibration_error": none_if_nan(self.calibration_error),
         }
@@ -107,6 +107,9 @@ def predict(model: keras.Model, images: ImageSet, indices: np.ndarray) -> pd.Dat
 
 def predict_probabilities(model: keras.Model, images: ImageSet, indices: np.ndarray) -> np.ndarray:
     """Returns float32 (len(indices), K): what the model makes of each image."""
+    from casestudy.models import inference_model  # only now: numbers alone need no TensorFlow
+
+    model = inference_model(model)
     starts = range(0, len(indices), PREDICT_BATCH)
     batches = (images.images[indices[start : start + PREDICT_BATCH]].astype("float32") for start in starts)
     return np.concatenate([model.predict_on_batch(batch) for batch in batches]).astype("float32")

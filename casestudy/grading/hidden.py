@@ -27,14 +27,13 @@ def predict_hidden(run: RunFolder, photographs: Path) -> Path:
 
     from casestudy.evaluation import PREFIX, predict_probabilities
     from casestudy.models import load_model
-    from casestudy.runs import run_images
 
     run.require("model.keras")
     if run.has(PREDICTIONS):
         raise DataError(f"Predictions are never overwritten; {run.path / PREDICTIONS} is there. Move it away first.")
-    images = run_images(run, letters=photographs)
+    images = run.load_images(letters=photographs)
     probabilities = predict_probabilities(load_model(run.path / "model.keras"), images, np.arange(len(images)))
-    table = pd.DataFrame(probabilities, columns=[PREFIX + name for name in run.settings["class_names"]])
+    table = pd.DataFrame(probabilities, columns=[PREFIX + name for name in run.facts.class_names])
     table.insert(0, "name", images.names)
     run.write_table(PREDICTIONS, table)
     return run.path / PREDICTIONS

@@ -12,7 +12,7 @@ from typing import Any
 from casestudy.cleaning import duplicate_groups, write_unlabelled
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
-from casestudy.runs import RunFolder
+from casestudy.runs import RunFolder, Wishes
 
 SCHEMA_VERSION = 1
 FACTS = ("entry", "status", "stored_as", "signer", "label", "sha256", "duplicate_of", "near_duplicate_of")
@@ -74,19 +74,26 @@ def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_
     run.require("splits.csv")
     if target.exists():
         raise GradingError(f"A key is never overwritten; {target} is there already. Name another file with --out.")
-    settings, ledger = run.settings, run.read_table("ledger.csv")
+    record, ledger = run.record, run.read_table("ledger.csv")
+    wishes = record.wishes
     key = Key(
-        study=settings["study"]["name"],
-        archive=settings["data"]["sha256"],
-        class_names=tuple(settings["class_names"]),
+        study=wishes.study.name,
+        archive=record.data.sha256,
+        class_names=run.facts.class_names,
         ledger=tuple(ledger[list(FACTS)].to_dict("records")),
-        hidden=write_unlabelled(hidden, hand_out, seed=settings["seed"], pattern=settings["pattern"]) if hidden else {},
+        hidden=write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
+        if hidden
+        else {},
     )
     text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(key)}, indent=1, ensure_ascii=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return key
+
+
+def _hide(wishes: Wishes, archive: Path, hand_out: Path) -> dict[str, str]:
+    return write_unlabelled(archive, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
 
 
 def load_key(path: Path) -> Key:

@@ -6,20 +6,25 @@ complete: augmentation (active in training only) -> scaling -> base -> pooling -
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import h5py
 
+from casestudy.data import ImageSet
 from casestudy.errors import DataError, WeightsError
 from casestudy.models.architectures import MODELS
-from casestudy.models.backend import keras
+from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
-from casestudy.models.weights import SIGNS_SHA256, signs_file
-from casestudy.study import ModelSpec
+from casestudy.models.weights import SIGNS_SHA256, resolve_weights, signs_file
+from casestudy.records import Record
+from casestudy.study import ModelSpec, Precision, Seed
 
 SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
 # What a network may be made of, and what of that would run code or a graph that came with the file.
@@ -29,7 +34,83 @@ CODE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "f
 UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError)
 
 
+@dataclass(frozen=True)
+class Origin(Record):
+    """What a model was built from; its training depends on it.
+
+    Attributes:
+        spec: Its weights are those that were asked for.
+        weights: Those that it got; None for random numbers.
+        seed: Of the initial weights.
+        precision: A Keras dtype policy.
+    """
+
+    spec: ModelSpec
+    weights: str | None
+    seed: Seed
+    precision: Precision
+
+
+_ORIGINS: MutableMapping[keras.Model, Origin] = WeakKeyDictionary()
+
+
+def origin_of(model: keras.Model) -> Origin:
+    """Returns what a model was built from.
+
+    Raises:
+        DataError: It is none of `build_model`.
+    """
+    if model not in _ORIGINS:
+        raise DataError(f"A model is trained that build_model made; received another, {model.name!r}. Build it so.")
+    return _ORIGINS[model]
+
+
 def build_model(
+    spec: ModelSpec, images: ImageSet, *, seed: int, precision: Precision = "float32", weights: str | None = "auto"
+) -> keras.Model:
+    """Returns an untrained model for these images, from pixels in 0-255 to a probability for each of their labels.
+
+    Args:
+        spec: Architecture, starting weights, scaling, dropout and augmentation.
+        images: Their size, channels and number of labels decide its shape.
+        seed: Decides all weights that do not come from a file.
+        precision: A Keras dtype policy; see `training.machine`.
+        weights: Starts from these instead of those of `spec`; "auto" leaves it to `spec`.
+
+    Raises:
+        DataError: The images are too small for the network.
+        WeightsError: The weights cannot be had or do not fit.
+    """
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()
+    if weights != "auto":
+        spec = dataclasses.replace(spec, weights=None if weights == "none" else weights)
+    shape = images.images.shape[1:]
+    found = resolve_weights(spec, shape[:2]).source
+    keras.utils.set_random_seed(seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        model = build_network(spec, input_shape=shape, num_classes=len(images.class_names), weights=found)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    _ORIGINS[model] = Origin(spec, found, seed, precision)
+    return model
+
+
+def inference_model(model: keras.Model) -> keras.Model:
+    """Returns what is evaluated and saved of a model: without its optimizer, whose state would triple the file.
+
+    One whose `ModelSpec` says so averages an image with its mirror image. A model that was read from a file is
+    returned as it is.
+    """
+    if model not in _ORIGINS:
+        return model
+    finished = keras.Model(model.inputs, model.outputs, name=model.name)
+    return average_with_mirror(finished) if _ORIGINS[model].spec.mirror_average else finished
+
+
+def build_network(
     spec: ModelSpec, *, input_shape: tuple[int, int, int], num_classes: int, weights: str | None
 ) -> keras.Model:
     """Returns an uncompiled model from pixels (batch, height, width, C) in 0-255 to probabilities (batch, num_classes).
@@ -47,14 +128,9 @@ def build_model(
             `write_quantised`. See `resolve_weights`.
 
     Raises:
-        DataError: `spec.name` is no key of `MODELS`, the scaling is none of `SCALINGS`, the images are too small for
-            the network, or it has no such option.
+        DataError: The images are too small for the network, or it has no such option.
         WeightsError: The weights cannot be had or do not fit.
     """
-    if spec.name not in MODELS:
-        raise DataError(f"The model is one of {', '.join(MODELS)}; received {spec.name!r}.")
-    if spec.scaling not in SCALINGS:
-        raise DataError(f"Pixels are scaled to {' or '.join(SCALINGS)}; received {spec.scaling!r}.")
     stored: Path | None = None
     if weights == "signs":
         stored = signs_file(spec.name)

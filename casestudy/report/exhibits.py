@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from casestudy.evaluation import PREFIX, Evaluation
+from casestudy.runs import Score, TrainingRecord
 
 STATUSES = {
     "kept": "sound photographs, stored under their label",
@@ -137,23 +138,23 @@ def wanted_pictures(
             yield from (photos[k]["name"] for photos in lists if k < len(photos))
 
 
-def compared(scores: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+def compared(scores: Sequence[Score]) -> tuple[Score, Score] | None:
     """Returns the scores on unseen signers and on a random split of one and the same training, where both are known.
 
     Whole trainings are preferred; otherwise it is the head alone.
     """
-    by_name = {score["name"]: score for score in scores}
+    by_name = {score.name: score for score in scores}
     pairs = (("headline", "random"), ("head", "head-random"))
     return next(((by_name[a], by_name[b]) for a, b in pairs if a in by_name and b in by_name), None)
 
 
-def pace(trainings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def pace(trainings: Sequence[TrainingRecord]) -> list[dict[str, Any]]:
     """Returns seconds and images a second of each phase, all folds together."""
     rows = []
-    for phase in trainings[0]["seconds"]:
-        seconds = [training["seconds"][phase] for training in trainings]
+    for phase in trainings[0].seconds:
+        seconds = [training.seconds[phase] for training in trainings]
         images = sum(
-            training["images_per_second"][phase] * spent for training, spent in zip(trainings, seconds, strict=True)
+            training.images_per_second[phase] * spent for training, spent in zip(trainings, seconds, strict=True)
         )
         rows.append({"phase": phase, "seconds": sum(seconds), "images_per_second": images / max(sum(seconds), 1e-9)})
     return rows

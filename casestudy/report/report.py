@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,7 @@ import pandas as pd
 from casestudy.files import atomic_path
 from casestudy.report import exhibits
 from casestudy.report.pages import page, percent, source
-from casestudy.runs import RunFolder, read_evaluation, run_photographs
-from casestudy.studies import STUDIES
-from casestudy.study import SplitSpec
+from casestudy.runs import Options, RunFolder, Score
 
 PROTOCOLS = {
     "signer": "unseen signers",
@@ -42,22 +42,26 @@ def write_report(run: RunFolder) -> Path:
 
 def render(run: RunFolder) -> str:
     """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
-    settings, scores = run.settings, run.read_json("metrics.json")["scores"]
-    evaluation = read_evaluation(run)
+    record, scores = run.record, run.scores()
+    study, settled, images = record.wishes.study, run.settled, run.facts
+    evaluation = run.evaluation()
     ledger, top_losses = run.ledger(), evaluation.top_losses()
-    samples, cells = evaluation.samples(seed=settings["seed"]), exhibits.behind(evaluation)
-    with run_photographs(run) as photographs:
+    samples, cells = evaluation.samples(seed=record.wishes.seed), exhibits.behind(evaluation)
+    with run.photographs() as photographs:
         shown_at_once = [*top_losses["name"], *samples["name"]]
         pictures = photographs.thumbnails(exhibits.wanted_pictures(evaluation, shown_at_once, cells))
-    trainings = [run.read_json(name) for name in run.trainings()]
+    trainings = [run.training(home) for home in run.trainings()]
     shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
     plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
     script = source("report.js")
     return page(
         "report.html",
-        settings=settings,
-        created=settings["started"][:10],
-        command=reproduce_command(settings),
+        record=record,
+        study=study,
+        settled=settled,
+        images=images,
+        created=record.started[:10],
+        command=Options.again(run),
         protocols=PROTOCOLS,
         headline=scores[0],
         scores=scores,
@@ -69,7 +73,7 @@ def render(run: RunFolder) -> str:
         entries=0 if ledger is None else len(ledger),
         flow=[] if ledger is None else exhibits.ledger_flow(ledger),
         parts=exhibits.parts(run.read_table("splits.csv")),
-        why_left_out=SplitSpec(**{**settings["study"]["split"], "protocol": settings["protocol"]}).why_left_out(),
+        why_left_out=dataclasses.replace(study.split, protocol=images.protocol).why_left_out(),
         trainings=trainings,
         pace=exhibits.pace(trainings),
         plots=plots,
@@ -95,14 +99,13 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     """Returns a row for each model compared, with what its source published; none where there is one model only."""
     if not run.has("comparison.csv"):
         return []
-    variants = {variant["name"]: variant for variant in run.settings["study"]["variants"]}
-    started = {name: sentence for name, (_, sentence) in run.settings.get("variant_weights", {}).items()}
-    plain: dict[str, Any] = {"published": None, "note": ""}
+    variants = {variant.name: variant for variant in run.record.wishes.study.variants}
+    started = {name: sentence for name, (_, sentence) in run.settled.variant_weights.items()}
     rows = _records(run.read_table("comparison.csv"))
     return [
         {
-            **plain,
-            **variants.get(row["name"], plain),
+            "published": variants[row["name"]].published if row["name"] in variants else None,
+            "note": variants[row["name"]].note if row["name"] in variants else "",
             **row,
             "support": row["images"],
             "weights": started.get(row["name"]),
@@ -111,24 +114,24 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
-def summary_sentence(scores: list[dict[str, Any]]) -> str:
+def summary_sentence(scores: Sequence[Score]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
-    headline = next(score for score in scores if score["name"] == "headline")
-    low, high = headline["interval"]
-    text = f"{percent(headline['accuracy'])} of {headline['images']:,} test photographs are read rightly"
-    if headline["protocol"] == "random":
+    headline = next(score for score in scores if score.name == "headline")
+    low, high = headline.interval
+    text = f"{percent(headline.accuracy)} of {headline.images:,} test photographs are read rightly"
+    if headline.protocol == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
     interval = f"(95 % interval {percent(low)} to {percent(high)})"
-    if headline["protocol"] == "published":
+    if headline.protocol == "published":
         return f"{text}, the test part as it was published {interval}."
     text += f", all of them by signers that training never saw {interval}."
     if pair := exhibits.compared(scores):
         honest, flattering = pair
-        gap = 100 * (flattering["accuracy"] - honest["accuracy"])
-        how = "With phase 1 alone" if honest["name"] == "head" else "Trained the same way"
+        gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
+        how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"
         text += (
-            f" {how}, a random split would claim {percent(flattering['accuracy'])} where unseen signers "
-            f"give {percent(honest['accuracy'])}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
+            f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
+            f"give {percent(honest.accuracy)}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
         )
     return text
 
@@ -146,36 +149,6 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
     )
     gap = 100 * (best["accuracy"] - worst["accuracy"])
     return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
-
-
-def reproduce_command(settings: dict[str, Any]) -> str:
-    """Returns the command that makes this run again."""
-    study = settings["study"]
-    parts = ["casestudy run", study["name"], "--data", settings["data"]["name"], "--seed", str(settings["seed"])]
-    height, width = settings["machine"]["image_size"]
-    parts += ["--image-size", str(height) if height == width else f"{height}x{width}"]
-    weights = settings.get("initial_weights", study["model"]["weights"])  # what "auto" came to
-    parts += ["--model", study["model"]["name"], "--weights", weights or "none"]
-    known = STUDIES.get(study["name"])
-    for name in ("epochs", "learning_rate"):
-        values = [phase[name] for phase in study["phases"]]
-        if not known or values != [getattr(phase, name) for phase in known.phases]:
-            parts += [f"--{name.replace('_', '-')}", ",".join(f"{value:g}" for value in values)]
-    parts += ["--fine-tune", study["phases"][-1]["trainable"]]
-    parts += ["--split", study["split"]["protocol"], "--crop", study["crop"]]
-    if study["split"].get("fraction", 1) != 1:
-        parts += ["--fraction", f"{study['split']['fraction']:g}"]
-    if settings.get("precision"):
-        parts += ["--precision", settings["precision"]]
-    if study["model"]["augmentation"].get("mirror"):
-        parts.append("--mirror")
-    if study.get("variants"):
-        parts += ["--variants", ",".join(variant["name"] for variant in study["variants"])]
-    if settings["compare_splits"]:
-        parts.append("--compare-splits")
-    if settings["pattern"]:
-        parts += ["--pattern", f"'{settings['pattern']}'"]
-    return " ".join(parts)
 
 
 def _for_script(class_names: tuple[str, ...], cells: dict[tuple[int, int], Any], pictures: dict[str, str]) -> Any:

@@ -21,56 +21,43 @@ CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import datetime
-import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from casestudy.data import ImageSet, load_images, open_photographs
 from casestudy.errors import DataError, RunError
-from casestudy.files import atomic_path, file_digest
-from casestudy.study import Study
+from casestudy.evaluation import Evaluation, evaluate_predictions
+from casestudy.files import file_digest
+from casestudy.runs.files import NOTEBOOKS, RunFiles
+from casestudy.runs.record import (
+    SCHEMA_VERSION,
+    ImageFacts,
+    Metrics,
+    RunRecord,
+    Score,
+    Settled,
+    Source,
+    TrainingRecord,
+    Wishes,
+)
+from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
+from casestudy.study import OWN
 
-SCHEMA_VERSION = 1
-# The notebook that leaves each file behind, for whoever opens a later one too early; what is not here, the last one.
-NOTEBOOKS = {
-    "run.json": "02_import_data",
-    "ledger.csv": "03_clean_data",
-    "splits.csv": "04_train",
-    "history.csv": "04_train",
-    "training.json": "04_train",
-    "model.keras": "04_train",
-}
-LAST_NOTEBOOK = "05_results"
-# What is said of a study and changes nothing that a run computes: better words begin no other run.
-WORDS = {"title", "source", "published", "published_distorted", "note"}
-# Columns whose cells are text whatever they look like; from the second line on, the ledger's.
-TEXT_COLUMNS = {
-    *(
-        "name",
-        "copy",
-        "kind",
-        "signer",
-        "label",
-        "predicted",
-        "most_confused_with",
-        "examples",
-        "part",
-        "phase",
-        "metric",
-    ),
-    *("entry", "status", "stored_as", "format", "sha256", "phash"),
-    *("reason", "duplicate_of", "near_duplicate_of", "note"),
-}
+if TYPE_CHECKING:
+    from casestudy.data.photographs import Photographs
+    from casestudy.study import ImageSize, Study
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """A folder of results, written step by step; each file appears whole or not at all."""
-
-    path: Path
+class RunFolder(RunFiles):
+    """A folder of results, written step by step, and what it knows about itself."""
 
     @classmethod
     def open(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
@@ -89,80 +76,121 @@ class RunFolder:
                 f"A run folder holds a run.json; {path} has none. Run notebook {NOTEBOOKS['run.json']} first, or "
                 f"all steps at once: casestudy run --out {path}"
             )
-        version = run.settings.get("schema_version")
+        version = run.read_json("run.json").get("schema_version")
         if version != SCHEMA_VERSION:
             raise RunError(
                 f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. "
                 f"Install the version that wrote it."
             )
         run.require(needs)
+        _ = run.record  # here and not in the middle of a step it is said what cannot be read
         return run
 
+    @classmethod
+    def begin(cls, path: str | Path, wishes: Wishes, source: str | Path) -> RunFolder:
+        """Returns the run folder at `path`, which knows what to do and with what, and has done nothing yet.
+
+        Args:
+            path: Made where missing, opened where the same run was begun before.
+            wishes: What to do.
+            source: An archive or folder of photographs, or a letters.zip that is already clean.
+
+        Raises:
+            DataError: There is nothing at `source`.
+            RunError: The folder holds something else, or a run with other wishes.
+        """
+        run, source = cls(Path(path)), Path(source)
+        if run.path.exists() and not run.path.is_dir():
+            raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
+        made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
+        digest = file_digest(source) if source.is_file() else ""
+        data = Source(source.name, str(source.resolve()), digest)
+        if run.has("run.json"):
+            record = cls.open(run.path).record
+            other = record.wishes.differences(wishes)
+            moved = record.data.path != data.path
+            if (digest and digest != record.data.sha256) or (source.is_dir() and moved):
+                other.append("data")
+            if not other:
+                if digest and moved and not record.files:
+                    run.write_record(dataclasses.replace(record, data=dataclasses.replace(record.data, path=data.path)))
+                return run
+            if made:  # before that, another start does no harm
+                raise RunError(
+                    f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
+                    f"Name another folder with --out."
+                )
+        if made:
+            raise RunError(
+                f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out."
+            )
+        if not source.exists():
+            raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
+        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        try:
+            run.write_record(RunRecord(wishes, data, started))
+        except OSError as error:
+            raise RunError(
+                f"A run needs a folder that can be written; {run.path} cannot ({error.strerror}). Name another place."
+            ) from error
+        return run
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     @property
-    def settings(self) -> dict[str, Any]:
+    def record(self) -> RunRecord:
         """What run.json holds."""
-        return self.read_json("run.json")
+        return RunRecord.from_json(self.read_json("run.json"), source=str(self.path / "run.json"))
+
+    def write_record(self, record: RunRecord) -> None:
+        self.write_json("run.json", record.to_json())
+
+    @property
+    def settled(self) -> Settled:
+        """What was settled when the training began.
+
+        Raises:
+            RunError: It has not begun.
+        """
+        self.require("splits.csv")
+        settled = self.record.settled
+        if settled is None:
+            raise self._lacks("splits.csv")
+        return settled
+
+    @property
+    def facts(self) -> ImageFacts:
+        """What the images turned out to be.
+
+        Raises:
+            RunError: They have not been split.
+        """
+        self.require("splits.csv")
+        images = self.record.images
+        if images is None:
+            raise self._lacks("splits.csv")
+        return images
 
     @property
     def finished(self) -> bool:
         """Whether every step has been done."""
-        return (self.path / "run.json").is_file() and bool(self.settings.get("files"))
-
-    def trainings(self) -> list[str]:
-        """Returns the training.json of every fold, or of the whole where there are no folds."""
-        folds = sorted(self.path.glob("folds/*/training.json"))
-        return [path.relative_to(self.path).as_posix() for path in folds] or ["training.json"]
+        return self.has("run.json") and bool(self.record.files)
 
     @property
     def letters(self) -> Path:
         """Where the clean photographs are: the run's own letters.zip, or the data that it was given."""
         own = self.path / "letters.zip"
-        return own if own.is_file() else Path(self.settings["data"]["path"])
+        return own if own.is_file() else Path(self.record.data.path)
+
+    @property
+    def cache(self) -> Path:
+        """Where decoded pixels are kept, for all runs beside this one."""
+        return self.path.parent / ".cache"
 
     def ledger(self) -> pd.DataFrame | None:
         """Returns the ledger; None for data that were no archive."""
         return self.read_table("ledger.csv") if self.has("ledger.csv") else None
-
-    def has(self, name: str) -> bool:
-        return (self.path / name).is_file()
-
-    def require(self, name: str) -> None:
-        """Raises a RunError that says which step is missing, unless the file is there (or in a fold's folder)."""
-        if not self.has(name) and not any(self.path.glob(f"folds/*/{name}")):
-            raise self._lacks(name)
-
-    def read_json(self, name: str) -> dict[str, Any]:
-        """Returns the values of a JSON file in the folder."""
-        try:
-            return json.loads(self._existing(name).read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{self.path / name} must be JSON; {error}. Restore it or make the run again.") from error
-
-    def write_json(self, name: str, values: dict[str, Any]) -> None:
-        text = json.dumps(
-            {"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
-        )
-        with atomic_path(self._target(name)) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
-
-    def read_table(self, name: str) -> pd.DataFrame:
-        """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
-        path = self._existing(name)
-        try:
-            columns = pd.read_csv(path, nrows=0).columns
-            return pd.read_csv(
-                path,
-                dtype={column: str for column in columns if column in TEXT_COLUMNS},
-                keep_default_na=False,
-                na_values={column: [""] for column in columns if column not in TEXT_COLUMNS},
-                float_precision="round_trip",
-            )
-        except ValueError as error:
-            raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
-
-    def write_table(self, name: str, table: pd.DataFrame) -> None:
-        with atomic_path(self._target(name)) as partial:
-            partial.write_text(table_text(table), encoding="utf-8", newline="")
 
     def seal(self) -> None:
         """Writes the SHA-256 of every result into run.json, which marks the run as finished.
@@ -174,108 +202,66 @@ class RunFolder:
             for path in sorted(self.path.rglob("*"))
             if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
         }
-        self.write_json("run.json", {**self.settings, "files": files})
+        self.write_record(dataclasses.replace(self.record, files=files))
 
-    def _existing(self, name: str) -> Path:
-        if not self.has(name):
-            raise self._lacks(name)
-        return self.path / name
+    def models(self) -> list[TrainedModel]:
+        """Returns every model that this run may have, its own first."""
+        return models_of(self.record.wishes.study, self.facts.protocol)
 
-    def _lacks(self, name: str) -> RunError:
-        return RunError(
-            f"This step reads {name}; {self.path} lacks it. Run notebook {NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, "
-            f"or all steps at once: casestudy run --out {self.path}"
+    def compared(self) -> list[TrainedModel]:
+        """Returns the models that are compared with one another: the variants, then the study's own."""
+        own, *others = self.models()
+        return [*(model for model in others if model.role == "variant"), own]
+
+    def scores(self) -> tuple[Score, ...]:
+        """Returns the scores of metrics.json, the headline first."""
+        return self.read(Metrics, "metrics.json").scores
+
+    def evaluation(self, predictions: str = PREDICTIONS) -> Evaluation:
+        """Returns what predictions amount to, computed from their table again."""
+        seed = self.record.wishes.seed
+        return evaluate_predictions(self.read_table(predictions), self.facts.class_names, seed=seed)
+
+    def training(self, home: str = "") -> TrainingRecord:
+        """Returns training.json of the training that lies at `home`."""
+        return self.read(TrainingRecord, f"{home}training.json")
+
+    def histories(self) -> dict[str, pd.DataFrame]:
+        """Returns the history of each model's training, by the names that a comparison has for them, its own last.
+
+        Of a run with folds, its own is that of the first fold.
+        """
+        homes = {model.name: model.home for model in self.compared()} | {OWN: self.trainings()[0]}
+        return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
+
+    def load_images(self, *, letters: Path | None = None) -> ImageSet:
+        """Returns the images as the model sees them, of all parts together.
+
+        Args:
+            letters: Another letters.zip, to be read in the same way.
+
+        Raises:
+            RunError: They have not been split yet.
+        """
+        return self.study_images(self.record.wishes.study, self.settled.machine.image_size, letters=letters)
+
+    def study_images(self, study: Study, image_size: ImageSize, *, letters: Path | None = None) -> ImageSet:
+        """Returns the images at (height, width); their pixels are kept in the folder .cache beside the run."""
+        return load_images(
+            letters or self.letters,
+            image_size=image_size,
+            cache_dir=self.cache,
+            crop=study.crop,
+            margin=study.crop_margin,
+            data=study.data,
         )
 
-    def _target(self, name: str) -> Path:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
-
-
-def begin(run: RunFolder, source: Path, wishes: dict[str, Any]) -> None:
-    """Writes into a new run's run.json what is wished for and from which data, or finds the same there already.
-
-    Raises:
-        DataError: There is nothing at `source`.
-        RunError: The folder holds something else, or a run with other wishes.
-    """
-    if run.path.exists() and not run.path.is_dir():
-        raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-    made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
-    if run.has("run.json"):
-        settings = RunFolder.open(run.path).settings
-        settings["study"] = Study.from_json(settings["study"]).to_json()  # with what studies have gained since
-        other = _differences(as_json({key: settings.get(key) for key in wishes}), as_json(wishes))
-        if source.is_file() and settings["data"]["sha256"] != file_digest(source):
-            other.append("data")
-        path = str(source.resolve())
-        if source.is_dir() and settings["data"]["path"] != path:
-            other.append("data")
-        if not other:
-            if source.is_file() and settings["data"]["path"] != path and not run.finished:  # it has moved
-                run.write_json("run.json", {**settings, "data": {**settings["data"], "path": path}})
-            return
-        if made:  # before that, another start does no harm
-            raise RunError(
-                f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
-                f"Name another folder with --out."
-            )
-    if made:
-        raise RunError(f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out.")
-    if not source.exists():
-        raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
-    started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    digest = file_digest(source) if source.is_file() else ""
-    data = {"name": source.name, "path": str(source.resolve()), "sha256": digest}
-    try:
-        run.write_json("run.json", {**wishes, "data": data, "started": started})
-    except OSError as error:
-        raise RunError(
-            f"A run needs a folder that can be written; {run.path} cannot ({error.strerror}). Name another place."
-        ) from error
-
-
-def as_json(value: Any) -> Any:
-    """Returns the value as it comes back from JSON: tuples as lists."""
-    if isinstance(value, dict):
-        return {key: as_json(item) for key, item in value.items()}
-    return [as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """Returns the dotted names of the settings that differ, but for `WORDS`."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted((before.keys() | now.keys()) - WORDS)
-        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
-        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
-    return [] if before == now else [name.removeprefix(".")]
-
-
-def variant_folder(name: str) -> str:
-    """Returns where the training of a study's variant lies in the run folder."""
-    return f"variants/{name}/"
-
-
-def distorted(predictions: str) -> str:
-    """Returns the name of the table with a model's predictions of the distorted test images.
-
-    >>> distorted("predictions_dense.csv")
-    'predictions_dense_distorted.csv'
-    """
-    return predictions.replace(".csv", "_distorted.csv")
-
-
-def table_text(table: pd.DataFrame) -> str:
-    """Returns a table as CSV whose numbers read back to the same bits."""
-    return table.to_csv(index=False, lineterminator="\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    @contextlib.contextmanager
+    def photographs(self) -> Iterator[Photographs]:
+        """Yields the photographs, from the run's own letters.zip or from the clean zip that it was given."""
+        record = self.record
+        study, facts = record.wishes.study, record.images
+        published = study.data.kind == "idx" and self.letters.exists()
+        source = self.load_images() if published else self.letters
+        with open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None) as photographs:
+            yield photographs

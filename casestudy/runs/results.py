@@ -2,43 +2,39 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
 
-from casestudy.evaluation import Contender, Evaluation, compare_models, evaluate_predictions
+from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
-from casestudy.runs.folder import RunFolder, variant_folder
-from casestudy.runs.images import run_photographs
-from casestudy.study import Study
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.record import Metrics, Score
+from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
+from casestudy.study import OWN, Study
 
-HEADLINE = "predictions.csv"
-OWN = "ours"  # what a comparison calls the study's own model
-TESTS = {"clean": "", "distorted": "-distorted"}  # what follows a model's name in that of its score
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
-@dataclass(frozen=True)
-class Score:
-    name: str
-    protocol: str
-    training: str
-    predictions: str
-
-
-def write_results(run: RunFolder, scores: list[Score]) -> None:
+def write_results(run: RunFolder) -> None:
     """Writes metrics.json, the tables and the plots of the headline, all from the predictions in the folder."""
-    seed = run.settings["seed"]
-    found = {score.name: read_evaluation(run, score.predictions) for score in scores}
-    metrics = [{**dataclasses.asdict(score), **found[score.name].to_json()} for score in scores]
-    run.write_json("metrics.json", {"scores": metrics})
-    run.write_table("scores.csv", score_table(metrics))
+    study, seed = run.record.wishes.study, run.record.wishes.seed
+    models = run.models()
+    found: dict[str, Evaluation] = {}
+    scores = []
+    for test in TESTS:
+        for model in models:
+            if run.has(table := model.predictions(test)):
+                name = model.score(test)
+                found[name] = run.evaluation(table)
+                facts = found[name].to_json()
+                scores.append(Score(name, model.protocol, model.training + test.words, table, **facts))
+    run.write_json("metrics.json", Metrics(tuple(scores)).to_json())
+    run.write_table("scores.csv", score_table(scores))
     run.write_table("timing.csv", timing_table(run))
     compared = comparison_tables(run)
-    if compared and (grouped := distortion_table(run, found)) is not None:
+    if compared and (grouped := distortion_table(study, models, found)) is not None:
         compared["distorted.csv"] = grouped
     for name, table in {**result_tables(found["headline"], seed=seed), **compared}.items():
         run.write_table(name, table)
@@ -51,36 +47,27 @@ def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
     Accuracy and loss on training and validation images are those of the epoch whose weights were kept, as they stood in
     the history: training images were augmented then, and dropout was on.
     """
-    study = Study.from_json(run.settings["study"])
+    study = run.record.wishes.study
     if not study.variants:
         return {}
-    contenders = [
-        _contender(run, name, home, f"predictions_{name}.csv" if home else HEADLINE)
-        for name, home in _homes(study).items()
-    ]
+    contenders = [_contender(run, model) for model in run.compared()]
     return compare_models(contenders, steps=study.ladder)
 
 
-def distortion_table(run: RunFolder, found: dict[str, Evaluation]) -> pd.DataFrame | None:
+def distortion_table(study: Study, models: Sequence[TrainedModel], found: dict[str, Evaluation]) -> pd.DataFrame | None:
     """Returns what each model reads of the clean and of the distorted test images; None without the latter.
 
     Columns: model (its architecture), trained ("plain" or "augmented"), tested ("clean" or "distorted"), accuracy, low,
     high (95 %). `found` holds the evaluations by the names of their scores.
     """
-    study = Study.from_json(run.settings["study"])
-    models = {variant.name: variant.model for variant in study.variants} | {"headline": study.model}
-    rows = [
-        (
-            spec.name,
-            "augmented" if spec.augmentation else "plain",
-            tested,
-            found[name + suffix].accuracy,
-            *found[name + suffix].interval,
-        )
-        for name, spec in models.items()
-        for tested, suffix in TESTS.items()
-        if name + suffix in found
-    ]
+    specs = {variant.name: variant.model for variant in study.variants} | {OWN: study.model}
+    rows = []
+    for model in sorted((one for one in models if one.name in specs), key=lambda one: one.role == "own"):
+        spec = specs[model.name]
+        for tested, test in (("clean", CLEAN), ("distorted", DISTORTED)):
+            if evaluation := found.get(model.score(test)):
+                trained = "augmented" if spec.augmentation else "plain"
+                rows.append((spec.name, trained, tested, evaluation.accuracy, *evaluation.interval))
     table = pd.DataFrame(rows, columns=["model", "trained", "tested", "accuracy", "low", "high"])
     return table if (table["tested"] == "distorted").any() else None
 
@@ -96,42 +83,30 @@ def published_table(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
         scores: As `score_table` returns it; needs name and accuracy.
     """
     here = scores.set_index("name")["accuracy"]
+    own, *others = models_of(study, study.split.protocol)
+    known = {variant.name: variant for variant in study.variants}
     rows = []
-    for tested, suffix in TESTS.items():
-        if tested == "distorted" and not study.distortion:
-            continue
-        for v in study.variants:
-            published = v.published if tested == "clean" else v.published_distorted
-            rows.append((v.name, tested, published, here.get(v.name + suffix), None, v.note))
-        rows.append((OWN, tested, None, None, here.get("headline" + suffix), ""))
+    for tested, test in (("clean", CLEAN), ("distorted", DISTORTED))[: 2 if study.distortion else 1]:
+        for model in others:
+            if variant := known.get(model.id):
+                published = variant.published_distorted if test.distorted else variant.published
+                rows.append((model.name, tested, published, here.get(model.score(test)), None, variant.note))
+        rows.append((own.name, tested, None, None, here.get(own.score(test)), ""))
     table = pd.DataFrame(rows, columns=["model", "tested", "published", "reproduced", "ours", "note"])
     return table.astype({"published": "float64", "reproduced": "float64", "ours": "float64"})
 
 
-def read_histories(run: RunFolder) -> dict[str, pd.DataFrame]:
-    """Returns the history of each model's training, by the names that a comparison has for them, its own last.
-
-    Of a run with folds, its own is that of the first fold.
-    """
-    homes = _homes(Study.from_json(run.settings["study"])) | {OWN: run.trainings()[0].removesuffix("training.json")}
-    return {name: run.read_table(f"{home}history.csv") for name, home in homes.items()}
-
-
-def _homes(study: Study) -> dict[str, str]:
-    """Returns where in the run folder the training of each model lies, the study's own last."""
-    return {variant.name: variant_folder(variant.name) for variant in study.variants} | {OWN: ""}
-
-
-def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Contender:
-    training, history = run.read_json(f"{home}training.json"), run.read_table(f"{home}history.csv")
+def _contender(run: RunFolder, model: TrainedModel) -> Contender:
+    training = run.training(model.home)
+    history = run.read_table(f"{model.home}history.csv")
     last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
     kept = last.loc[last["val_loss"].idxmin() if "val_loss" in last else last.index[-1]]
     return Contender(
-        name=name,
-        predictions=run.read_table(predictions),
-        parameters=training["parameters"],
-        seconds=sum(training["seconds"].values()),
-        bytes=(run.path / home / "model.keras").stat().st_size,
+        name=model.name,
+        predictions=run.read_table(model.predictions()),
+        parameters=training.parameters,
+        seconds=sum(training.seconds.values()),
+        bytes=(run.path / model.home / "model.keras").stat().st_size,
         train_accuracy=kept["accuracy"],
         train_loss=kept["loss"],
         validation_accuracy=kept.get("val_accuracy", math.nan),
@@ -139,27 +114,20 @@ def _contender(run: RunFolder, name: str, home: str, predictions: str) -> Conten
     )
 
 
-def read_evaluation(run: RunFolder, predictions: str = HEADLINE) -> Evaluation:
-    """Returns what a run's predictions amount to, computed from their table again."""
-    settings = run.settings
-    table, class_names = run.read_table(predictions), tuple(settings["class_names"])
-    return evaluate_predictions(table, class_names, seed=settings["seed"])
-
-
-def score_table(scores: list[dict[str, Any]]) -> pd.DataFrame:
+def score_table(scores: Sequence[Score]) -> pd.DataFrame:
     """Returns the scores of metrics.json as a table, the ends of the interval as low and high."""
     facts = ["name", "protocol", "training", "images", "accuracy", "low", "high", "loss", "calibration_error"]
-    ends = [dict(zip(("low", "high"), score["interval"], strict=True)) for score in scores]
-    return pd.DataFrame([{**score, **pair} for score, pair in zip(scores, ends, strict=True)], columns=facts)
+    rows = [{**vars(score), "low": score.interval[0], "high": score.interval[1]} for score in scores]
+    return pd.DataFrame(rows, columns=facts)
 
 
 def timing_table(run: RunFolder) -> pd.DataFrame:
     """Returns seconds and images a second of each phase, of each fold where there are folds."""
     rows = []
-    for path in run.trainings():
-        training = run.read_json(path)
-        for phase, seconds in training["seconds"].items():
-            rows.append((path.rpartition("/")[0], phase, seconds, training["images_per_second"][phase]))
+    for home in run.trainings():
+        training = run.training(home)
+        for phase, seconds in training.seconds.items():
+            rows.append((home.rstrip("/"), phase, seconds, training.images_per_second[phase]))
     return pd.DataFrame(rows, columns=["fold", "phase", "seconds", "images_per_second"])
 
 
@@ -181,11 +149,11 @@ def result_tables(evaluation: Evaluation, *, seed: int) -> dict[str, pd.DataFram
 
 
 def _draw(run: RunFolder, evaluation: Evaluation, compared: dict[str, pd.DataFrame]) -> None:
-    samples = evaluation.samples(seed=run.settings["seed"])
-    with run_photographs(run) as photographs:
+    samples = evaluation.samples(seed=run.record.wishes.seed)
+    with run.photographs() as photographs:
         there = set(samples["name"]) <= photographs.names
         pictures = [photographs.picture(name, 224) for name in samples["name"]] if there else []
-    drawings = draw_run(evaluation, read_histories(run)[OWN], samples, pictures, compared)
+    drawings = draw_run(evaluation, run.histories()[OWN], samples, pictures, compared)
     (run.path / "plots").mkdir(exist_ok=True)
     for name, fig in drawings.items():
         fig.savefig(run.path / "plots" / f"{name}.png", metadata={"Software": None})

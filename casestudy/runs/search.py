@@ -8,11 +8,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from casestudy.data import ImageSet, split_images
 from casestudy.errors import DataError
 from casestudy.files import atomic_path
-from casestudy.runs.images import run_images
-from casestudy.runs.steps import continue_run, environment, start_run
-from casestudy.data import Splits, split_images
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.record import Wishes, environment
+from casestudy.runs.steps import clean_run, settle, split_run
 from casestudy.study import ModelSpec, Phase, Study
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
     wanted = study.search
     if wanted is None:
         raise DataError(f"A search needs a space; {study.name} has none. Give its block in studies.py a Search(…).")
-    from casestudy import training  # first: it keeps TensorFlow's start-up quiet
+    from casestudy import training
+    from casestudy.models import build_model  # first: it keeps TensorFlow's start-up quiet
 
     try:
         import keras_tuner
@@ -63,9 +65,14 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
         raise DataError(
             'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
         ) from error
-    run = continue_run(start_run(study, source, out, seed=seed), until="split")
+    run = RunFolder.begin(out, Wishes(study, seed), source)
+    if study.data.kind == "archive":
+        clean_run(run)
+    settled = settle(run)
+    assert settled.model.image_size is not None  # settled
     fewer = dataclasses.replace(study.split, fraction=wanted.fraction)
-    images = run_images(run)
+    images = run.study_images(settled, settled.model.image_size)
+    split_run(run, images)
     whole, some = (split_images(images, spec, seed=seed) for spec in (study.split, fewer))
     splits = dataclasses.replace(some, validation=whole.validation)  # close settings are told apart by many images
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters
@@ -74,12 +81,13 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
             values = {name: choices[trial.hyperparameters.get(name)] for name, choices in space.items()}
             changed = with_values(study, {**values, "epochs": epochs})
-            parameters = _parameters(changed, splits)
+            parameters = _parameters(changed, images)
             if parameters > most:  # too large to win; not trained
                 score = 0.0
             else:
-                result = training.train(changed.model, splits, phases=changed.phases, weights=None, seed=seed)
-                history = result.history
+                model = build_model(dataclasses.replace(changed.model, weights=None), images, seed=seed)
+                for phase in changed.phases:
+                    history = training.train(model, splits, phase, seed=seed).history
                 score = float(history[history["metric"] == "val_accuracy"]["value"].max())
             log.info("trial %s: %s, %d parameters: %.4f", trial.trial_id, values, parameters, score)
             with atomic_path(out / "trials" / f"{trial.trial_id}.json") as partial:
@@ -118,9 +126,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
     return out / RESULT
 
 
-def _parameters(study: Study, splits: Splits) -> int:
+def _parameters(study: Study, images: ImageSet) -> int:
     from casestudy.models import build_model
 
-    images = splits.images
-    shape, count = images.images.shape[1:], len(images.class_names)
-    return build_model(study.model, input_shape=shape, num_classes=count, weights=None).count_params()
+    return build_model(dataclasses.replace(study.model, weights=None), images, seed=0).count_params()

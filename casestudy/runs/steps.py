@@ -1,19 +1,18 @@
-"""Archive in, run folder out: every step of a study, each written to the folder as soon as it is done.
+"""Archive in, run folder out: the verbs of a study, each written to the folder as soon as it is done.
 
-A step whose file is there is not done again, so the same command goes on where a killed one stopped, and notebooks can
-take one step each. What a run was asked for stands in its run.json; another wish needs another folder, and a finished
-run is never overwritten.
+A step whose file is there is not done again, so the same call goes on where a killed one stopped. Another wish needs
+another folder, and a finished run is never overwritten.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import logging
 import os
-import platform
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,185 +21,86 @@ import pandas as pd
 from casestudy.cleaning import clean_archive
 from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds, split_images
 from casestudy.errors import DataError, RunError
+from casestudy.evaluation import evaluate, prediction_table
 from casestudy.files import atomic_path
-from casestudy.models import StartingWeights, resolve_weights
-from casestudy.runs.folder import RunFolder, as_json, begin, distorted, variant_folder
-from casestudy.runs.images import read_images
-from casestudy.runs.results import HEADLINE, OWN, Score, write_results
-from casestudy.study import ModelSpec, SplitSpec, Study, Variant
+from casestudy.models import resolve_weights
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.record import ImageFacts, Settled, TrainingRecord, Wishes, environment
+from casestudy.runs.results import write_results
+from casestudy.runs.trained import DISTORTED, TESTS, TrainedModel, fold_folder, models_of
+from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
 if TYPE_CHECKING:
-    from casestudy.training import Machine
+    import keras
+
+    from casestudy.training import TrainingRun
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
+FOLD = "predictions.csv"  # of one fold, in its folder
 
 
 def run_study(
-    study: Study,
+    wishes: Wishes,
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    seed: int,
-    compare_splits: bool = False,
     password: str | None = None,
-    pattern: str | None = None,
-    precision: str | None = None,
 ) -> RunFolder:
-    """Returns the finished run folder at `out`: the archive cleaned, the model trained, evaluated and reported.
-
-    The arguments are those of `start_run` and `continue_run`.
-    """
-    run = start_run(study, source, out, seed=seed, compare_splits=compare_splits, pattern=pattern, precision=precision)
-    return continue_run(run, password=password)
-
-
-def start_run(
-    study: Study,
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    seed: int,
-    compare_splits: bool = False,
-    pattern: str | None = None,
-    precision: str | None = None,
-) -> RunFolder:
-    """Returns the run folder at `out`, which knows what to do and with what, and has done nothing yet.
+    """Returns the finished run folder at `out`: the archive cleaned, the models trained and evaluated.
 
     Args:
-        study: What to do; see `studies.STUDIES`.
+        wishes: What to do.
         source: An archive or folder of photographs, or a letters.zip that is already clean.
         out: The run folder; made where missing, opened where the same run was begun before.
-        seed: Decides the split, the training and the bootstrap.
-        compare_splits: Also train in full on a random split, not only phase 1's head.
-        pattern: How labels and users stand in file names; see `clean_archive`. None takes the study's.
-        precision: A Keras dtype policy; None takes what the machine is good for, see `training.machine`.
-
-    Raises:
-        DataError: There is nothing at `source`.
-        RunError: `out` holds something else, or a run with other settings.
-    """
-    run = RunFolder(Path(out))
-    pattern = pattern or study.data.pattern
-    wishes = {"study": study.to_json(), "seed": seed, "compare_splits": compare_splits, "pattern": pattern}
-    wishes["precision"] = precision
-    begin(run, Path(source), wishes)
-    return run
-
-
-def continue_run(run: RunFolder, *, until: str | None = None, password: str | None = None) -> RunFolder:
-    """Returns the run after its next steps; those done before are not done again.
-
-    Args:
-        run: What `start_run` returned, or `RunFolder.open` found.
-        until: The last step to take: "clean", "split", or the name of a phase of training; None takes all of them:
-            cleaning, splitting, every phase, evaluation, report.
         password: Of an encrypted archive; not written anywhere.
 
     Raises:
-        DataError: `until` is none of these.
+        DataError: There is nothing at `source`, or it cannot be used.
+        RunError: `out` holds something else, or a run with other wishes.
     """
-    settings = run.settings
-    study, seed = Study.from_json(settings["study"]), settings["seed"]
-    steps = ("clean", "split", *(phase.name for phase in study.phases))
-    if until not in (*steps, None):
-        raise DataError(f"A run goes on until {', '.join(steps)} or, with None, to its end; received {until!r}.")
+    return finish_run(RunFolder.begin(Path(out), wishes, Path(source)), password=password)
+
+
+def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
+    """Returns the run after all steps that were not done yet."""
     if run.finished:
         log.info("%s is finished and stays as it is; another run needs another folder.", run.path)
         return run
-    if study.data.kind == "archive":
-        _clean(run, password)
-    if until == "clean":
-        return run
-
-    from casestudy import training  # TensorFlow is needed from here on, and loaded only now
-    from casestudy.runs.workshop import Recipe, Workshop
-
-    machine = training.machine()
-    begun = _starting_weights(run, study.model, study.model.image_size or machine.image_size)
-    weights, sentence = begun.source, begun.sentence
-    image_size = study.model.image_size or begun.image_size or machine.image_size
-    precision = settings.get("precision") or machine.precision
-    machine = dataclasses.replace(machine, image_size=image_size, precision=precision)
-    images = read_images(run, study, image_size)
-    protocol, splits, flattering = _split(run, study, images, seed)
-    harder = None
-    if study.distortion and not splits[0].fold:
-        harder = distort(images, splits[0].test, **study.distortion)
-    _settle(run, weights, sentence, protocol, images, machine, harder)
-    if until == "split":
-        return run
-
-    workshop = Workshop(run, images, machine.precision, seed, harder)
-    own = Recipe(dataclasses.replace(study.model, image_size=image_size), study.phases, weights)
-    workshop.train(own, splits, HEADLINE, until=until)
-    if until:
-        return run
-    whole = OWN if study.variants else "all phases"
-    scores = [Score("headline", protocol, whole, HEADLINE)]
-    if flattering and study.phases[0].trainable == "head":
-        for name, parts in (("head", splits), ("head-random", flattering)):
-            target = f"predictions_{name.replace('-', '_')}.csv"
-            workshop.train_heads(own, parts, target)
-            scores.append(Score(name, parts[0].protocol, "head only", target))
-    if flattering and settings["compare_splits"]:
-        workshop.train(own, flattering, "predictions_random.csv", folder="random/")
-        scores.append(Score("random", "random", whole, "predictions_random.csv"))
-    for variant in study.variants:
-        log.info("the variant %s", variant.name)
-        recipe = Recipe(variant.model, variant.phases, _variant_weights(run, variant, image_size))
-        target = f"predictions_{variant.name}.csv"
-        workshop.train(recipe, splits, target, folder=variant_folder(variant.name))
-        scores.append(Score(variant.name, protocol, variant.name, target))
-    scores += _harder_scores(run, scores)
-    scores += _without_copies(run, splits, scores)
-    write_results(run, scores)
+    wishes = run.record.wishes
+    if wishes.study.data.kind == "archive":
+        clean_run(run, password=password)
+    study = settle(run)
+    images = run.study_images(study, _known(study.model.image_size))
+    splits = split_run(run, images)
+    protocol = splits[0].protocol
+    flattering = _random_splits(images, study.split, seed=wishes.seed) if _has_signers(protocol) else []
+    harder = _distorted(run, study, images, splits)
+    for model in models_of(study, splits[0].protocol):
+        parts = splits if model.protocol == protocol else flattering
+        if model.role == "head":
+            if flattering and study.phases[0].trainable == "head":
+                train_heads(run, model, parts)
+        elif model.role != "random" or (flattering and wishes.compare_splits):
+            train_model(run, model, parts, harder if model.role != "random" else None)
+    _write_without_copies(run, splits)
+    write_results(run)
     run.seal()
     return run
 
 
-def _harder_scores(run: RunFolder, scores: list[Score]) -> list[Score]:
-    """Returns the scores once more on the distorted test images, of the models that were tested on them."""
-    return [
-        Score(f"{score.name}-distorted", score.protocol, f"{score.training}, distorted", distorted(score.predictions))
-        for score in scores
-        if run.has(distorted(score.predictions))
-    ]
-
-
-def _without_copies(run: RunFolder, splits: list[Splits], scores: list[Score]) -> list[Score]:
-    """Returns the scores once more without the test images that have a copy in training or validation, if any have.
-
-    Only a published split leaves such images in its test part; which they are is written to copies.csv.
-    """
-    if splits[0].protocol != "published":
-        return []
-    if not run.has("copies.csv"):
-        run.write_table("copies.csv", copies_across_parts(splits[0]))
-    copies = run.read_table("copies.csv")
-    if not len(copies):
-        return []
-    found = []
-    for score in scores:
-        target = score.predictions.replace("predictions", "predictions_unique")
-        table = run.read_table(score.predictions)
-        run.write_table(target, table[~table["name"].isin(copies["name"])].reset_index(drop=True))
-        found.append(Score(f"{score.name}-unique", score.protocol, f"{score.training}, without copies", target))
-    return found
-
-
-def _clean(run: RunFolder, password: str | None) -> None:
+def clean_run(run: RunFolder, *, password: str | None = None) -> None:
     """Makes letters.zip in the run folder, unless the data are clean already, and takes the ledger out of it."""
     if run.has("ledger.csv") and _is_clean(run.letters):
         return
-    settings = run.settings
-    source, clean_zip = Path(settings["data"]["path"]), run.path / "letters.zip"
+    record = run.record
+    source, clean_zip = Path(record.data.path), run.path / "letters.zip"
     if _is_clean(source):
         clean_zip = source
     elif not clean_zip.exists():
         log.info("cleaning %s", source.name)
-        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=settings["pattern"]).summary())
+        pattern = record.wishes.study.data.pattern
+        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=pattern).summary())
     with zipfile.ZipFile(clean_zip) as archive, atomic_path(run.path / "ledger.csv") as partial:
         partial.write_bytes(archive.read("ledger.csv"))
 
@@ -212,99 +112,212 @@ def _is_clean(source: Path) -> bool:
         return "ledger.csv" in archive.namelist()
 
 
-def _split(run: RunFolder, study: Study, images: ImageSet, seed: int) -> tuple[str, list[Splits], list[Splits]]:
-    """Returns the protocol that the data allows, its splits, and the flattering random one to show beside them."""
-    at_random = dataclasses.replace(study.split, protocol="random")
-    protocol = study.split.protocol
-    if images.signers is None and protocol == "signer":
+def settle(run: RunFolder) -> Study:
+    """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
+
+    What was settled once stands in run.json, and stays.
+
+    Raises:
+        RunError: The run began on another machine.
+        WeightsError: What was asked for cannot be had.
+    """
+    from casestudy.training import local_machine  # TensorFlow is needed from here on, and loaded only now
+
+    record, here = run.record, local_machine()
+    study = record.wishes.study
+    if record.settled is None:
+        size = study.model.image_size or here.image_size
+        begun = resolve_weights(study.model, size)
+        log.info("weights: %s", begun.sentence)
+        size = study.model.image_size or begun.image_size or size
+        variants = {v.name: resolve_weights(v.model, size) for v in study.variants}
+        machine = dataclasses.replace(here, image_size=size, precision=record.wishes.precision or here.precision)
+        known = {name: (weights.source, weights.sentence) for name, weights in variants.items()}
+        settled = Settled(begun.sentence, begun.source, machine, environment(), known)
+        record = dataclasses.replace(record, settled=settled)
+        run.write_record(record)
+    settled = _known(record.settled)
+    if settled.machine.device != here.device:
+        raise RunError(
+            f"A run ends on the machine it began on ({settled.machine.device}); this is {here.device}. Start a new "
+            f"one with --out, or go on where it began."
+        )
+    return record.settled_wishes().study
+
+
+def split_run(run: RunFolder, images: ImageSet) -> list[Splits]:
+    """Returns the splits of the run's protocol, one for each fold, and writes splits.csv and what the images are.
+
+    Where the data does not say who is in a photograph, a split by signer becomes a random one.
+    """
+    wishes = run.record.wishes
+    spec = wishes.study.split
+    if images.signers is None and spec.protocol == "signer":
         log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
-        protocol = "random"
-    spec = dataclasses.replace(study.split, protocol=protocol)
-    splits = split_folds(images, spec, seed=seed)
-    flattering = []
-    if protocol not in ("random", "published"):
-        try:
-            flattering = [split_images(images, at_random, seed=seed)]
-        except DataError as error:  # the honest score stands without the flattering one
-            log.warning("no random split to compare with: %s", error)
+        spec = dataclasses.replace(spec, protocol="random")
+    splits = split_folds(images, spec, seed=wishes.seed)
+    save_splits(run, splits, spec)
+    return splits
+
+
+def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> None:
+    """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
+    images = splits[0].images
+    facts = ImageFacts(spec.protocol, images.cropped, images.class_names)
+    record = run.record
+    if record.images is None:
+        run.write_record(dataclasses.replace(record, images=facts))
+    if run.has("splits.csv"):
+        return
     labels = np.array(images.class_names)[images.labels]
     signers = images.signers if images.signers is not None else [""] * len(images)
     table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
     for split in splits:
         table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
-    if not run.has("splits.csv"):
-        for split in splits:
-            _tell(split, spec)
-        run.write_table("splits.csv", table)
-    return protocol, splits, flattering
+        where = f"fold {split.fold}: " if split.fold else ""
+        for part, lacking in split.missing().items():
+            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
+        if len(split.left_out):
+            log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
+    run.write_table("splits.csv", table)
 
 
-def _tell(split: Splits, spec: SplitSpec) -> None:
-    """Says what is remarkable about a split: labels that a part lacks, photographs in no part."""
-    where = f"fold {split.fold}: " if split.fold else ""
-    for part, lacking in split.missing().items():
-        log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
-    if len(split.left_out):
-        log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
+def _has_signers(protocol: str) -> bool:
+    return protocol in ("signer", "leave-one-signer-out")
 
 
-def _starting_weights(run: RunFolder, spec: ModelSpec, image_size: tuple[int, int]) -> StartingWeights:
-    """Returns the weights to start from; a run that goes on keeps what it began with."""
-    before = run.settings
-    if "initial_weights" in before:
-        return StartingWeights(before["initial_weights"], before["weights"], tuple(before["machine"]["image_size"]))
-    begun = resolve_weights(spec, image_size)
-    log.info("weights: %s", begun.sentence)
-    return begun
+def _random_splits(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
+    """Returns the flattering random split to show beside the honest one; none where the images allow none."""
+    try:
+        return [split_images(images, dataclasses.replace(spec, protocol="random"), seed=seed)]
+    except DataError as error:  # the honest score stands without the flattering one
+        log.warning("no random split to compare with: %s", error)
+        return []
 
 
-def _variant_weights(run: RunFolder, variant: Variant, image_size: tuple[int, int]) -> str | None:
-    """Returns the weights that a variant starts from; what was decided once stands in run.json, and stays."""
-    known = run.settings.get("variant_weights", {})
-    if variant.name not in known:
-        begun = resolve_weights(variant.model, image_size)
-        known[variant.name] = (begun.source, begun.sentence)
-        run.write_json("run.json", {**run.settings, "variant_weights": known})
-    weights, sentence = known[variant.name]
-    log.info("weights: %s", sentence)
-    return weights
+def _distorted(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[Splits]) -> ImageSet | None:
+    """Returns the test images, distorted, and writes their digest to run.json; None where the study has none."""
+    if not study.distortion or splits[0].fold:
+        return None
+    harder = distort(images, splits[0].test, **study.distortion)
+    record = run.record
+    facts = dataclasses.replace(_known(record.images), distorted_sha256=harder.digest)
+    run.write_record(dataclasses.replace(record, images=facts))
+    return harder
 
 
-def _settle(
-    run: RunFolder,
-    weights: str | None,
-    sentence: str,
-    protocol: str,
-    images: ImageSet,
-    machine: Machine,
-    harder: ImageSet | None,
-) -> None:
-    """Writes what was decided here into run.json."""
-    settled = {
-        "weights": sentence,
-        "initial_weights": weights,
-        "protocol": protocol,
-        "cropped": images.cropped,
-        "class_names": list(images.class_names),
-        "machine": as_json(dataclasses.asdict(machine)),
-        "environment": environment(),
-        **({"distorted_sha256": harder.digest} if harder else {}),
-    }
-    before = run.settings
-    if before.get("machine", settled["machine"]) != settled["machine"]:
-        raise RunError(
-            f"A run ends on the machine it began on ({before['machine']}); found {settled['machine']}. "
-            f"Start a new one with --out, or go on where it began."
-        )
-    run.write_json("run.json", {**before, **settled})
+def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], harder: ImageSet | None = None) -> None:
+    """Trains a model on each split and writes the predictions of all their test parts.
+
+    Args:
+        run: Split.
+        model: Which one.
+        splits: One, or one a fold.
+        harder: The test images, distorted; None for no second test.
+    """
+    spec, phases = _recipe(run, model)
+    if model.role == "variant":
+        log.info("the variant %s", model.name)
+    homes = [model.home + fold_folder(k, split.fold) for k, split in enumerate(splits)]
+    for home, split in zip(homes, splits, strict=True):
+        target = home + FOLD if split.fold else model.predictions()
+        if run.has(target):
+            continue
+        if split.fold:
+            log.info("held out: %s", split.fold)
+        network = _train_phases(run, spec, phases, split, home)
+        seed = run.record.wishes.seed
+        if harder is not None:
+            found = evaluate(network, harder, np.arange(len(harder)), seed=seed)
+            run.write_table(model.predictions(DISTORTED), found.predictions)
+        run.write_table(target, evaluate(network, split.images, split.test, seed=seed).predictions)
+        _remove_checkpoints(run, home)
+    if splits[0].fold and not run.has(model.predictions()):
+        tables = [run.read_table(home + FOLD) for home in homes]
+        run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
 
 
-def environment() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
-    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+def _recipe(run: RunFolder, model: TrainedModel) -> tuple[ModelSpec, tuple[Phase, ...]]:
+    study = run.record.settled_wishes().study
+    variant = next((one for one in study.variants if model.role == "variant" and one.name == model.id), study)
+    return variant.model, variant.phases
+
+
+def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], splits: Splits, home: str) -> keras.Model:
+    """Returns the network after all phases; the last checkpoint of a killed training is where it goes on."""
+    from casestudy.models import build_model, inference_model
+    from casestudy.training import train
+
+    seed, precision = run.record.wishes.seed, run.settled.machine.precision
+    model = build_model(spec, splits.images, seed=seed, precision=precision)
+    for phase in phases:
+        history = train(model, splits, phase, seed=seed, checkpoints=run.path / home)
+    network = inference_model(model)
+    save_training(run, history, network, home=home)
+    return network
+
+
+def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
+    """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
+    run.write_table(f"{home}history.csv", training.history)
+    record = TrainingRecord(
+        training.seconds,
+        training.images_per_second,
+        training.batch_norm_change,
+        network.count_params(),
+        training.largest_change,
+    )
+    run.write_json(f"{home}training.json", record.to_json())
+    with atomic_path(run.path / home / "model.keras") as partial:
+        network.save(partial)
+
+
+def _remove_checkpoints(run: RunFolder, home: str) -> None:
+    from casestudy.training import remove_checkpoints
+
+    remove_checkpoints(run.path / home)
+
+
+def train_heads(run: RunFolder, model: TrainedModel, splits: Sequence[Splits]) -> None:
+    """Trains the first phase's head on frozen features, for each split, and writes all predictions."""
+    if run.has(model.predictions()):
+        return
+    from casestudy.training import frozen_features, train_head
+
+    spec, (phase, *_) = _recipe(run, model)
+    seed = run.record.wishes.seed
+    log.info("the head alone on frozen features: %s", splits[0].protocol)
+    features, tables = None, []
+    for split in splits:
+        # Without pretrained weights the base's statistics come from the split's own training images.
+        if features is None or spec.weights is None:
+            with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
+                features = np.array(frozen_features(spec, split, seed=seed, target=Path(scratch) / "features.npy"))
+        probabilities = train_head(features, split, phase, dropout=spec.dropout, seed=seed)
+        tables.append(prediction_table(split.images, split.test, probabilities))
+    run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
+
+
+def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:
+    """Writes all predictions once more without the test images that have a copy in training or validation.
+
+    Only a published split leaves such images in its test part; which they are is written to copies.csv.
+    """
+    if splits[0].protocol != "published":
+        return
+    if not run.has("copies.csv"):
+        run.write_table("copies.csv", copies_across_parts(splits[0]))
+    copies = run.read_table("copies.csv")
+    if not len(copies):
+        return
+    for model in models_of(run.record.wishes.study, splits[0].protocol):
+        for test in TESTS:
+            if not test.unique and run.has(model.predictions(test)):
+                table = run.read_table(model.predictions(test))
+                rest = table[~table["name"].isin(copies["name"])].reset_index(drop=True)
+                run.write_table(model.predictions(dataclasses.replace(test, unique=True)), rest)
+
+
+def _known(value):
+    assert value is not None  # settled a step before
+    return value

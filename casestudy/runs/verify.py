@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,11 @@ import pandas as pd
 from casestudy.cleaning import duplicate_groups
 from casestudy.errors import RunError
 from casestudy.files import file_digest
+from casestudy.runs.files import table_text
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.results import LATER, comparison_tables, result_tables, score_table
 from casestudy.runs.steps import run_study
-from casestudy.runs.results import HEADLINE, LATER, comparison_tables, read_evaluation, result_tables, score_table
-from casestudy.runs.folder import RunFolder, table_text
-from casestudy.study import Study
+from casestudy.runs.trained import PREDICTIONS
 
 Check = tuple[str, bool, str]
 
@@ -35,8 +35,9 @@ def verify_run(
         retrain: A folder to train the same study in again; split, history and predictions must come out the same.
         source: The data for `retrain`; by default the run's own letters.zip.
     """
-    settings = run.settings
-    if not settings.get("files"):
+    record = run.record
+    seed = record.wishes.seed
+    if not record.files:
         raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
     checks: list[tuple[str, bool, str]] = []
 
@@ -44,85 +45,75 @@ def verify_run(
         checks.append((what, bool(holds), detail))
 
     def check_table(name: str, table: pd.DataFrame, source: str) -> None:
-        if name in LATER and name not in settings["files"] and not run.has(name):
+        if name in LATER and name not in record.files and not run.has(name):
             return
         stored = (run.path / name).read_text(encoding="utf-8") if run.has(name) else ""
         check(f"{name} follows from {source}", stored == table_text(table))
 
     changed = [
-        name
-        for name, digest in settings["files"].items()
-        if not run.has(name) or file_digest(run.path / name) != digest
+        name for name, digest in record.files.items() if not run.has(name) or file_digest(run.path / name) != digest
     ]
     check("files are the ones written", not changed, ", ".join(changed[:5]))
-    scores = run.read_json("metrics.json")["scores"]
+    scores = run.scores()
     for score in scores:
-        claim = f"score {score['name']!r} follows from {score['predictions']}"
+        claim = f"score {score.name!r} follows from {score.predictions}"
         try:
-            evaluation = read_evaluation(run, score["predictions"])
+            evaluation = run.evaluation(score.predictions)
         except (RunError, KeyError, ValueError) as error:  # missing, or without a column or label it needs
             check(claim, False, f"{type(error).__name__}: {error}")
             continue
-        wrong = [key for key, value in evaluation.to_json().items() if score.get(key) != value]
+        wrong = [key for key, value in evaluation.to_json().items() if getattr(score, key) != value]
         check(claim, not wrong, ", ".join(wrong))
-        if score["name"] == "headline":
-            for name, table in result_tables(evaluation, seed=settings["seed"]).items():
-                check_table(name, table, score["predictions"])
+        if score.name == "headline":
+            for name, table in result_tables(evaluation, seed=seed).items():
+                check_table(name, table, score.predictions)
     check_table("scores.csv", score_table(scores), "metrics.json")
     if run.has("comparison.csv"):
         for name, table in comparison_tables(run).items():
             check_table(name, table, "the predictions of each model")
-    if run.has("splits.csv") and run.has(HEADLINE):
+    if run.has("splits.csv") and run.has(PREDICTIONS):
         _check_split(run, check)
     if run.has("letters.zip"):
-        with zipfile.ZipFile(run.path / "letters.zip") as archive:
-            rows = run.read_table("ledger.csv").to_dict("records")
-            names = set(archive.namelist())
-            lost = [
-                row["entry"]
-                for row in rows
-                if row["stored_as"] not in names
-                or hashlib.sha256(archive.read(row["stored_as"])).hexdigest() != row["sha256"]
-            ]
+        rows = run.read_table("ledger.csv").to_dict("records")
+        lost = _lost(run.path / "letters.zip", rows)
         check(
             f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, ", ".join(lost[:5])
         )
     if retrain is not None:
-        study = Study.from_json(settings["study"])
-        weights = settings.get("initial_weights", study.model.weights)  # what "auto" came to
-        chosen = settings.get("variant_weights", {})
-        variants = (
-            replace(v, model=replace(v.model, weights=chosen.get(v.name, [v.model.weights])[0])) for v in study.variants
-        )
-        again = run_study(
-            replace(study, model=replace(study.model, weights=weights), variants=tuple(variants)),
-            source or run.letters,
-            retrain,
-            seed=settings["seed"],
-            compare_splits=settings["compare_splits"],
-            pattern=settings["pattern"],
-        )
+        again = run_study(record.settled_wishes(), source or run.letters, retrain)
         histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
-        predictions = [score["predictions"] for score in scores]
-        for name in ("splits.csv", *histories, *predictions):
+        for name in ("splits.csv", *histories, *(score.predictions for score in scores)):
             if run.has(name):
-                check(f"{name} comes out the same", (again.path / name).read_bytes() == (run.path / name).read_bytes())
+                same = again.has(name) and (again.path / name).read_bytes() == (run.path / name).read_bytes()
+                check(f"{name} comes out the same", same)
     return checks
+
+
+def _lost(letters: Path, rows: list[dict[str, str]]) -> list[str]:
+    """Returns the entries of a ledger whose bytes the zip does not hold."""
+    with zipfile.ZipFile(letters) as archive:
+        names = set(archive.namelist())
+        return [
+            row["entry"]
+            for row in rows
+            if row["stored_as"] not in names
+            or hashlib.sha256(archive.read(row["stored_as"])).hexdigest() != row["sha256"]
+        ]
 
 
 def _check_split(run: RunFolder, check: Any) -> None:
     splits = run.read_table("splits.csv")
-    tested = run.read_table(HEADLINE)
+    tested = run.read_table(PREDICTIONS)
     columns = [column for column in splits.columns if column not in ("name", "signer", "label")]
     held_out = splits[(splits[columns] == "test").any(axis=1)]
     facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
     planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
     check("predictions are of the test part, each once", planned == found)
-    if run.settings["protocol"] == "published":
+    if run.facts.protocol == "published":
         return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
     if run.has("ledger.csv"):
         _check_duplicates(run, splits, columns, check)
-    if run.settings["protocol"] != "random":
+    if run.facts.protocol != "random":
         shared = set()
         for column in columns:
             by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}

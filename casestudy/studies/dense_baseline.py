@@ -7,14 +7,15 @@ Expect 29.5 % of the baseline and 98.9 % of ours on the embedded sample, in eigh
 
 import dataclasses
 
-from casestudy.study import ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import Augmentation, ModelSpec, Phase, SplitSpec, Study, Variant
 
 # As the original has it, and as its ladder goes on: one change at a time, the same split and the same seed.
 _FROM_SCRATCH = Phase("train", trainable="everything", epochs=30, learning_rate=1e-3)
 _CONVOLUTIONS = ModelSpec(
     "fashion_cnn", weights=None, dropout=0.0, scaling="0 to 1", options={"filters": [32, 64, 128], "units": [128, 64]}
 )
-_SIGN_AUGMENTATION = {"rotation": 0.06, "zoom": 0.2, "shift": 0.12}  # no mirror: a mirrored sign is another hand's
+# No mirror: a mirrored sign is another hand's.
+_SIGN_AUGMENTATION: Augmentation = {"rotation": 0.06, "zoom": 0.2, "shift": 0.12}
 _TRANSFER = (
     Phase("head", trainable="head", epochs=15, learning_rate=1e-3, views=3),
     Phase("fine-tune", trainable="all", epochs=4, learning_rate=1e-4),

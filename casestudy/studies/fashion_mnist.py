@@ -5,7 +5,7 @@ Expect 94.3 % of ours on the published test part, in half an hour on two cores; 
     casestudy run fashion-mnist
 """
 
-from casestudy.study import DataSpec, Download, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, Download, ModelSpec, Optimizer, Phase, SplitSpec, Study, Variant
 
 # Chosen on a validation part of 6,000 of Fashion-MNIST's training images: AdamW in one cycle, and a little less trust
 # in the labels.
@@ -23,7 +23,7 @@ ONE_CYCLE = Phase(
 
 
 def _fashion_model(
-    number: int, filters: list[int], units: list[int], dropout: float, optimizer: str, published: float
+    number: int, filters: list[int], units: list[int], dropout: float, optimizer: Optimizer, published: float
 ) -> Variant:
     spec = ModelSpec(
         "fashion_cnn",

@@ -1,18 +1,4 @@
-from .heads import frozen_features as frozen_features
-from .heads import train_head as train_head
-from .phases import (
-    Machine as Machine,
-)
-from .phases import (
-    TrainingRun as TrainingRun,
-)
-from .phases import (
-    machine as machine,
-)
-from .phases import (
-    remove_checkpoints as remove_checkpoints,
-)
-from .phases import (
-    train as train,
-)
+from .heads import frozen_features as frozen_features, train_head as train_head
+from .machine import Machine as Machine, local_machine as local_machine
+from .phases import TrainingRun as TrainingRun, remove_checkpoints as remove_checkpoints, train as train
 from .stages import set_trainable as set_trainable

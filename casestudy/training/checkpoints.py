@@ -18,13 +18,13 @@ class Progress:
     """How far a training has come.
 
     Attributes:
-        recipe: Hash of everything that decides the result; a checkpoint of another recipe is refused.
+        recipes: For each phase begun, the hash of everything that decides its result; others are refused.
         phase: Index of the phase under way.
         history: Rows of phase, epoch, metric, value.
         seconds: Wall-clock seconds of each phase begun.
     """
 
-    recipe: str
+    recipes: list[str] = field(default_factory=list)
     phase: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -34,22 +34,36 @@ class Progress:
         return [row["value"] for row in self.history if row["phase"] == phase and row["metric"] == metric]
 
     @classmethod
-    def load(cls, path: Path, recipe: str) -> Progress:
+    def load(cls, path: Path, index: int, recipe: str) -> Progress:
         """Returns the progress that a checkpoint holds, or a fresh one where there is none.
+
+        Args:
+            path: Of the checkpoint.
+            index: Of the phase that goes on, from 0.
+            recipe: Its hash.
 
         Raises:
             RunError: The checkpoint belongs to another training.
         """
-        if not path.exists():
-            return cls(recipe)
-        with path.open("rb") as file:
-            progress = cls(**json.loads(str(np.load(file))))
-        if progress.recipe != recipe:
-            raise RunError(
-                f"A training goes on with the data and settings it began with; {path.parent} began with others. "
-                f"Start a new run in another folder."
-            )
+        progress = cls()
+        if path.exists():
+            try:
+                with path.open("rb") as file:
+                    progress = cls(**json.loads(str(np.load(file))))
+            except (ValueError, TypeError, EOFError) as error:
+                raise _other(path) from error
+        if index == len(progress.recipes) and progress.phase == index:
+            progress.recipes.append(recipe)
+        if progress.recipes[index : index + 1] != [recipe]:
+            raise _other(path)
         return progress
+
+
+def _other(path: Path) -> RunError:
+    return RunError(
+        f"A training goes on with the data and settings it began with; {path.parent} began with others. Start a new "
+        f"run in another folder."
+    )
 
 
 def save(path: Path, variables: list, progress: Progress | None = None) -> None:

@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from casestudy.data import Splits
-from casestudy.models import keras
+from casestudy.models import build_model, keras, origin_of
 from casestudy.study import ModelSpec, Phase
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.initial import initial_model
 from casestudy.training.schedules import is_over, learning_rate
-from casestudy.training.stages import Stage, compute_features, set_trainable, split_model
+from casestudy.training.stages import Stage, compute_features, estimate_batch_norms, set_trainable, split_model
 
 
-def frozen_features(spec: ModelSpec, splits: Splits, *, weights: str | None, seed: int, target: Path) -> np.ndarray:
+def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path) -> np.ndarray:
     """Returns float32 (N, F): every image of the set, pooled after the frozen base, without augmentation."""
-    model = initial_model(spec, splits, weights=weights, seed=seed)
+    model = build_model(spec, splits.images, seed=seed)
+    if origin_of(model).weights is None:
+        estimate_batch_norms(model, splits, seed=seed)
     set_trainable(model, "head")
     extractor, _ = split_model(model)
     return compute_features(extractor, splits.images.images, np.arange(len(splits.images)), target)

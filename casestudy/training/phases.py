@@ -1,55 +1,53 @@
-"""Trains a model phase by phase; a frozen base is computed once, and a killed run goes on where it stopped.
+"""Trains a model phase by phase; a frozen base is computed once, and a killed training goes on where it stopped.
 
 Two-phase fine-tuning (document step 3; Keras' transfer-learning guide): phase 1 trains the head on a frozen base, phase
 2 unfreezes the base, all of it or its top layers, with every BatchNormalization layer kept frozen and a smaller rate.
 
 What decides the next epoch (order of images, random layers, learning rate, stopping) is a function of the seed, the
-epoch and the history so far: no hidden state is lost, and resuming gives the weights of a run that was never stopped.
+epoch and the history so far: no hidden state is lost, and resuming gives the weights of a training that was never
+stopped.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
 import math
+import os
 import shutil
 import time
-from dataclasses import dataclass
+from collections.abc import MutableMapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pandas as pd
 
 from casestudy.data import Splits
 from casestudy.errors import DataError
-from casestudy.models import average_with_mirror, keras, tf
-from casestudy.study import ModelSpec, Phase
-from casestudy.training import checkpoints
+from casestudy.models import keras, origin_of
+from casestudy.study import Phase
+from casestudy.training import checkpoints as stored
 from casestudy.training.checkpoints import Progress
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.initial import initial_model
 from casestudy.training.schedules import is_over, learning_rate
-from casestudy.training.stages import (
-    Stage,
-    set_trainable,
-    split_model,
-    stage_for,
-)
+from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
 
 log = logging.getLogger(__name__)
 
+CHECKPOINTS = "checkpoints"  # the folder of them, and the file that holds progress and weights together
 CHECKPOINT = "checkpoint.arrays"
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """A trained model and how it came to be.
+    """How a model came to be: all phases that it was trained in so far.
 
     Attributes:
-        model: Takes pixels in 0-255, gives probabilities; the base and the head in one.
         history: Tidy: phase, epoch (from 1), metric, value. Identical for identical seeds.
         seconds: Wall-clock seconds of each phase, the computing of cached features included.
         images_per_second: Training images seen in each phase, over its seconds.
@@ -57,7 +55,6 @@ class TrainingRun:
             the phase kept frozen.
     """
 
-    model: keras.Model
     history: pd.DataFrame
     seconds: dict[str, float]
     images_per_second: dict[str, float]
@@ -70,75 +67,85 @@ class TrainingRun:
         return max((change for change in changes if change is not None), default=None)
 
 
-@dataclass(frozen=True)
-class Machine:
-    """What this machine is good for: the image size and precision used where a study leaves them open."""
+@dataclass
+class _Training:
+    """What is known of a model that is being trained: it decides what the next phase begins with."""
 
-    device: str
-    image_size: tuple[int, int]
-    precision: str
+    phases: list[Phase] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    changes: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-def machine() -> Machine:
-    """Returns the defaults for the best device here; mixed precision only on GPUs with tensor cores, never on a CPU."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return Machine("CPU", (64, 64), "float32")
-    details = tf.config.experimental.get_device_details(gpus[0])
-    fast_half = details.get("compute_capability", (0, 0)) >= (7, 0)
-    return Machine(details.get("device_name", "GPU"), (224, 224), "mixed_float16" if fast_half else "float32")
+_TRAININGS: MutableMapping[keras.Model, _Training] = WeakKeyDictionary()
 
 
 def train(
-    spec: ModelSpec,
+    model: keras.Model,
     splits: Splits,
+    phase: Phase,
     *,
-    phases: tuple[Phase, ...],
-    weights: str | None,
     seed: int,
-    folder: Path | None = None,
-    precision: str = "float32",
+    checkpoints: str | os.PathLike[str] | None = None,
     cache: bool = True,
-    until: str | None = None,
 ) -> TrainingRun:
-    """Returns the model trained on `splits.train`, each phase ending with its weights of the lowest validation loss.
+    """Trains the model in one more phase, in place, and returns its history so far.
+
+    The phase ends with the weights of its lowest validation loss; without validation, of its last epoch. `splits.test`
+    is not looked at.
 
     Args:
-        spec: What to build, with its image size decided.
-        splits: Validation chooses the epoch; without one, the last epoch counts. Test is not looked at.
-        phases: One after the other, on the same model.
-        weights: What `resolve_weights` returned.
-        seed: Decides initial weights, order of images, augmentation and dropout.
-        folder: Where checkpoints live; a run killed in any epoch goes on from there. None keeps none.
-        precision: A Keras dtype policy; see `machine`.
+        model: What `build_model` returns, trained in the phases before this one.
+        splits: The same for all phases.
+        phase: What it trains, how long, and how.
+        seed: Decides order of images, augmentation and dropout.
+        checkpoints: The folder (or run folder) to keep them in. A training killed in any epoch goes on from there when
+            the same calls are made again; what is done already takes no time. None keeps none.
         cache: Use cached features where the base is frozen; False trains the plain way.
-        until: The last phase to run; with a `folder`, another call goes on after it. None runs them all.
 
     Raises:
-        DataError: The loss is no longer a number, or a phase asks for layers that are not there.
+        DataError: The loss is no longer a number, the phase asks for layers that are not there or has the name of an
+            earlier one, or the model is none of `build_model`.
+        RunError: The checkpoints are those of another training.
     """
-    model = initial_model(spec, splits, weights=weights, seed=seed, precision=precision)
-    values, changes = _values(model), {}
-    with TemporaryDirectory(prefix="casestudy-") as scratch:
-        work = Path(folder or scratch)
-        work.mkdir(parents=True, exist_ok=True)
-        progress = Progress.load(work / CHECKPOINT, _recipe(spec, splits, phases, weights, seed, precision))
-        for index, phase in enumerate(phases):
-            _run_phase(model, splits, phase, index, progress, work, seed=seed, cache=cache)
-            before, values = values, _values(model)
-            changes[phase.name] = _largest_changes(before, values)
-            if phase.name == until:
-                break
-    seen = {name: len(splits.train) * len(progress.values(name, "loss")) for name in changes}
-    seconds = dict(zip(changes, progress.seconds, strict=False))
-    # The same layers without the optimizer, whose state would make a saved model three times as large.
-    finished = keras.Model(model.inputs, model.outputs, name=model.name)
+    origin = origin_of(model)
+    state = _TRAININGS.get(model)
+    if state is None:
+        state = _Training()
+        if origin.weights is None:
+            estimate_batch_norms(model, splits, seed=origin.seed)
+        _TRAININGS[model] = state
+    if phase.name in state.changes:
+        raise DataError(f"The phases of a training have names of their own; {phase.name!r} is done. Build a new model.")
+    index, before = len(state.phases), _values(model)
+    state.phases.append(phase)
+    with ExitStack() as stack:
+        if checkpoints is None:
+            work = Path(stack.enter_context(TemporaryDirectory(prefix="casestudy-")))
+        else:
+            work = Path(checkpoints) / CHECKPOINTS
+            work.mkdir(parents=True, exist_ok=True)
+        recipe = hashlib.sha256(
+            json.dumps([origin.to_json(), [one.to_json() for one in state.phases], seed, splits.digest]).encode()
+        ).hexdigest()
+        if checkpoints is not None:
+            state.progress = Progress.load(work / CHECKPOINT, index, recipe)
+        else:
+            state.progress.recipes.append(recipe)
+        _run_phase(model, splits, phase, index, state.progress, work, seed=seed, cache=cache)
+    state.changes[phase.name] = _largest_changes(before, _values(model))
+    return _summary(state, len(splits.train))
+
+
+def _summary(state: _Training, images: int) -> TrainingRun:
+    progress, names = state.progress, list(state.changes)
+    seconds = dict(zip(names, progress.seconds, strict=False))
+    seen = {name: images * len(progress.values(name, "loss")) for name in names}
+    rows = [row for row in progress.history if row["phase"] in names]
     return TrainingRun(
-        model=average_with_mirror(finished) if spec.mirror_average else finished,
-        history=pd.DataFrame(progress.history, columns=["phase", "epoch", "metric", "value"]),
+        history=pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]),
         seconds=seconds,
         images_per_second={name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()},
-        largest_change=changes,
+        largest_change=dict(state.changes),
     )
 
 
@@ -156,7 +163,7 @@ def _run_phase(
     set_trainable(model, phase.trainable)
     best, checkpoint = work / f"phase-{index + 1}-best.arrays", work / CHECKPOINT
     if progress.phase > index:
-        checkpoints.restore(best, (split_model(model)[1] if cache else model).variables)
+        stored.restore(best, (split_model(model)[1] if cache else model).variables)
         return
     with TemporaryDirectory(prefix="features-", dir=work) as scratch:
         started = time.perf_counter()
@@ -164,7 +171,7 @@ def _run_phase(
         compile_for(stage.model, phase)
         state = stage.model.variables + stage.model.optimizer.variables
         if len(progress.seconds) > index:
-            checkpoints.restore(checkpoint, state)
+            stored.restore(checkpoint, state)
         else:
             progress.seconds.append(0.0)
         spent = progress.seconds[index]
@@ -185,8 +192,8 @@ def _run_phase(
             ]
             progress.seconds[index] = spent + time.perf_counter() - started
             if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
-                checkpoints.save(best, stage.model.variables)
-            checkpoints.save(checkpoint, state, progress)
+                stored.save(best, stage.model.variables)
+            stored.save(checkpoint, state, progress)
             left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
             log.info(
                 "%s %d/%d: %s%s",
@@ -194,9 +201,9 @@ def _run_phase(
                 ", ".join(f"{name} {value:.3f}" for name, value in logs.items()),
                 f"; at most {duration(left)} left" if left else "",
             )  # fmt: skip
-        checkpoints.restore(best, stage.model.variables)
+        stored.restore(best, stage.model.variables)
         progress.phase = index + 1
-        checkpoints.save(checkpoint, [], progress)
+        stored.save(checkpoint, [], progress)
         del stage  # unmaps the features before their folder goes
 
 
@@ -208,16 +215,6 @@ def duration(seconds: float) -> str:
     """
     seconds = round(seconds)
     return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
-
-
-def _recipe(
-    spec: ModelSpec, splits: Splits, phases: tuple[Phase, ...], weights: str | None, seed: int, precision: str
-) -> str:
-    settings = [dataclasses.asdict(spec), [dataclasses.asdict(phase) for phase in phases], weights, seed, precision]
-    digest = hashlib.sha256(json.dumps([settings, splits.images.digest]).encode())
-    for part in (splits.train, splits.validation):
-        digest.update(part.tobytes() + b"|")
-    return digest.hexdigest()
 
 
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
@@ -238,6 +235,6 @@ def _largest_changes(before: list[tuple[str, np.ndarray]], after: list[tuple[str
     return changes
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Removes what `train` wrote to `folder` to be able to go on, once it is no longer needed."""
-    shutil.rmtree(folder)  # whole: a killed run may have left its cached features, a folder, behind
+def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
+    """Removes what `train` keeps in a folder to be able to go on, once it is no longer needed."""
+    shutil.rmtree(Path(folder) / CHECKPOINTS, ignore_errors=True)  # a killed run may have left cached features there

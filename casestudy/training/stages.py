@@ -19,6 +19,7 @@ from casestudy.models import batch_norms, cut_points, keras, tf
 from casestudy.study import Phase
 
 PREDICT_BATCH = 64
+ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
 
 
 def set_trainable(model: keras.Model, trainable: str) -> None:
@@ -140,6 +141,32 @@ def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     for layer in after:
         y = layer(y)
     return extractor, keras.Model(features, y)
+
+
+def estimate_batch_norms(model: keras.Model, splits: Splits, *, seed: int) -> None:
+    """Estimates the BatchNormalization statistics of a base with random weights from training images, in place."""
+    base, scale = model.get_layer("base"), model.get_layer("preprocessing")
+    if not batch_norms(base):
+        return
+    chosen = np.random.default_rng(seed).permutation(splits.train)[:ESTIMATION_IMAGES]
+    parts = np.split(chosen, range(PREDICT_BATCH, len(chosen), PREDICT_BATCH))
+    estimate_batch_norm(base, [scale(splits.images.images[part].astype("float32")) for part in parts])
+
+
+def estimate_batch_norm(base: keras.Model, batches: list[np.ndarray]) -> None:
+    """Sets each moving mean and variance of `base` to its average over the batches, in place.
+
+    Randomly initialised BatchNormalization claims mean 0 and variance 1 for every channel; frozen like that it would
+    normalise nothing. `batches` holds float (n, height, width, C) arrays, scaled as the base expects.
+    """
+    layers = batch_norms(base)
+    momenta = [layer.momentum for layer in layers]
+    for k, batch in enumerate(batches):
+        for layer in layers:
+            layer.momentum = k / (k + 1)  # a running mean: every batch counts the same
+        base(batch, training=True)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
 
 
 def reseed(model: keras.Model, *entropy: int) -> None:

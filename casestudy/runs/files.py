@@ -1,0 +1,144 @@
+"""The files of a run folder: each appears whole or not at all, and is read without running code from it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from casestudy.errors import DataError, RunError
+from casestudy.files import atomic_path
+from casestudy.records import Record
+from casestudy.runs.record import SCHEMA_VERSION
+
+R = TypeVar("R", bound=Record)
+
+# The notebook that leaves each file behind, for whoever opens a later one too early; what is not here, the last one.
+NOTEBOOKS = {
+    "run.json": "02_import_data",
+    "ledger.csv": "03_clean_data",
+    "splits.csv": "04_train",
+    "history.csv": "04_train",
+    "training.json": "04_train",
+    "model.keras": "04_train",
+}
+LAST_NOTEBOOK = "05_results"
+# Columns whose cells are text whatever they look like; from the second line on, the ledger's.
+TEXT_COLUMNS = {
+    *(
+        "name",
+        "copy",
+        "kind",
+        "signer",
+        "label",
+        "predicted",
+        "most_confused_with",
+        "examples",
+        "part",
+        "phase",
+        "metric",
+    ),
+    *("entry", "status", "stored_as", "format", "sha256", "phash"),
+    *("reason", "duplicate_of", "near_duplicate_of", "note"),
+}
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """A folder whose files are read and written by name."""
+
+    path: Path
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    def require(self, name: str) -> None:
+        """Raises a RunError that says which step is missing, unless the file is there (or in a fold's folder)."""
+        if not self.has(name) and not any(self.path.glob(f"folds/*/{name}")):
+            raise self._lacks(name)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Returns the values of a JSON file in the folder."""
+        try:
+            values = json.loads(self._existing(name).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{self.path / name} must be JSON; {error}. Restore it or make the run again.") from error
+        if not isinstance(values, dict):
+            raise RunError(f"{self.path / name} must hold an object; it does not. Restore it or make the run again.")
+        return values
+
+    def read(self, kind: type[R], name: str) -> R:
+        """Returns the record in a JSON file of the folder.
+
+        Raises:
+            RunError: A field of it is unknown, missing or cannot be.
+        """
+        values = self.read_json(name)
+        values.pop("schema_version", None)
+        try:
+            return kind.from_json(values, source=str(self.path / name))
+        except DataError as error:
+            raise RunError(f"{error} Restore the file or make the run again.") from error
+
+    def write_json(self, name: str, values: dict[str, Any]) -> None:
+        text = json.dumps(
+            {"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
+        )
+        with atomic_path(self._target(name)) as partial:
+            partial.write_text(text + "\n", encoding="utf-8")
+
+    def read_table(self, name: str) -> pd.DataFrame:
+        """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
+        path = self._existing(name)
+        try:
+            columns = pd.read_csv(path, nrows=0).columns
+            return pd.read_csv(
+                path,
+                dtype={column: str for column in columns if column in TEXT_COLUMNS},
+                keep_default_na=False,
+                na_values={column: [""] for column in columns if column not in TEXT_COLUMNS},
+                float_precision="round_trip",
+            )
+        except ValueError as error:
+            raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
+
+    def write_table(self, name: str, table: pd.DataFrame) -> None:
+        with atomic_path(self._target(name)) as partial:
+            partial.write_text(table_text(table), encoding="utf-8", newline="")
+
+    def _existing(self, name: str) -> Path:
+        if not self.has(name):
+            raise self._lacks(name)
+        return self.path / name
+
+    def _lacks(self, name: str) -> RunError:
+        return RunError(
+            f"This step reads {name}; {self.path} lacks it. Run notebook {NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, "
+            f"or all steps at once: casestudy run --out {self.path}"
+        )
+
+    def _target(self, name: str) -> Path:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return target
+
+    def trainings(self) -> list[str]:
+        """Returns where training.json of every fold lies, or "" for that of the whole where there are no folds."""
+        folds = sorted(self.path.glob("folds/*/training.json"))
+        return [f"{path.parent.relative_to(self.path).as_posix()}/" for path in folds] or [""]
+
+
+def table_text(table: pd.DataFrame) -> str:
+    """Returns a table as CSV whose numbers read back to the same bits."""
+    return table.to_csv(index=False, lineterminator="\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,326 @@
+"""The options of `casestudy run`: each declared once, read from the command line, and written back to it."""
+
+# ruff: noqa: RUF009 (_option returns a dataclass field)
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from casestudy.data import data_for
+from casestudy.errors import DataError, WeightsError
+from casestudy.files import find_in_checkout
+from casestudy.records import Record, did_you_mean
+from casestudy.runs.folder import RunFolder
+from casestudy.runs.record import RunRecord, Wishes
+from casestudy.studies import STUDIES
+from casestudy.study import (
+    ARCHITECTURES,
+    SAMPLE,
+    Crop,
+    ImageSize,
+    Phase,
+    Precision,
+    Protocol,
+    Seed,
+    Share,
+    Study,
+    Variant,
+)
+
+NAMED_WEIGHTS = ("auto", "imagenet", "signs", "none")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How one field of `Options` stands on the command line: what it is for, how it is read and how it is written.
+
+    A flag is a field that is True or False; it is read and written by its presence alone.
+    """
+
+    help: str
+    metavar: str | None = None
+    read: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
+
+
+def _words(*values: object) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _numbers(kind: type, example: str) -> dict[str, Any]:
+    """Returns how numbers with commas between them are read and written, every bit of them."""
+
+    def read(text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise DataError(f"A number for each phase is asked for, as {example}; received {text!r}.") from None
+
+    return {"metavar": example, "read": read, "write": lambda values: ",".join(map(repr, values))}
+
+
+def _number(kind: type) -> Callable[[str], Any]:
+    def read(text: str) -> Any:
+        try:
+            return kind(text)
+        except ValueError:
+            raise DataError(f"A number is asked for; received {text!r}.") from None
+
+    return read
+
+
+def _read_size(text: str) -> tuple[int, ...]:
+    height, _, width = text.partition("x")
+    try:
+        return int(height), int(width or height)
+    except ValueError:
+        raise DataError(f"--image-size takes pixels, as 96 or 96x128; received {text!r}.") from None
+
+
+def _write_size(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
+
+
+def _option(default: Any, help: str, metavar: str | None = None, **how: Any) -> Any:
+    return dataclasses.field(default=default, metadata={"option": Option(help, metavar, **how)})
+
+
+@dataclass(frozen=True)
+class Options(Record):
+    """What `casestudy run` can be told; None and the empty tuple leave a setting to the study or the machine."""
+
+    study: str = "asl"
+    data: str | None = _option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
+    seed: Seed | None = _option(
+        None, "decides split and training (default: the study's, 7 unless it says otherwise)", "N", read=_number(int)
+    )
+    quick: bool = _option(
+        False, "small images, two epochs a phase and one for other models: a look at everything, in minutes"
+    )
+    epochs: tuple[int, ...] = _option((), "at most so many, one number for each phase", **_numbers(int, "20,5"))
+    fraction: Share | None = _option(
+        None,
+        "train on this share of the training images, such as 0.1; tests stay whole",
+        "SHARE",
+        read=_number(float),
+        write=repr,
+    )
+    precision: Precision | None = _option(
+        None,
+        "of the arithmetic (default: float32, or mixed_float16 on a GPU that is fast at it)",
+        _words(*get_args(Precision)),
+    )
+    learning_rate: tuple[float, ...] = _option((), "one number for each phase", **_numbers(float, "1e-3,1e-4"))
+    image_size: ImageSize | None = _option(
+        None,
+        "pixels, 96 or 96x128 (height x width) (default: by machine and weights)",
+        "SIZE",
+        read=_read_size,
+        write=_write_size,
+    )
+    model: str | None = _option(None, "which network (default: the study's)", _words(*ARCHITECTURES))
+    weights: str | None = _option(
+        None,
+        "imagenet, signs (this project's own, without network), none, or a .weights.h5 or .npz file (default: auto, "
+        "ImageNet where it can be had, else signs)",
+    )
+    fine_tune: str | None = _option(
+        None, "what the last phase trains: all, top:N of the base, or everything, BatchNormalization too", "LAYERS"
+    )
+    split: Protocol | None = _option(None, "who is tested (default: the study's)", _words(*get_args(Protocol)))
+    variants: str = _option(
+        "all",
+        "which of the study's other models to train beside its own: all (default), none, or their names: a,b",
+        "NAMES",
+    )
+    compare_splits: bool = _option(False, "also train in full on a random split")
+    crop: Crop | None = _option(
+        None, "cut hands out by boxes.csv (default: auto, where there are boxes)", _words(*get_args(Crop))
+    )
+    mirror: bool = _option(False, "also train on mirrored photographs")
+    pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
+
+    @classmethod
+    def called(cls, name: str) -> str:
+        return name if name == "study" else f"--{name.replace('_', '-')}"
+
+    def check(self) -> None:
+        if self.study not in STUDIES:
+            raise DataError(
+                f"The study is one of {', '.join(STUDIES)}; received {self.study!r}. "
+                f"{did_you_mean(self.study, STUDIES) or 'Use one of them.'}"
+            )
+        if self.model is not None and self.model not in ARCHITECTURES:
+            raise DataError(
+                f"--model is one of {', '.join(ARCHITECTURES)}; received {self.model!r}. "
+                f"{did_you_mean(self.model, ARCHITECTURES) or 'Use one of them.'}"
+            )
+        if self.weights not in (None, *NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
+            raise WeightsError(
+                f"--weights takes {', '.join(NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
+                f"{self.weights}. Check the path."
+            )
+
+    @classmethod
+    def table(cls) -> dict[str, Option]:
+        """Returns how each field stands on the command line, by name; the study itself is the first argument."""
+        return {one.name: one.metadata["option"] for one in dataclasses.fields(cls) if "option" in one.metadata}
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> Options:
+        """Returns the options that texts from the command line mean; None and names of no option are passed over.
+
+        Raises:
+            DataError: A value cannot be.
+        """
+        known = {name: (option, given.get(name)) for name, option in cls.table().items()}
+        values = {
+            name: option.read(value) if isinstance(value, str) else value
+            for name, (option, value) in known.items()
+            if value is not None
+        }
+        return cls(given.get("study") or cls.study, **values)
+
+    def arguments(self) -> list[str]:
+        """Returns the arguments of `casestudy run` that mean these options; what is as by default is left out."""
+        found = [self.study]
+        for name, option in self.table().items():
+            value, default = getattr(self, name), getattr(Options, name)
+            if value == default or value is None or value == ():
+                continue
+            found += [self.called(name)] if value is True else [self.called(name) + "=" + option.write(value)]
+        return found
+
+    def wishes(self) -> Wishes:
+        """Returns what these options ask for, whatever the data.
+
+        Raises:
+            DataError: A value does not fit the study.
+        """
+        study = STUDIES[self.study]
+        study = study.quick() if self.quick else study
+        model, phases, split = study.model, study.phases, study.split
+        if self.epochs:
+            phases = _for_each_phase(phases, "epochs", self.epochs)
+            study = dataclasses.replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
+        if self.learning_rate:
+            phases = _for_each_phase(phases, "learning_rate", self.learning_rate)
+        if self.fine_tune:
+            phases = (*phases[:-1], dataclasses.replace(phases[-1], trainable=self.fine_tune))
+        if self.image_size:
+            model = dataclasses.replace(model, image_size=self.image_size)
+        if self.model and self.model != model.name:
+            model = dataclasses.replace(model, name=self.model, options={})
+        if self.weights:
+            model = dataclasses.replace(model, weights=None if self.weights == "none" else self.weights)
+        if self.mirror:
+            model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
+        if self.split:
+            split = dataclasses.replace(split, protocol=self.split)
+        if self.fraction is not None:
+            split = dataclasses.replace(split, fraction=self.fraction)
+        data = dataclasses.replace(study.data, pattern=self.pattern) if self.pattern else study.data
+        crop = self.crop or study.crop
+        changed = dataclasses.replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
+        seed = study.seed if self.seed is None else self.seed
+        return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision)
+
+    def wishes_and_data(self) -> tuple[Wishes, Path]:
+        """Returns what these options ask for, and where its data is: named, downloaded, drawn, or the sample.
+
+        Raises:
+            DataError: A value does not fit the study, or the data cannot be had.
+        """
+        wishes = self.wishes()
+        study, data = data_for(wishes.study, self.data, quick=self.quick)
+        return dataclasses.replace(wishes, study=study), data
+
+    @classmethod
+    def of(cls, wishes: Wishes, data: str | None) -> Options | None:
+        """Returns the options that ask for this; None where no options do, as for a study that is not in `STUDIES`."""
+        known = STUDIES.get(wishes.study.name)
+        for quick in (False, True) if known else ():
+            assert known is not None
+            try:
+                found = _difference(wishes, known.quick() if quick else known, cls(known.name, data, quick=quick))
+                if not found.wishes().differences(wishes):
+                    return found
+            except (DataError, WeightsError):
+                continue
+        return None
+
+    @classmethod
+    def again(cls, run: RunFolder) -> str:
+        """Returns a command that makes a run again, in a new folder: with the weights and sizes that were settled.
+
+        Where `casestudy run` has no options for it, it is `casestudy verify --retrain`, which takes the run's record.
+        """
+        record = run.record
+        again = f"{run.path.resolve().name}-again"
+        if record.settled is None or (options := cls.of(*_pinned(record))) is None:
+            return shlex.join(["casestudy", "verify", str(run.path), "--retrain", again])
+        return shlex.join(["casestudy", "run", *options.arguments(), f"--out={again}"])
+
+
+def _for_each_phase(phases: tuple[Phase, ...], name: str, values: tuple[float, ...]) -> tuple[Phase, ...]:
+    if len(values) != len(phases):
+        raise DataError(
+            f"{Options.called(name)} takes a number for each of the {len(phases)} phases, as "
+            f"{Options.table()[name].metavar}; received {len(values)}. The phases: {', '.join(p.name for p in phases)}."
+        )
+    changes: list[dict[str, Any]] = [{name: value} for value in values]
+    return tuple(dataclasses.replace(phase, **change) for phase, change in zip(phases, changes, strict=True))
+
+
+def _at_most(phases: tuple[Phase, ...], variant: Variant) -> Variant:
+    """Returns the variant with no more epochs in its first, second, … phase than those phases have."""
+    fewer = (
+        dataclasses.replace(own, epochs=min(own.epochs, bound.epochs))
+        for own, bound in zip(variant.phases, phases, strict=False)
+    )
+    return dataclasses.replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))
+
+
+def _difference(wishes: Wishes, base: Study, options: Options) -> Options:
+    study = wishes.study
+    names = tuple(variant.name for variant in study.variants)
+    changed: dict[str, Any] = {
+        "seed": wishes.seed,
+        "precision": wishes.precision,
+        "compare_splits": wishes.compare_splits,
+        "image_size": study.model.image_size if study.model.image_size != base.model.image_size else None,
+        "model": study.model.name if study.model.name != base.model.name else None,
+        "weights": (study.model.weights or "none") if study.model.weights != base.model.weights else None,
+        "fine_tune": study.phases[-1].trainable if study.phases[-1].trainable != base.phases[-1].trainable else None,
+        "split": study.split.protocol if study.split.protocol != base.split.protocol else None,
+        "fraction": study.split.fraction if study.split.fraction != base.split.fraction else None,
+        "crop": study.crop if study.crop != base.crop else None,
+        "mirror": bool(study.model.augmentation.get("mirror")) and not base.model.augmentation.get("mirror"),
+        "pattern": study.data.pattern if study.data.pattern != base.data.pattern else None,
+    }
+    if names != tuple(variant.name for variant in base.variants):
+        changed["variants"] = ",".join(names) or "none"
+    for name in ("epochs", "learning_rate"):
+        values = tuple(getattr(phase, name) for phase in study.phases)
+        if values != tuple(getattr(phase, name) for phase in base.phases):
+            changed[name] = values
+    return dataclasses.replace(options, **changed)
+
+
+def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
+    """Returns the wishes with what was settled of the study's own model, and the data to name."""
+    settled = record.settled_wishes()
+    study = dataclasses.replace(settled.study, variants=record.wishes.study.variants)
+    path, sample = Path(record.data.path), find_in_checkout(SAMPLE)
+    if sample and sample.resolve() == path.resolve():
+        return dataclasses.replace(settled, study=study), None
+    if path.parent.name.startswith("stand-in-"):  # drawn again by --quick, and read in the same way
+        known = STUDIES.get(study.name)
+        study = dataclasses.replace(study, data=known.data) if known else study
+        return dataclasses.replace(settled, study=study), None
+    return dataclasses.replace(settled, study=study), record.data.path

@@ -1,0 +1,256 @@
+"""What run.json holds: what a run was asked for, what was settled on the way, and the digests that seal it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import casestudy
+from casestudy.errors import DataError, RunError
+from casestudy.records import Record
+from casestudy.study import Precision, Protocol, Seed, Study
+from casestudy.training import Machine
+
+SCHEMA_VERSION = 1
+PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
+# What is said of a study and changes nothing that a run computes: better words begin no other run.
+WORDS = {"title", "source", "published", "published_distorted", "note"}
+
+
+@dataclass(frozen=True)
+class Wishes(Record):
+    """What a run is asked for: everything that decides it, but the data and the machine.
+
+    Attributes:
+        study: What to do, with all that was changed in it.
+        seed: Decides the split, the training and what is picked by chance.
+        compare_splits: Also train in full on a random split, not only phase 1's head.
+        precision: A Keras dtype policy; None takes what the machine is good for.
+    """
+
+    study: Study
+    seed: Seed
+    compare_splits: bool = False
+    precision: Precision | None = None
+
+    def check(self) -> None:
+        data, protocol = self.study.data, self.study.split.protocol
+        if protocol == "published" and data.kind == "archive" and not data.test_folder:
+            raise DataError(
+                f"A published split needs data that came in parts; those of {self.study.name} come in one. Use "
+                f"--split signer or random."
+            )
+
+    def differences(self, other: Wishes) -> list[str]:
+        """Returns the dotted names of the settings that differ, but for `WORDS`."""
+        return _differences(_plain(self.to_json()), _plain(other.to_json()))
+
+
+@dataclass(frozen=True)
+class Source(Record):
+    """The data of a run: the name and the path of its file or folder, and the file's SHA-256 ("" for a folder)."""
+
+    name: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Settled(Record):
+    """What was decided when a run's training began, and stays.
+
+    Attributes:
+        weights: A sentence on the starting weights of the study's own model.
+        initial_weights: What they are: "imagenet", "signs", a path, or None for random numbers.
+        machine: Device, image size and precision.
+        environment: The versions that a result depends on.
+        variant_weights: Of each variant, what its starting weights are, and a sentence on them.
+    """
+
+    weights: str
+    initial_weights: str | None
+    machine: Machine
+    environment: dict[str, str]
+    variant_weights: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImageFacts(Record):
+    """What the images of a run turned out to be.
+
+    Attributes:
+        protocol: Of the split; random where nobody knows who is in a photograph.
+        cropped: Whether hands were cut out by their boxes.
+        class_names: The labels.
+        distorted_sha256: Of the pixels of the distorted test images; None without.
+    """
+
+    protocol: Protocol
+    cropped: bool
+    class_names: tuple[str, ...]
+    distorted_sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Score(Record):
+    """A model's score on one test, as metrics.json holds it; null where there is none.
+
+    Attributes:
+        name: "headline" for the study's own model, then what it was tested on.
+        protocol: Of the split.
+        training: What was trained, in words.
+        predictions: The table that it follows from.
+        images: How many were tested.
+    """
+
+    name: str
+    protocol: Protocol
+    training: str
+    predictions: str
+    images: int
+    accuracy: float | None
+    loss: float | None
+    interval: tuple[float | None, float | None]
+    loss_interval: tuple[float | None, float | None]
+    interval_method: str
+    calibration_error: float | None
+
+
+@dataclass(frozen=True)
+class Metrics(Record):
+    """All of metrics.json."""
+
+    scores: tuple[Score, ...]
+
+
+@dataclass(frozen=True)
+class TrainingRecord(Record):
+    """All of a training.json: what `TrainingRun` has but the history, and how many parameters the model has."""
+
+    seconds: dict[str, float]
+    images_per_second: dict[str, float]
+    batch_norm_change: float | None
+    parameters: int
+    largest_change: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All of run.json.
+
+    Attributes:
+        wishes: What was asked for.
+        data: With which data.
+        started: When, in UTC.
+        settled: None before the training begins.
+        images: None before the split.
+        files: SHA-256 of every result, by name; empty until the run is finished.
+        version: Of casestudy, that wrote it; "" for one that did not say.
+    """
+
+    wishes: Wishes
+    data: Source
+    started: str
+    settled: Settled | None = None
+    images: ImageFacts | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    version: str = casestudy.__version__
+
+    def settled_wishes(self) -> Wishes:
+        """Returns what has to be asked for to get this run again, on another machine too: nothing is left open."""
+        if self.settled is None:
+            raise RunError("A run is asked for again once its training has begun; this one's has not. Train it first.")
+        settled, study = self.settled, self.wishes.study
+        model = dataclasses.replace(study.model, weights=settled.initial_weights, image_size=settled.machine.image_size)
+        variants = (
+            dataclasses.replace(v, model=dataclasses.replace(v.model, weights=settled.variant_weights[v.name][0]))
+            if v.name in settled.variant_weights
+            else v
+            for v in study.variants
+        )
+        settled_study = dataclasses.replace(study, model=model, variants=tuple(variants))
+        return dataclasses.replace(self.wishes, study=settled_study, precision=settled.machine.precision)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields side by side, as plain JSON values; None and {} where something is not known yet."""
+        return {
+            "casestudy": self.version,
+            **self.wishes.to_json(),
+            "data": self.data.to_json(),
+            "started": self.started,
+            **(self.settled.to_json() if self.settled else {}),
+            **(self.images.to_json() if self.images else {}),
+            **({"files": self.files} if self.files else {}),
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], *, source: str) -> RunRecord:
+        """Returns the record that `to_json` wrote, of this version or the one before.
+
+        Raises:
+            RunError: A field is unknown, missing or cannot be; the message names it and the version that wrote it.
+        """
+        left = {name: value for name, value in values.items() if name != "schema_version"}
+        version = left.pop("casestudy", "")
+        _update(left)
+        writer = f"{source} (written by casestudy {version or 'before 0.2'})"
+        try:
+            wishes = _take(left, Wishes, writer, "study")
+            settled = _take(left, Settled, writer, "initial_weights")
+            images = _take(left, ImageFacts, writer, "class_names")
+            data = Source.from_json(left.pop("data", None), source=writer)
+            started, files = left.pop("started", ""), left.pop("files", {})
+            if left:
+                raise DataError(f"{writer} has the field {min(left)}, which this version does not know.")
+            if wishes is None:
+                raise DataError(f"{writer} lacks the field study, which this version needs.")
+        except DataError as error:
+            raise RunError(f"{error} Open it with the version that wrote it, or make the run again.") from error
+        return cls(wishes, data, str(started), settled, images, files, str(version))
+
+
+def _take(left: dict[str, Any], kind: type[Any], source: str, mark: str) -> Any:
+    """Returns the record whose fields lie among those left, and takes them out; None where there is no `mark`."""
+    if mark not in left:
+        return None
+    names = [one.name for one in dataclasses.fields(kind)]
+    return kind.from_json({name: left.pop(name) for name in names if name in left}, source=source)
+
+
+def _update(values: dict[str, Any]) -> None:
+    """Changes what the version before wrote otherwise: the pattern stood beside the study."""
+    pattern, study = values.pop("pattern", None), values.get("study")
+    if pattern and isinstance(study, dict):
+        values["study"] = {**study, "data": {**study.get("data", {}), "pattern": pattern}}
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value as it comes back from JSON: tuples as lists."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _differences(before: Any, now: Any, name: str = "") -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = sorted((before.keys() | now.keys()) - WORDS)
+        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
+    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
+        pairs = enumerate(zip(before, now, strict=True))
+        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
+    return [] if before == now else [name.removeprefix(".")]
+
+
+def environment() -> dict[str, str]:
+    """Returns the versions that a result depends on."""
+    found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
