@@ -5,7 +5,7 @@ Arguments are passed on to `casestudy run asl`: `python SCRIPTS/run.py --quick -
 
 import sys
 
-from environment import run_in_environment
+from release.environment import run_in_environment
 
 if __name__ == "__main__":
     run_in_environment("casestudy", "run", "asl", *sys.argv[1:])

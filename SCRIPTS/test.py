@@ -5,7 +5,7 @@ Arguments are passed on to pytest, which runs in the project's folder: `python S
 
 import sys
 
-from environment import ROOT, run_in_environment
+from release.environment import ROOT, run_in_environment
 
 if __name__ == "__main__":
     run_in_environment("pytest", *sys.argv[1:], cwd=ROOT)

@@ -2,29 +2,25 @@
 
 import json
 import shutil
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "SCRIPTS"))
-
-import benchmark  # noqa: E402
-import benchmark_bench  # noqa: E402
-import benchmark_parts  # noqa: E402
-import benchmark_ways  # noqa: E402
+from SCRIPTS.benchmark import bench as benches, cleaning_ways, parts, run as benchmark
+from SCRIPTS.benchmark.bench import Bench, Part
+from SCRIPTS.benchmark.shared import LeftOut
+from SCRIPTS.hands.rar5 import stored_rar5
+from SCRIPTS.release.environment import ROOT
 
 
 @pytest.fixture
 def bench(tmp_path):
     options = SimpleNamespace(quick=True, repeats=1, budget=60, archive=None, cleanvision_python=None)
-    return benchmark_bench.Bench(options, tmp_path)
+    return Bench(options, tmp_path)
 
 
 def test_ratios_divide_neighbouring_runs_and_medians_are_of_all_runs():
-    part = benchmark_bench.Part()
+    part = Part()
     for slow, fast in ((8.0, 2.0), (9.0, 3.0), (40.0, 4.0)):
         part.add("work", "slow", "s", slow)
         part.add("work", "fast", "s", fast)
@@ -37,8 +33,8 @@ def test_ratios_divide_neighbouring_runs_and_medians_are_of_all_runs():
 
 
 def test_the_exponent_of_growth_is_that_of_the_power_law():
-    assert benchmark_parts._slope([(500, 5.0), (1000, 10.0), (4000, 40.0)]) == pytest.approx(1)
-    assert benchmark_parts._slope([(500, 1.0), (1000, 4.0), (2000, 16.0)]) == pytest.approx(2)
+    assert parts._slope([(500, 5.0), (1000, 10.0), (4000, 40.0)]) == pytest.approx(1)
+    assert parts._slope([(500, 1.0), (1000, 4.0), (2000, 16.0)]) == pytest.approx(2)
 
 
 def test_a_part_that_is_measured_again_leaves_the_others_in_the_file(tmp_path, monkeypatch, capsys):
@@ -72,7 +68,7 @@ def test_switches_of_this_shell_do_not_reach_a_way(bench, monkeypatch):
         seen.update(env)
         return SimpleNamespace(returncode=0, stdout='noise\n{"seconds": 1}\n')
 
-    monkeypatch.setattr(benchmark_bench.subprocess, "run", run)
+    monkeypatch.setattr(benches.subprocess, "run", run)
     assert bench.run("any") == {"seconds": 1}
     assert "TF_ENABLE_ONEDNN_OPTS" not in seen
     bench.run("any", env={"TF_ENABLE_ONEDNN_OPTS": "0"})
@@ -83,52 +79,42 @@ def test_a_way_over_the_budget_or_failing_is_said_and_not_measured(bench):
     bench.options.budget = 0.001
     assert "over the budget" in bench.run("screen_pillow", folder=".", method="load")["left_out"]
     bench.options.budget = 60
-    with pytest.raises(benchmark_bench.Failed, match="screen_pillow stopped with TypeError"):
+    with pytest.raises(benches.Failed, match="screen_pillow stopped with TypeError"):
         bench.run("screen_pillow", unknown=1)
 
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("photographs")
-    written = benchmark_ways.draw_photographs(str(folder), 40)["bytes"]
+    written = cleaning_ways.draw_photographs(str(folder), 40)["bytes"]
     assert 14_000 < written / 40 < 26_000
     return folder
 
 
-def test_both_ways_of_cleaning_keep_the_same_photographs(photographs, tmp_path, stored_rar):
-    archive = stored_rar(photographs, tmp_path / "photographs.rar")
-    ours = benchmark_ways.clean_ours(str(archive), str(tmp_path))
-    theirs = benchmark_ways.clean_rarfile(str(archive), str(tmp_path))
+def test_both_ways_of_cleaning_keep_the_same_photographs(photographs, tmp_path):
+    archive = tmp_path / "photographs.rar"
+    files = sorted(path for path in photographs.rglob("*") if path.is_file())
+    archive.write_bytes(stored_rar5([(path.relative_to(photographs).as_posix(), path.read_bytes()) for path in files]))
+    ours = cleaning_ways.clean_ours(str(archive), str(tmp_path))
+    theirs = cleaning_ways.clean_rarfile(str(archive), str(tmp_path))
     assert ours["count"] == theirs["count"] == 40
     assert ours["kept"] == theirs["kept"]
     assert len(list((tmp_path / "letters").rglob("*.jpg"))) == 40
 
 
-@pytest.fixture
-def stored_rar():
-    from rar5 import stored_rar5
-
-    def write(folder, target):
-        files = sorted(path for path in folder.rglob("*") if path.is_file())
-        target.write_bytes(stored_rar5([(path.relative_to(folder).as_posix(), path.read_bytes()) for path in files]))
-        return target
-
-    return write
-
-
 def test_screening_finds_the_damage_that_pillow_lets_pass(photographs, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(photographs, folder)
-    assert benchmark_ways.damage(str(folder), every=4) == {"damaged": 10}
-    ours = benchmark_ways.screen_ours(str(folder))["found"]
-    load = benchmark_ways.screen_pillow(str(folder), "load")["found"]
-    assert benchmark_ways.screen_pillow(str(folder), "verify")["found"] == 0
+    assert cleaning_ways.damage(str(folder), every=4) == {"damaged": 10}
+    ours = cleaning_ways.screen_ours(str(folder))["found"]
+    load = cleaning_ways.screen_pillow(str(folder), "load")["found"]
+    assert cleaning_ways.screen_pillow(str(folder), "verify")["found"] == 0
     assert load < ours <= 10
 
 
 def test_the_import_part_measures_fresh_interpreters(bench):
-    part = benchmark_bench.Part()
-    benchmark_parts.imports(bench, part)
+    part = Part()
+    parts.imports(bench, part)
     rows = {row["what"]: row for row in part.rows()}
     assert list(rows) == ["start", "import casestudy", "import numpy", "casestudy --help"]
     assert all(len(row["values"]) == 3 for row in rows.values())
@@ -151,8 +137,8 @@ def test_both_ways_of_a_phase_take_the_same_steps(bench, monkeypatch, phase):
 
     monkeypatch.setattr(bench, "run", run)
     bench.quick = False
-    part = benchmark_bench.Part()
-    getattr(benchmark_parts, phase)(bench, part)
+    part = Part()
+    getattr(parts, phase)(bench, part)
     ratios = {(row["what"], row["way"]): row["median"] for row in part.rows() if row["unit"] == "× (s)"}
     assert ratios and set(ratios.values()) == {3.0}
     steps = {}
@@ -168,13 +154,13 @@ def test_both_ways_of_a_phase_take_the_same_steps(bench, monkeypatch, phase):
 
 
 def test_what_is_left_out_is_said_with_the_remedy(bench, monkeypatch):
-    monkeypatch.setattr(benchmark_parts.shutil, "which", lambda name: None)
-    part = benchmark_bench.Part()
-    benchmark_parts.cleaning(bench, part)
+    monkeypatch.setattr(parts.shutil, "which", lambda name: None)
+    part = Part()
+    parts.cleaning(bench, part)
     assert part.rows() == []
     assert "--archive" in part.notes[0]
-    with pytest.raises(benchmark_ways.LeftOut, match="--cleanvision-python"):
-        benchmark_ways.screen_cleanvision(".", [])
+    with pytest.raises(LeftOut, match="--cleanvision-python"):
+        cleaning_ways.screen_cleanvision(".", [])
 
 
 def test_every_part_is_in_the_committed_results_and_the_page_is_made_of_them():

@@ -2,34 +2,28 @@
 
 import json
 import re
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "SCRIPTS"))
-
-import article_figures  # noqa: E402
-import article_values  # noqa: E402
-import record_results  # noqa: E402
-import record_studies  # noqa: E402
-
-from casestudy.studies import STUDIES  # noqa: E402
+from casestudy.studies import STUDIES
+from SCRIPTS.articles import figures, record_results, record_studies, values
+from SCRIPTS.articles.writing import replaced
+from SCRIPTS.release.environment import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RESULTS = json.loads((ROOT / "ARTICLES" / "results.json").read_text(encoding="utf-8"))
 
 
 def test_the_readme_shows_the_committed_scores():
-    assert record_results.replaced(README, record_results.table(RESULTS)) == README
+    begin, end = record_results.BEGIN, record_results.END
+    assert replaced(README, record_results.table(RESULTS), begin, end) == README
 
 
 def test_the_readme_shows_the_committed_studies():
     results = record_studies.load()
     assert results
     begin, end = record_studies.BEGIN, record_studies.END
-    assert record_results.replaced(README, record_studies.table(results), begin, end) == README
+    assert replaced(README, record_studies.table(results), begin, end) == README
 
 
 STUDIES_PAGE = record_studies.ARTICLE.read_text(encoding="utf-8")
@@ -130,7 +124,7 @@ def test_accuracies_elsewhere_in_the_readme_are_committed_ones():
     assert claimed <= known, f"no committed run scored {sorted(claimed - known)}"
 
 
-PAGES = article_values.PAGES
+PAGES = values.PAGES
 ARTICLES = [path for path in PAGES if path.parent.name == "ARTICLES"]
 FACTS = json.loads((ROOT / "ARTICLES" / "articles.json").read_text(encoding="utf-8"))
 IDENTIFIER = r"arXiv:\d{4}\.\d{4,5}|doi:10\.\d{4,}/\S+"
@@ -142,7 +136,7 @@ def by_name(paths):
 
 def plain(page: str) -> str:
     """Returns the prose of a page without its sources: no marked values, no code, no targets of links, no markup."""
-    text = article_values.MARK.sub("VALUE", page.split("## Sources")[0])
+    text = values.MARK.sub("VALUE", page.split("## Sources")[0])
     text = re.sub(r"```.*?```|`[^`\n]*`", "CODE", text, flags=re.S)
     return re.sub(r"\]\([^)]*\)", "]", text)
 
@@ -156,8 +150,8 @@ def test_no_line_begins_with_a_mark(path):
 @by_name(PAGES)
 def test_the_marked_values_are_the_committed_ones(path):
     page = path.read_text(encoding="utf-8")
-    assert article_values.filled(page, article_values.values()) == page
-    assert page.count("<!--=") == page.count("<!--/-->") == len(article_values.MARK.findall(page)) > 0
+    assert values.filled(page, values.values()) == page
+    assert page.count("<!--=") == page.count("<!--/-->") == len(values.MARK.findall(page)) > 0
 
 
 @by_name(PAGES)
@@ -191,7 +185,7 @@ def test_an_article_is_short_and_has_one_figure(path):
 
 
 def test_there_are_six_articles_and_a_page_to_begin_with():
-    assert [path.stem for path in ARTICLES] == list(article_figures.FIGURES)
+    assert [path.stem for path in ARTICLES] == list(figures.FIGURES)
     assert PAGES[0].name == "hook_document.md" and len(plain(PAGES[0].read_text(encoding="utf-8")).split()) <= 700
 
 
@@ -206,8 +200,7 @@ def test_the_articles_run_is_the_recorded_one():
 def test_what_the_articles_say_in_words_holds():
     """Where one of these fails, a new result has come: read the articles again, and mend the sentences."""
     sample, real = (
-        {score["name"]: score["accuracy"] for score in RESULTS[key]["scores"]}
-        for key in (article_values.SAMPLE, article_values.REAL)
+        {score["name"]: score["accuracy"] for score in RESULTS[key]["scores"]} for key in (values.SAMPLE, values.REAL)
     )
     assert sample["head-random"] > sample["head"]
     assert real["head-random"] > real["headline"] > real["head"]

@@ -28,7 +28,7 @@ SCRIPTS = ROOT / "SCRIPTS"
 
 @pytest.fixture
 def environment():
-    spec = importlib.util.spec_from_file_location("environment_under_test", SCRIPTS / "environment.py")
+    spec = importlib.util.spec_from_file_location("environment_under_test", SCRIPTS / "release/environment.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -246,9 +246,8 @@ def make_wheel(folder):
 
 def test_for_real_without_network(root, tmp_path):
     """run.py with venv and pip, from another folder: arguments, exit code, own packages and nobody else's."""
-    (root / "SCRIPTS").mkdir()
-    for name in ("environment.py", "run.py"):
-        shutil.copy(SCRIPTS / name, root / "SCRIPTS")
+    shutil.copytree(SCRIPTS / "release", root / "SCRIPTS/release", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SCRIPTS / "run.py", root / "SCRIPTS")
     (root / "casestudy").mkdir()
     (root / "casestudy/__main__.py").write_text(
         "import sys, tiny\nprint(tiny.answer, __file__, sys.argv[1:])\nsys.exit(7)\n", encoding="utf-8"
@@ -278,13 +277,13 @@ def test_for_real_without_network(root, tmp_path):
     assert call(str(command), "doctor").stdout.rstrip().endswith("['doctor']")
 
 
-@pytest.mark.parametrize("name", ["environment.py", "run.py", "test.py"])
+@pytest.mark.parametrize("name", ["release/environment.py", "run.py", "test.py"])
 def test_the_scripts_need_only_a_python_and_parse_on_old_ones(name):
     tree = ast.parse((SCRIPTS / name).read_text(encoding="utf-8"), feature_version=(3, 6))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {"environment"}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names | {"release"}
     assert not any(isinstance(node, ast.NamedExpr | ast.Match) for node in ast.walk(tree))
 
 

@@ -7,19 +7,14 @@ Sign Language" (which palms face whom), Lifeprint's fingerspelling pages (three 
 and the Helen Keller National Center's "ASL handshapes described". All are seen by who faces a right-handed signer.
 """
 
-import sys
 from dataclasses import replace
 from itertools import combinations, pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "SCRIPTS"))
-
-import hands
-import scenes
-from handshapes import (
+from SCRIPTS.hands import drawing, scenes, shading
+from SCRIPTS.hands.handshapes import (
     FINGERS,
     GIRTHS,
     LETTERS,
@@ -32,7 +27,8 @@ from handshapes import (
     skeleton,
     with_angles,
 )
-from signers import random_signer, room_behind
+from SCRIPTS.hands.signers import random_signer, room_behind
+from SCRIPTS.hands.solids import rotation
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -88,7 +84,7 @@ class Hand:
         self.shape = LETTERS[letter]
         self.thumb, *fingers = skeleton(self.shape)[0]
         self.finger = dict(zip(FINGERS, fingers, strict=True))
-        self.turn = hands._rotation(*self.shape.turn)
+        self.turn = rotation(*self.shape.turn)
 
     def stretch(self, name: str) -> float:
         """How far the fingertip is from the knuckle, as a share of the finger's length."""
@@ -205,7 +201,7 @@ def test_two_letters_move_and_what_moves_is_the_finger_that_writes():
     signer = random_signer(np.random.default_rng(1))
     moving = {}
     for letter, shape in LETTERS.items():
-        instants = hands._instants(hands.Pose(shape, np.eye(3)), signer)
+        instants = drawing._instants(drawing.Pose(shape, np.eye(3)), signer)
         first, last = instants[0], instants[-1]
         moving[letter] = {a.part for a, b in zip(first, last, strict=True) if np.linalg.norm(a.b - b.b) > 0.05}
     assert {letter: parts for letter, parts in moving.items() if parts} == {"J": {4}, "Z": {1}}  # little, index
@@ -228,7 +224,7 @@ def test_a_hand_at_rest_is_a_right_hand_that_shows_the_viewer_its_palm():
     ],
 )
 def test_yaw_pitch_and_roll_turn_the_hand_in_that_order(turn, side, fingers, palm):
-    assert hands._rotation(*turn) == pytest.approx(np.array([side, fingers, palm], float).T, abs=1e-12)
+    assert rotation(*turn) == pytest.approx(np.array([side, fingers, palm], float).T, abs=1e-12)
 
 
 def lengths(shape) -> np.ndarray:
@@ -272,16 +268,16 @@ def test_a_pose_between_begins_at_one_letter_and_ends_at_the_other():
 def test_the_loosest_signer_bends_no_joint_further_than_it_goes():
     rng = np.random.default_rng(3)
     signer = random_signer(rng)
-    poses = [hands.hold(LETTERS[letter], signer, rng, rng, loose=4.0) for letter in ALPHABET]
+    poses = [drawing.hold(LETTERS[letter], signer, rng, rng, loose=4.0) for letter in ALPHABET]
     assert all(within_limits(pose.shape) for pose in poses)
     wild = with_angles(LETTERS["B"], np.full((4, 4), 500.0))
     assert angles_of(wild).tolist() == [[95, 115, 85, 25]] * 4  # an adult's range, as LIMITS has it
 
 
-def cutout(letter: str = "K", size: int = 48, **changes: object) -> hands.Cutout:
+def cutout(letter: str = "K", size: int = 48, **changes: object) -> drawing.Cutout:
     signer = replace(random_signer(np.random.default_rng(5)), **changes)
-    pose = hands.Pose(LETTERS[letter], hands._rotation(20, 10, 15) @ hands._rotation(*LETTERS[letter].turn))
-    return hands.draw_hand(pose, signer, np.random.default_rng(6), size, fill=0.6, at=np.array([0.5, 0.5]))
+    pose = drawing.Pose(LETTERS[letter], rotation(20, 10, 15) @ rotation(*LETTERS[letter].turn))
+    return drawing.draw_hand(pose, signer, np.random.default_rng(6), size, fill=0.6, at=np.array([0.5, 0.5]))
 
 
 @pytest.mark.parametrize("letter", ["L", "Z"])
@@ -306,7 +302,7 @@ def test_the_same_seeds_give_the_same_pixels_and_others_do_not():
     signers = [random_signer(np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert signers[0] == signers[1] != signers[2]
     first, again, moment, signer = (
-        hands.render_hand("R", signers[who], np.random.default_rng(seed), size=48)[0]
+        drawing.render_hand("R", signers[who], np.random.default_rng(seed), size=48)[0]
         for who, seed in ((0, 7), (1, 7), (0, 8), (2, 7))
     )
     assert first.shape == (48, 48, 3) and first.dtype == np.uint8
@@ -318,7 +314,7 @@ def lit(light: tuple[float, float, float], height: float = 10.0) -> np.ndarray:
     """The share of light on a plane (40, 40) with a square block in its middle; 50 pixels a hand unit, y down."""
     depth = np.zeros((40, 40))
     depth[18:22, 18:22] = height
-    return hands._lit({"depth": depth}, np.array(light) / np.linalg.norm(light), unit=50)
+    return shading._lit({"depth": depth}, np.array(light) / np.linalg.norm(light), unit=50)
 
 
 def test_what_is_raised_shades_the_side_away_from_the_light_and_no_other():

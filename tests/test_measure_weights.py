@@ -2,9 +2,7 @@
 
 import json
 import re
-import sys
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,11 +12,8 @@ from casestudy.data.splits import leave_one_signer_out
 from casestudy.models.weights import SIGNS_SHA256
 from casestudy.runs.folder import RunFolder
 from casestudy.studies import STUDIES
-
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "SCRIPTS"))
-
-import measure_weights  # noqa: E402
+from SCRIPTS.articles.writing import replaced
+from SCRIPTS.hands import measure_weights
 
 RESULTS = json.loads(measure_weights.RESULTS.read_text(encoding="utf-8"))
 SCORES = [score for values in RESULTS["measurements"].values() for score in values["scores"]]
@@ -112,8 +107,8 @@ def measured(tmp_path, draw, encode, monkeypatch):
             written.writestr(f"user_{signer}/user_{signer}_loc.csv", "\n".join(rows) + "\n")
     seen = []
 
-    def features_of(spec, split, weights):
-        seen.append((split.fold, spec.image_size, weights, split.images.cropped))
+    def features_of(spec, split):
+        seen.append((split.fold, spec.image_size, spec.weights, split.images.cropped))
         return np.eye(3)[split.images.labels]
 
     monkeypatch.setattr(measure_weights, "features_of", features_of)
@@ -207,7 +202,7 @@ def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkey
 def test_the_card_shows_the_committed_figures():
     card = measure_weights.CARD.read_text(encoding="utf-8")
     table = measure_weights.table(RESULTS)
-    assert measure_weights.replaced(card, table, measure_weights.BEGIN, measure_weights.END) == card
+    assert replaced(card, table, measure_weights.BEGIN, measure_weights.END) == card
 
 
 @pytest.mark.parametrize("score", SCORES)

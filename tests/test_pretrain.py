@@ -5,22 +5,28 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "SCRIPTS"))
-
-import hands  # noqa: E402
-import make_sample  # noqa: E402
-import pretrain_images  # noqa: E402
-from handshapes import LETTERS  # noqa: E402
-from pretrain_images import CANVAS, POSE, Shelf, Stock, batches, describe, draw_batch, draw_stock, load_stock  # noqa: E402
-from signers import random_signer  # noqa: E402
+from SCRIPTS.hands import drawing, make_sample, pretrain_images, pretrain_signs
+from SCRIPTS.hands.handshapes import LETTERS, angles_of
+from SCRIPTS.hands.pretrain_images import (
+    CANVAS,
+    POSE,
+    Shelf,
+    Stock,
+    batches,
+    describe,
+    draw_batch,
+    draw_stock,
+    load_stock,
+)
+from SCRIPTS.hands.signers import random_signer
+from SCRIPTS.hands.solids import rotation
+from SCRIPTS.release.environment import ROOT
 
 
 def degrees_between(a, b) -> float:
@@ -79,11 +85,11 @@ def test_an_arrow_is_measured_as_it_was_drawn():
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_the_pose_of_a_turned_picture_is_that_of_a_hand_held_so(mirrored):
     rng = np.random.default_rng(1)
-    held = hands._rotation(30, -20, 40) @ hands._rotation(*LETTERS["K"].turn)
+    held = rotation(30, -20, 40) @ rotation(*LETTERS["K"].turn)
     for turn in rng.uniform(-1, 1, 5):
         about_the_view = np.array([[np.cos(turn), -np.sin(turn), 0], [np.sin(turn), np.cos(turn), 0], [0, 0, 1]])
-        drawn_so = describe(hands.Pose(LETTERS["K"], about_the_view @ held), left_handed=mirrored)
-        upright = describe(hands.Pose(LETTERS["K"], held), left_handed=False)
+        drawn_so = describe(drawing.Pose(LETTERS["K"], about_the_view @ held), left_handed=mirrored)
+        upright = describe(drawing.Pose(LETTERS["K"], held), left_handed=False)
         assert pretrain_images._seen(upright, turn, mirrored) == pytest.approx(drawn_so, abs=1e-6)
 
 
@@ -91,9 +97,9 @@ def test_the_pose_of_a_turned_picture_is_that_of_a_hand_held_so(mirrored):
 @pytest.mark.parametrize("roll", [-50, 50])
 def test_a_pose_says_where_the_fingers_of_a_drawn_hand_point(roll, left_handed):
     signer = replace(random_signer(np.random.default_rng(2), left_handed=left_handed), sleeve_start=0.4)
-    pose = hands.Pose(LETTERS["B"], hands._rotation(0, 0, roll))
+    pose = drawing.Pose(LETTERS["B"], rotation(0, 0, roll))
     middle = np.array([0.5, 0.5])
-    hand = hands.draw_hand(pose, signer, np.random.default_rng(3), 64, fill=0.5, at=middle)
+    hand = drawing.draw_hand(pose, signer, np.random.default_rng(3), 64, fill=0.5, at=middle)
     rows, columns = np.nonzero(hand.cover[..., 0] > 0.5)
     fingertips = rows <= rows.min() + 3  # the arm is below
     told = describe(pose, left_handed)[-3:]
@@ -103,12 +109,12 @@ def test_a_pose_says_where_the_fingers_of_a_drawn_hand_point(roll, left_handed):
 
 def test_a_pose_tells_the_fingers_angles_and_the_thumb():
     shape = LETTERS["L"]
-    told = describe(hands.Pose(shape, np.eye(3)), left_handed=False)
+    told = describe(drawing.Pose(shape, np.eye(3)), left_handed=False)
     assert told.shape == (POSE,) and told.dtype == np.float32
-    assert (told[:16].reshape(4, 4) + 0.8) * 45 == pytest.approx(hands.angles_of(shape), abs=1e-4)
+    assert (told[:16].reshape(4, 4) + 0.8) * 45 == pytest.approx(angles_of(shape), abs=1e-4)
     outwards = told[16:25].reshape(3, 3)[:, 0]  # of the thumb's joints
     assert (np.diff(outwards) > 0).all() and outwards[-1] > 1.5
-    other = describe(hands.Pose(LETTERS["S"], np.eye(3)), left_handed=False)
+    other = describe(drawing.Pose(LETTERS["S"], np.eye(3)), left_handed=False)
     assert other[16:25].reshape(3, 3)[-1, 0] < 0  # and of a fist, whose thumb lies across it
 
 
@@ -140,8 +146,10 @@ def test_a_cut_drawing_goes_on_with_what_is_missing_and_draws_the_same(shelf):
     assert sorted(before) == ["hands-00005.npz", "hands-00006.npz", "hands-from-00005.npy", "places-5.npy"]
     for name in ("hands-00006.npz", "hands-from-00005.npy"):
         (shelf.folder / name).unlink()
-    (shelf.folder / "hands-00006.part.npz").write_bytes(b"half a shard")
+    half = shelf.folder / ".hands-00006.1.tmp.npz"  # what a killed process leaves
+    half.write_bytes(b"half a shard")
     draw_stock(shelf, workers=1)
+    half.unlink()
     after = files(shelf)
     assert {name: digest for name, (digest, _) in after.items()} == {
         name: digest for name, (digest, _) in before.items()
@@ -164,7 +172,7 @@ def test_a_stock_holds_hands_with_the_letter_box_and_pose_drawn_with_them(shelf)
 
 
 def test_a_shards_poses_say_how_its_pictures_are_whichever_hand_signs(tmp_path, monkeypatch):
-    leaning = hands.Pose(LETTERS["B"], hands._rotation(0, 0, 50))
+    leaning = drawing.Pose(LETTERS["B"], rotation(0, 0, 50))
     monkeypatch.setattr(pretrain_images, "hold", lambda *args, **options: leaning)
     pretrain_images._draw_shard(0, 8, tmp_path / "shard.npz")
     shard, sides = np.load(tmp_path / "shard.npz"), set()
@@ -222,7 +230,7 @@ def test_trouble_is_what_makes_pictures_of_a_hand_differ_from_one_another():
 
 
 def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, monkeypatch):
-    import pretrain_training
+    from SCRIPTS.hands import pretrain_training
 
     met = []
 
@@ -230,7 +238,7 @@ def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, 
         met.append(random_signer(*args, **options).accent_seed)
         return random_signer(np.random.default_rng(0))
 
-    blank = hands.Cutout(np.zeros((CANVAS, CANVAS, 3)), np.zeros((CANVAS, CANVAS, 1)), np.zeros(4))
+    blank = drawing.Cutout(np.zeros((CANVAS, CANVAS, 3)), np.zeros((CANVAS, CANVAS, 1)), np.zeros(4))
     monkeypatch.setattr(pretrain_images, "random_signer", noted)
     monkeypatch.setattr(pretrain_images, "draw_hand", lambda *args, **options: blank)
     shelves = [
@@ -249,7 +257,7 @@ def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, 
 
 
 def test_a_plans_steps_are_those_computed_by_hand():
-    import pretrain_training
+    from SCRIPTS.hands import pretrain_training
 
     plan = pretrain_training.Plan(stages=((32, 2), (48, 3)), peak_rate=0.4, warm_up=2, tidy=4)
     assert plan.steps == 5
@@ -262,9 +270,8 @@ def test_a_plans_steps_are_those_computed_by_hand():
 @pytest.fixture(scope="module")
 def norms():
     """The fused layer and Keras' own, after the same three training steps, and what each gave for the last."""
-    from pretrain_training import FusedBatchNormalization
-
-    from casestudy.models.backend import keras
+    from casestudy.models import keras
+    from SCRIPTS.hands.pretrain_network import FusedBatchNormalization
 
     x = np.random.default_rng(4).normal(3, 2, (4, 3, 3, 2)).astype("float32")
     layers = [
@@ -306,7 +313,7 @@ def smoke(tmp_path_factory):
     """A folder in which the whole command has run once, briefly."""
     folder = tmp_path_factory.mktemp("smoke")
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "SCRIPTS/pretrain_signs.py", "--smoke", "--out", folder, "--workers", "1"]
+    command = [sys.executable, "SCRIPTS/hands/pretrain_signs.py", "--smoke", "--out", folder, "--workers", "1"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
     return folder
@@ -315,7 +322,7 @@ def smoke(tmp_path_factory):
 @pytest.fixture(scope="module")
 def finished(smoke):
     """Time and bytes of the finished training's files, and what asking for it once more returns."""
-    import pretrain_training
+    from SCRIPTS.hands import pretrain_training
 
     before = {name: ((smoke / name).stat().st_mtime_ns, (smoke / name).read_bytes())
               for name in ("checkpoint.arrays", "history.csv")}  # fmt: skip
@@ -337,7 +344,7 @@ def test_in_a_smoke_run_the_loss_falls_and_all_is_kept(smoke):
 
 
 def test_a_finished_training_is_not_trained_again(smoke, finished):
-    import pretrain_training
+    from SCRIPTS.hands import pretrain_training
 
     before, _, progress = finished
     assert progress.phase == pretrain_training.SMOKE.steps == 16
@@ -346,22 +353,19 @@ def test_a_finished_training_is_not_trained_again(smoke, finished):
 
 
 def test_the_weights_file_gives_keras_resnet_the_features_that_were_trained(smoke, finished):
-    from pretrain_training import _base
-
-    from casestudy.models.backend import keras
+    from casestudy.models import keras
     from casestudy.models.quantised import load_quantised
+    from SCRIPTS.hands.pretrain_network import base_of
 
     plain = keras.applications.ResNet50V2(include_top=False, weights=None, pooling="avg")
     load_quantised(plain, smoke / "resnet50v2_signs.npz")
     x = np.random.default_rng(5).uniform(-1, 1, (2, 48, 48, 3)).astype("float32")
-    theirs, trained = np.asarray(plain(x)), np.asarray(_base(finished[1])(x))
+    theirs, trained = np.asarray(plain(x)), np.asarray(base_of(finished[1])(x))
     assert trained.std() > 0.01
     assert np.abs(theirs - trained).max() < 0.1 * trained.std()
 
 
 def test_the_weights_file_is_written_again_byte_for_byte(smoke):
-    import pretrain_signs
-
     digest = hashlib.sha256((smoke / "resnet50v2_signs.npz").read_bytes()).hexdigest()
     report = (smoke / "pretraining.json").read_bytes()
     assert digest in report.decode()
@@ -372,7 +376,5 @@ def test_the_weights_file_is_written_again_byte_for_byte(smoke):
 
 
 def test_there_is_nothing_to_export_before_a_training(tmp_path):
-    import pretrain_signs
-
     with pytest.raises(SystemExit, match="Train first"):
         pretrain_signs.main(["--smoke", "--out", str(tmp_path), "--export"])

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import sys
 from collections import Counter, defaultdict
-from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -13,11 +11,9 @@ import rarfile
 import simplejpeg
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "SCRIPTS"))
-
-import make_sample  # noqa: E402
-from rar5 import stored_rar5, vint  # noqa: E402
+from SCRIPTS.hands import make_sample
+from SCRIPTS.hands.rar5 import stored_rar5, vint
+from SCRIPTS.release.environment import ROOT
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

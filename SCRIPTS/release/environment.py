@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 OLDEST, NEWEST = (3, 10), (3, 13)  # the Pythons of requirements.lock, which are those TensorFlow has wheels for
 STAMP = "casestudy-environment"  # marks a `.venv` as ours; holds `_fingerprint` once everything is installed
 DOWNLOAD = 720  # MB on Linux x86_64; 490 on Windows, 430 on Linux arm64, 350 on macOS

@@ -1,7 +1,7 @@
 """Measures starting weights on real photographs: a linear probe and the full fine-tuning, on signers never trained on.
 
-    python SCRIPTS/measure_weights.py --data PHOTOS.rar --mobilenet WEIGHTS.weights.h5 --out runs/weights
-    python SCRIPTS/measure_weights.py ... --only signs probe      a part: ways, kinds and sizes; all of those not named
+    python -m SCRIPTS.hands.measure_weights --data PHOTOS.rar --mobilenet WEIGHTS.weights.h5 --out runs/weights
+    python -m SCRIPTS.hands.measure_weights ... --only signs probe    a part: named ways, kinds and sizes, or all
 
 Hands are cut out by the archive's boxes and every signer is left out once. A measurement is one way of starting, one
 kind and one image size; when it ends it takes its own place in the JSON file, and the model card's table is written
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import sys
 import tempfile
@@ -21,7 +20,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from record_results import ROOT, replaced, write  # which finds the package, too
 from sklearn.linear_model import RidgeClassifier
 from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
@@ -38,8 +36,10 @@ from casestudy.report.pages import percent
 from casestudy.runs.steps import environment, run_study
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study
+from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
+from SCRIPTS.release.environment import ROOT
 
-RESULTS, CARD = ROOT / "ARTICLES" / "weights.json", ROOT / "DATA" / "weights" / "README.md"
+RESULTS, CARD = ARTICLES / "weights.json", ROOT / "DATA" / "weights" / "README.md"
 BEGIN, END = "<!-- measured:start -->", "<!-- measured:end -->"
 SCHEMA_VERSION = 1
 SEED = 7
@@ -119,32 +119,31 @@ def probed(study: Study, letters: Path, out: Path) -> dict:
     images = load_images(
         letters, image_size=spec.image_size, cache_dir=out / ".cache", crop=study.crop, margin=study.crop_margin
     )
-    weights, sentence = resolve_weights(spec.name, spec.weights, spec.image_size)
     at_random = split_images(images, SplitSpec("random", validation=0, test=0.2), seed=SEED)
     tables, strengths, features = [], [], None
     for split in [*leave_one_signer_out(images), at_random]:
-        if features is None or weights is None:  # a random base takes its statistics from the split's training part
-            features = features_of(spec, split, weights)
+        if features is None or spec.weights is None:  # a random base takes its statistics from the training part
+            features = features_of(spec, split)
         table, strength = probe(features, split)
         logging.info("%s: %s", split.fold or "random", percent((table["label"] == table["predicted"]).mean()))
         tables.append(table)
         strengths.append(strength)
     unseen, mixed = pd.concat(tables[:-1], ignore_index=True), tables[-1]
     return {
-        **settings(study, sentence),
+        **settings(study, resolve_weights(spec, spec.image_size).sentence),
         "alphas": {"tried": ALPHAS, "taken": strengths},
         "seconds": time.perf_counter() - started,
         "scores": [{"training": "linear probe", **figures(unseen, mixed, images.class_names)}],
     }
 
 
-def features_of(spec: ModelSpec, split: Splits, weights: str | None) -> np.ndarray:
+def features_of(spec: ModelSpec, split: Splits) -> np.ndarray:
     """Returns float32 (N, F): all images of the set after the frozen base, pooled."""
-    from casestudy.training.phases import frozen_features  # TensorFlow is loaded only now
+    from casestudy.training import frozen_features  # TensorFlow is loaded only now
 
     with tempfile.TemporaryDirectory(prefix="features-") as scratch:
         target = Path(scratch) / "features.npy"
-        return np.array(frozen_features(spec, split, weights=weights, seed=SEED, target=target))
+        return np.array(frozen_features(spec, split, seed=SEED, target=target))
 
 
 def probe(features: np.ndarray, split: Splits) -> tuple[pd.DataFrame, float]:
@@ -169,7 +168,7 @@ def fine_tuned(study: Study, letters: Path, out: Path) -> dict:
     run = run_study(study, letters, home, seed=SEED)
     names = tuple(run.settings["class_names"])
     tables = {score["name"]: run.read_table(score["predictions"]) for score in run.read_json("metrics.json")["scores"]}
-    spent = [json.loads(path.read_text(encoding="utf-8")) for path in home.glob("folds/*/training.json")]
+    spent = [read_json(path) for path in home.glob("folds/*/training.json")]
     return {
         **settings(study, run.settings["weights"]),
         "phases": [dataclasses.asdict(phase) for phase in study.phases],
@@ -227,19 +226,19 @@ def record(path: Path, data: dict, key: str, values: dict) -> None:
     """Writes a measurement into the JSON file, in its place among the others; only its own earlier one goes."""
     results = {"schema_version": SCHEMA_VERSION, "data": data, "measurements": {}}
     if path.exists():
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path)
     if results["data"]["sha256"] != data["sha256"]:
         raise RunError(f"One table has one data set; {path} is about {results['data']['name']}. Name another --json.")
     done = {**results["measurements"], key: values}
     results["measurements"] = {name: done[name] for name in map(" ".join, PLAN) if name in done}
-    write(path, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    write_json(path, results)
 
 
 def show(path: Path, card: Path) -> None:
     """Writes the table of the JSON file into the model card, between its two marks."""
     card.parent.mkdir(parents=True, exist_ok=True)
     text = card.read_text(encoding="utf-8") if card.exists() else f"# The project's own weights\n\n{BEGIN}\n{END}\n"
-    write(card, replaced(text, table(json.loads(path.read_text(encoding="utf-8"))), BEGIN, END))
+    write_text(card, replaced(text, table(read_json(path)), BEGIN, END))
 
 
 def table(results: dict) -> str:

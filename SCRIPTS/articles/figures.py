@@ -1,32 +1,31 @@
 """Draws the articles' six figures from committed results, and fills the figures into their prose.
 
-    python SCRIPTS/article_figures.py                      draws again
-    python SCRIPTS/article_figures.py runs/asl-asl_sample  first takes curves, confusions and letters from a run folder
+    python -m SCRIPTS.articles.figures                      draws again
+    python -m SCRIPTS.articles.figures runs/asl-asl_sample  first takes curves, confusions and letters from a run folder
 
-What a figure shows stands in ARTICLES: results.json (`record_results.py`), benchmark.json (`benchmark.py`) and
-articles.json, of which `article_measurements.py` writes two parts and this script the third, "run".
+What a figure shows stands in ARTICLES: results.json (`record_results`), benchmark.json (`SCRIPTS.benchmark.run`) and
+articles.json, of which `measurements` writes two parts and this script the third, "run".
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
-import article_values
 import numpy as np
 import pandas as pd
-from article_values import ARTICLES, REAL, SAMPLE, ledger_counts, read
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
-from record_results import summarise, write
 
 from casestudy.files import atomic_path
 from casestudy.plots import results as plots
 from casestudy.plots.results import BLUE, GREY, ORANGE
-from casestudy.report.pages import percent
-from casestudy.runs.folder import RunFolder
+from casestudy.report import percent
+from casestudy.runs import RunFolder
+from SCRIPTS.articles.record_results import summarise
+from SCRIPTS.articles.values import REAL, SAMPLE, fill_pages, ledger_counts, note, read
+from SCRIPTS.articles.writing import ARTICLES
 
 FOLDER = ARTICLES / "figures"
 DPI = 150
@@ -39,16 +38,13 @@ def main() -> None:
     parser.add_argument("run", nargs="?", type=Path, help="finished run folder, with a split by signer")
     options = parser.parse_args()
     if options.run:
-        path = ARTICLES / "articles.json"
-        facts = read(path.name) if path.exists() else {"schema_version": 1}
-        facts["run"] = facts_of(RunFolder.open(options.run))
-        write(path, json.dumps(dict(sorted(facts.items())), indent=1, ensure_ascii=False) + "\n")
+        note("run", facts_of(RunFolder.open(options.run)))
     FOLDER.mkdir(exist_ok=True)
     for name, draw in FIGURES.items():
         figure = draw()
         with atomic_path(FOLDER / f"{name}.png") as partial:
             figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
-    article_values.main()
+    fill_pages()
 
 
 def facts_of(run: RunFolder) -> dict:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageFilter
-from scenes import PLACES, backdrop, skin_tone
+
+from SCRIPTS.hands.scenes import PLACES, backdrop, skin_tone
 
 
 @dataclass(frozen=True)

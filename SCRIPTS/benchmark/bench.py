@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).resolve().parent.parent
-WAYS = Path(__file__).resolve().parent / "benchmark_ways.py"
+from SCRIPTS.benchmark.shared import ROOT
+
+WAYS = Path(__file__).with_name("ways.py")
 # A new user sets none of these; what this shell has set must not reach a plain recipe.
 SWITCHES = {
     "TF_ENABLE_ONEDNN_OPTS",

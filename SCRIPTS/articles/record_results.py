@@ -1,28 +1,20 @@
 """Writes what finished runs scored into ARTICLES/results.json, and from it the README's table and the articles' values.
 
-    python SCRIPTS/record_results.py runs/asl-asl_sample runs/asl-asl_signers
+    python -m SCRIPTS.articles.record_results runs/asl-asl_sample runs/asl-asl_signers
 
 A figure in the README comes from here or not at all: `tests/test_claims.py` compares the two. After new results,
-`article_figures.py` draws the articles' figures again.
+`figures` draws the articles' figures again.
 """
 
 import argparse
-import json
-import sys
 from pathlib import Path
 
-import article_values
+from casestudy.report import PROTOCOLS, percent
+from casestudy.runs import RunFolder
+from SCRIPTS.articles.values import fill_pages
+from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from casestudy.files import atomic_path  # noqa: E402
-from casestudy.report.pages import percent  # noqa: E402
-from casestudy.report.report import PROTOCOLS  # noqa: E402
-from casestudy.runs.folder import RunFolder  # noqa: E402
-
-RESULTS = ROOT / "ARTICLES" / "results.json"
-README = ROOT / "README.md"
+RESULTS = ARTICLES / "results.json"
 BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
@@ -30,13 +22,13 @@ def main() -> None:
     """Reads the run folders named on the command line; results of the same data and settings are replaced."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the README again")
-    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results = read_json(RESULTS) if RESULTS.exists() else {}
     for path in parser.parse_args().runs:
         key, result = summarise(RunFolder.open(path))
         results[key] = result
-    write(RESULTS, json.dumps(results, indent=2, ensure_ascii=False) + "\n")
-    write(README, replaced(README.read_text(encoding="utf-8"), table(results)))
-    article_values.main()
+    write_json(RESULTS, results)
+    write_text(README, replaced(README.read_text(encoding="utf-8"), table(results), BEGIN, END))
+    fill_pages()
 
 
 def summarise(run: RunFolder) -> tuple[str, dict]:
@@ -73,18 +65,6 @@ def table(results: dict[str, dict]) -> str:
             cells += [percent(score["accuracy"]), " to ".join(percent(end) for end in score["interval"])]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def replaced(page: str, block: str, begin: str = BEGIN, end: str = END) -> str:
-    """Returns the page, by default the README, with the block between its two markers."""
-    before, rest = page.split(begin)
-    return f"{before}{begin}\n{block}\n{end}{rest.split(end)[1]}"
-
-
-def write(path: Path, text: str) -> None:
-    """Writes a text file whole or not at all."""
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

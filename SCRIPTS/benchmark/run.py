@@ -1,26 +1,26 @@
 """Measures what the project promises to do fast, against what one would do without it.
 
-    python SCRIPTS/benchmark.py                      every part, as in ARTICLES/benchmark.md (about an hour on 2 cores)
-    python SCRIPTS/benchmark.py --quick cleaning     one part, small
+    python -m SCRIPTS.benchmark.run                      every part, as in ARTICLES/benchmark.md (an hour on 2 cores)
+    python -m SCRIPTS.benchmark.run --quick cleaning     one part, small
 
-Every run of a way is a fresh process with its own environment variables (see benchmark_ways.py). The ways of a part
-(benchmark_parts.py) take turns, A B A B ..., so that a busy minute of the machine meets all of them, and a ratio is
-that of neighbours. Each part is written to the JSON file when it ends, with a page of tables beside it, and leaves the
-other parts there alone; Ctrl-C keeps and prints what is done.
+Every run of a way is a fresh process with its own environment variables (see ways.py). The ways of a part (parts.py)
+take turns, A B A B ..., so that a busy minute of the machine meets all of them, and a ratio is that of neighbours. Each
+part is written to the JSON file when it ends, with a page of tables beside it, and leaves the other parts there alone;
+Ctrl-C keeps and prints what is done.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.metadata
-import json
 import os
 import platform
 import tempfile
 from pathlib import Path
 
-from benchmark_bench import Bench, Failed, Part
-from benchmark_parts import PARTS
+from SCRIPTS.articles.writing import read_json, write_json, write_text
+from SCRIPTS.benchmark.bench import Bench, Failed, Part
+from SCRIPTS.benchmark.parts import PARTS
 
 
 def machine() -> dict[str, str]:
@@ -60,7 +60,7 @@ def page(results: dict) -> str:
     lines = [
         "# What it costs",
         "",
-        "Made by `python SCRIPTS/benchmark.py` from the JSON file beside it. A ratio (×) divides what the",
+        "Made by `python -m SCRIPTS.benchmark.run` from the JSON file beside it. A ratio (×) divides what the",
         "way named first took by what the second took, run by run: above 1 the second is faster. The range is from",
         "the least to the most of all runs.",
     ]
@@ -77,12 +77,10 @@ def page(results: dict) -> str:
 
 
 def save(results: dict, out: Path) -> None:
-    """Writes the JSON file and the page beside it, each whole or not at all."""
+    """Writes the JSON file and the page beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    for path, text in ((out, json.dumps(results, indent=1) + "\n"), (out.with_suffix(".md"), page(results))):
-        partial = path.with_name(f".{path.name}.tmp")
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
+    write_json(out, results, indent=1)
+    write_text(out.with_suffix(".md"), page(results))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -105,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(f"a part is one of {', '.join(PARTS)}; received {unknown[0]!r}")
     results = {"schema_version": 1, "parts": {}}
     if options.out.exists():
-        results = json.loads(options.out.read_text(encoding="utf-8"))
+        results = read_json(options.out)
     code = 0
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         bench = Bench(options, Path(scratch))

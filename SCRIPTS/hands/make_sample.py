@@ -1,7 +1,7 @@
 """Draws the embedded sample: DATA/sample/asl_sample.rar, the key to what is planted in it, and a contact sheet.
 
-    python SCRIPTS/make_sample.py            draw all three (about a minute)
-    python SCRIPTS/make_sample.py --check    draw them again elsewhere and compare
+    python -m SCRIPTS.hands.make_sample            draw all three (about a minute)
+    python -m SCRIPTS.hands.make_sample --check    draw them again elsewhere and compare
 
 Seeds, times and order are fixed, so the same program draws the same bytes. JPEG and PNG bytes come from the encoders
 inside Pillow, hence from the version that requirements.lock pins; the pixels come from NumPy in double precision.
@@ -19,15 +19,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from hands import render_hand
-from handshapes import LETTERS
 from PIL import Image, ImageDraw
-from rar5 import stored_rar5
-from scenes import skin_tone
-from signers import Signer, random_signer
 from tqdm.auto import tqdm
 
-ROOT = Path(__file__).resolve().parent.parent
+from casestudy.files import atomic_path
+from SCRIPTS.hands.drawing import render_hand
+from SCRIPTS.hands.handshapes import LETTERS
+from SCRIPTS.hands.rar5 import stored_rar5
+from SCRIPTS.hands.scenes import skin_tone
+from SCRIPTS.hands.signers import Signer, random_signer
+from SCRIPTS.release.environment import ROOT
+
 ARCHIVE, KEY = "DATA/sample/asl_sample.rar", "DATA/sample/asl_sample.key.csv"
 SHEET = "ARTICLES/sample_contact_sheet.jpg"
 SEED, SIZE, SHOTS = 2, 128, 5
@@ -168,9 +170,8 @@ def write_all(root: Path) -> list[Path]:
     for name, data in made.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(data)
-        part.replace(path)
+        with atomic_path(path) as partial:
+            partial.write_bytes(data)
     return [root / name for name in made]
 
 

@@ -1,4 +1,4 @@
-"""What is compared with what: one function a part of benchmark.py, which fills a table."""
+"""What is compared with what: one function a part of the benchmark, which fills a table."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from statistics import median
 
-from benchmark_bench import Bench, Failed, Part
+from SCRIPTS.benchmark.bench import Bench, Failed, Part
+from SCRIPTS.benchmark.shared import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 # What an AMD processor without AVX-512 gets: the narrower kernels, and no oneDNN unless asked for.
 AVX2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"}
 AVX2_DEFAULT = {**AVX2, "TF_ENABLE_ONEDNN_OPTS": "0"}

@@ -1,30 +1,24 @@
 """Fills the figures into the articles and the hook document: a number in prose is one that a committed file holds.
 
-    python SCRIPTS/article_values.py
+    python -m SCRIPTS.articles.values
 
 In a page, `<!--=name-->` and `<!--/-->` stand round a value; `values` says what each name amounts to. A test fills the
-pages again and compares. `record_results.py` and `article_figures.py` fill them, too.
+pages again and compares. `record_results` and `figures` fill them, too.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 import re
-import sys
 from collections import Counter
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from casestudy.cleaning.ledger import STATUSES
+from casestudy.evaluation import wilson_interval
+from casestudy.report import number, percent
+from casestudy.studies import STUDIES
+from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
+from SCRIPTS.release.environment import ROOT
 
-from casestudy.cleaning.ledger import STATUSES  # noqa: E402
-from casestudy.evaluation.metrics import wilson_interval  # noqa: E402
-from casestudy.files import atomic_path  # noqa: E402
-from casestudy.report.pages import number, percent  # noqa: E402
-from casestudy.studies import STUDIES  # noqa: E402
-
-ARTICLES = ROOT / "ARTICLES"
 PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md"))]
 MARK = re.compile(r"(<!--=([\w.-]+)-->)(.*?)(<!--/-->)", re.S)
 # Which committed results the articles speak of.
@@ -32,14 +26,13 @@ SAMPLE = "asl_sample.rar resnet50v2 64x64 signer"
 REAL = "asl-signers.rar mobilenet_v2_0.35 96x96 leave-one-signer-out"
 
 
-def main() -> None:
+def fill_pages() -> None:
     """Fills every page."""
     known = values()
     for path in PAGES:
         page = path.read_text(encoding="utf-8")
         if (text := filled(page, known)) != page:
-            with atomic_path(path) as partial:
-                partial.write_text(text, encoding="utf-8", newline="\n")
+            write_text(path, text)
 
 
 def filled(page: str, known: dict[str, str]) -> str:
@@ -66,7 +59,14 @@ def values() -> dict[str, str]:
 
 def read(name: str) -> dict:
     """Returns a committed JSON file of the articles' folder."""
-    return json.loads((ARTICLES / name).read_text(encoding="utf-8"))
+    return read_json(ARTICLES / name)
+
+
+def note(part: str, facts: dict) -> None:
+    """Writes one part of articles.json and leaves the others."""
+    path = ARTICLES / "articles.json"
+    parts = read_json(path) if path.exists() else {"schema_version": 1}
+    write_json(path, dict(sorted({**parts, part: facts}.items())), indent=1)
 
 
 def of_result(name: str, result: dict) -> dict[str, str]:
@@ -192,4 +192,4 @@ def points(share: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    fill_pages()

@@ -1,6 +1,6 @@
 """Measures two things that articles 2 and 6 are about, on photographs of real people, into ARTICLES/articles.json.
 
-    python SCRIPTS/article_measurements.py --data asl-signers.rar --mobilenet mobilenet_v2_0.35_224_no_top.weights.h5
+    python -m SCRIPTS.articles.measurements --data asl-signers.rar --mobilenet mobilenet_v2_0.35_224_no_top.weights.h5
 
 Both take MobileNetV2-0.35 with ImageNet's weights at 96 pixels, hands cut out by their boxes. No base is trained:
 *statistics* moves nothing but what BatchNormalization remembers, *seeds* trains heads on cached features.
@@ -10,14 +10,11 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from measure_weights import probe, study_of
-from record_results import ROOT, write  # which finds the package, too
 from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,9 +23,10 @@ from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import ImageSet, load_images
 from casestudy.data.splits import leave_one_signer_out, split_images
 from casestudy.runs.steps import environment
-from casestudy.study import ModelSpec, Study
+from casestudy.study import Study
+from SCRIPTS.articles.values import note
+from SCRIPTS.hands.measure_weights import probe, study_of
 
-TARGET = ROOT / "ARTICLES" / "articles.json"
 SEED = 7
 BATCH = 32
 MOMENTUM = 0.99  # ResNet50V2's, and Keras' default
@@ -55,25 +53,17 @@ def main() -> None:
                 note(name, {**facts, "environment": environment()})
 
 
-def note(name: str, facts: dict) -> None:
-    """Writes one part of the file and leaves the others."""
-    parts = json.loads(TARGET.read_text(encoding="utf-8")) if TARGET.exists() else {"schema_version": 1}
-    parts[name] = facts
-    write(TARGET, json.dumps(dict(sorted(parts.items())), indent=1, ensure_ascii=False) + "\n")
-
-
 def statistics(study: Study, images: ImageSet, work: Path) -> dict:
     """Returns the accuracy on unseen signers while BatchNormalization's statistics follow the training photographs.
 
     No weight changes: kernels, gamma, beta and the linear head are those that the walk begins with. At its end a new
     head is trained on the new features, to tell whether they are worse or only others.
     """
-    from casestudy.models.backend import keras, tf
-    from casestudy.models.network import batch_norms, build_model
+    from casestudy.models import batch_norms, build_model, keras, tf
 
     rows = []
     for split in leave_one_signer_out(images):
-        base = _base(study.model, images, build_model)
+        base = build_model(study.model, images, seed=SEED).get_layer("base")
         pool = keras.layers.GlobalAveragePooling2D()
 
         def features(indices: np.ndarray, base=base, pool=pool) -> np.ndarray:
@@ -111,11 +101,6 @@ def statistics(study: Study, images: ImageSet, work: Path) -> dict:
     }
 
 
-def _base(spec: ModelSpec, images: ImageSet, build_model):
-    shape, count = images.images.shape[1:], len(images.class_names)
-    return build_model(spec, input_shape=shape, num_classes=count, weights=spec.weights).get_layer("base")
-
-
 def _scaled(tf, images: ImageSet, indices: np.ndarray):
     return tf.constant(images.images[indices], tf.float32) / 127.5 - 1.0  # as the model's own first layer does
 
@@ -135,14 +120,12 @@ def seeds(study: Study, images: ImageSet, work: Path) -> dict:
     "training": one split by signer, other initial weights, order and dropout. "signers": other people in the test
     part. "random": other photographs in a random split's. "again": the first of "training" once more.
     """
-    from casestudy.training.phases import frozen_features, train_head
+    from casestudy.training import frozen_features, train_head
 
     by_signer = dataclasses.replace(study.split, protocol="signer")
     at_random = dataclasses.replace(study.split, protocol="random")
     fixed = split_images(images, by_signer, seed=SEED)
-    features = np.array(
-        frozen_features(study.model, fixed, weights=study.model.weights, seed=SEED, target=work / "features.npy")
-    )
+    features = np.array(frozen_features(study.model, fixed, seed=SEED, target=work / "features.npy"))
 
     def score(split, seed: int) -> tuple[float, np.ndarray]:
         found = train_head(features, split, study.phases[0], dropout=study.model.dropout, seed=seed)

@@ -1,30 +1,30 @@
 """Writes what finished runs of the further studies scored into DATA/results, and from there the tables in prose.
 
-    python SCRIPTS/record_studies.py runs/licence-plates-licence-plates runs/fashion-mnist-fashion-mnist
+    python -m SCRIPTS.articles.record_studies runs/licence-plates-licence-plates runs/fashion-mnist-fashion-mnist
 
 One file a study, with the run's configuration and environment; `tests/test_claims.py` holds README and
 ARTICLES/studies.md against them.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from record_results import README, ROOT, replaced, write  # which finds the package, too
 
-from casestudy.report.pages import percent
-from casestudy.runs.folder import RunFolder
-from casestudy.runs.results import OWN, TESTS, published_table
+from casestudy.report import percent
+from casestudy.runs import RunFolder, published_table
+from casestudy.runs.results import OWN, TESTS
 from casestudy.studies import STUDIES
 from casestudy.study import Study
+from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
+from SCRIPTS.release.environment import ROOT
 
 FOLDER = ROOT / "DATA" / "results"
 BEGIN, END = "<!-- studies -->", "<!-- end of studies -->"
 ASKED = "as asked"  # ends the sentence about weights that nobody chose for the run
-ARTICLE = ROOT / "ARTICLES" / "studies.md"
+ARTICLE = ARTICLES / "studies.md"
 UNMEASURED = "*Not measured yet: `casestudy run` has left no committed result of this study.*"
 
 
@@ -35,16 +35,16 @@ def main(arguments: list[str] | None = None) -> int:
     FOLDER.mkdir(exist_ok=True)
     for path in parser.parse_args(arguments).runs:
         result = summarise(RunFolder.open(path, needs="comparison.csv"))
-        write(FOLDER / f"{result['study']['name']}.json", json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+        write_json(FOLDER / f"{result['study']['name']}.json", result)
     page = README.read_text(encoding="utf-8")
-    write(README, replaced(page, table(load()), BEGIN, END))
-    write(ARTICLE, filled(ARTICLE.read_text(encoding="utf-8"), load()))
+    write_text(README, replaced(page, table(load()), BEGIN, END))
+    write_text(ARTICLE, filled(ARTICLE.read_text(encoding="utf-8"), load()))
     return 0
 
 
 def load() -> list[dict]:
     """Returns the committed results, by the names of their studies."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.json"))]
+    return [read_json(path) for path in sorted(FOLDER.glob("*.json"))]
 
 
 def summarise(run: RunFolder) -> dict:

@@ -1,7 +1,8 @@
 """Writes requirements.lock anew: the newest versions pyproject.toml allows, one each for all platforms and Pythons.
 
-Needs uv and the network: `python SCRIPTS/lock.py`. The file is replaced only if every supported platform and Python
-finds a wheel with a listed hash for every package; sdists are left out, so installing never runs a build.
+Needs uv and the network: `python -m SCRIPTS.release.lock`. The file is replaced only if every supported platform and
+Python finds a wheel with a listed hash for every package; sdists are left out, so installing never runs a build. Only
+the standard library is used: the environment of the old lock may be what cannot be made.
 """
 
 import itertools
@@ -11,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 PLATFORMS = (
     "x86_64-manylinux_2_28",
@@ -21,7 +22,7 @@ PLATFORMS = (
 )  # TensorFlow's own list; Intel Macs ended with 2.16
 # --no-config: what this machine's settings say about indexes must not reach the file.
 UV = (shutil.which("uv") or "uv", "--no-config", "--quiet", "pip")
-HEADER = "# Made by SCRIPTS/lock.py from pyproject.toml (extra: test). Do not edit.\n"
+HEADER = "# Made by SCRIPTS/release/lock.py from pyproject.toml (extra: test). Do not edit.\n"
 
 
 def main():

@@ -1,4 +1,4 @@
-"""The network behind `pretrain_signs.py`: what decides its weights, its training, and its file.
+"""The training behind `pretrain_signs`: the plan that decides the weights, the steps, the file and its report.
 
 Apart from that command because the processes that draw import the command's module again, and need no TensorFlow.
 """
@@ -15,15 +15,18 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from handshapes import LETTERS
-from pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
 from tqdm.auto import tqdm
 
 from casestudy.errors import RunError
-from casestudy.models.backend import keras, tf
+from casestudy.files import atomic_path
+from casestudy.models import keras, tf
 from casestudy.models.quantised import load_quantised, write_quantised
 from casestudy.training import checkpoints
 from casestudy.training.checkpoints import Progress
+from SCRIPTS.articles.writing import write_json, write_text
+from SCRIPTS.hands.handshapes import LETTERS
+from SCRIPTS.hands.pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
+from SCRIPTS.hands.pretrain_network import base_of, build, plain_base
 
 WEIGHTS, CURVE, REPORT = "resnet50v2_signs.npz", "learning_curve.png", "pretraining.json"  # what a training leaves
 HELD_OUT = 10_000  # number of the first shard whose signers are never trained on
@@ -88,70 +91,6 @@ def _trouble(plan: Plan, step: int) -> float:
     return min(1.0, 0.2 + 0.8 * step / plan.tidy)
 
 
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """The same layer and the same variables; while training, mean, variance and result come from one kernel, which
-    under bfloat16 makes a step on a CPU a quarter faster.
-
-    What it keeps differs in one thing: the kernel's variance is that of the population that the n values of a channel
-    were drawn from, n / (n - 1) times that of the values, which Keras keeps; results while training are the same.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        if not training:
-            return super().call(inputs, training=training, mask=mask)
-        nothing = tf.constant([], tf.float32)
-        gamma, beta = (tf.convert_to_tensor(value) for value in (self.gamma, self.beta))
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs, scale=tf.cast(gamma, tf.float32), offset=tf.cast(beta, tf.float32), mean=nothing,
-            variance=nothing, epsilon=self.epsilon, is_training=True,
-        )  # fmt: skip
-        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + value * (1 - self.momentum))
-        return outputs
-
-
-def build(precision: str) -> keras.Model:
-    """The network: pixels (batch, side, side, 3) in 0–255 to letters' logits (batch, 26) and pose (batch, POSE)."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(precision)
-    try:
-        plain = keras.applications.ResNet50V2(
-            include_top=False, weights=None, input_shape=(None, None, 3), pooling="avg", name="base"
-        )
-
-        def fused(layer: keras.Layer) -> keras.Layer:
-            is_norm = isinstance(layer, keras.layers.BatchNormalization)
-            kind = FusedBatchNormalization if is_norm else layer.__class__
-            return kind.from_config(layer.get_config())
-
-        base = keras.models.clone_model(plain, clone_function=fused)
-        # Every residual branch begins at nothing (as in Goyal et al. 2017, section 5.1): without this and the heads'
-        # zeros the first thousand steps taught no letter.
-        for layer in base.layers:
-            if layer.name.endswith("_3_conv"):
-                layer.kernel.assign(np.zeros(layer.kernel.shape))
-        pixels = keras.Input((None, None, 3))
-        features = base(keras.layers.Rescaling(1 / 127.5, offset=-1.0)(pixels))
-        letters = keras.layers.Dense(len(LETTERS), kernel_initializer="zeros", dtype="float32", name="letters")(
-            features
-        )
-        pose = keras.layers.Dense(POSE, kernel_initializer="zeros", dtype="float32", name="pose")(features)
-        return keras.Model(pixels, [letters, pose])
-    finally:
-        keras.config.set_dtype_policy(policy)
-
-
-def plain_base(model: keras.Model) -> keras.Model:
-    """ResNet50V2 without its top, in float32, with the weights that the training has reached."""
-    base = keras.applications.ResNet50V2(include_top=False, weights=None, input_shape=(None, None, 3))
-    base.set_weights(_base(model).get_weights())
-    return base
-
-
-def _base(model: keras.Model) -> keras.Model:
-    return next(layer for layer in model.layers if isinstance(layer, keras.Model))
-
-
 def _optimizer(model: keras.Model, plan: Plan) -> keras.Optimizer:
     optimizer = keras.optimizers.AdamW(
         plan.peak_rate, weight_decay=plan.weight_decay, epsilon=1e-6, global_clipnorm=1.0
@@ -197,7 +136,7 @@ def train(plan: Plan, folder: Path, workers: int) -> tuple[keras.Model, Progress
                              for metric, value in values.items()]  # fmt: skip
         progress.phase = step + 1
         checkpoints.save(folder / "checkpoint.arrays", model.variables + optimizer.variables, progress)
-        pd.DataFrame(progress.history).to_csv(folder / "history.csv", index=False)
+        write_text(folder / "history.csv", pd.DataFrame(progress.history).to_csv(index=False, lineterminator="\n"))
         bar.write(f"step {step + 1}: " + ", ".join(f"{name} {value:.3f}" for name, value in values.items()))
     bar.close()
     return model, progress
@@ -221,7 +160,7 @@ def restore(plan: Plan, folder: Path, model: keras.Model, optimizer: keras.Optim
     """How far the training in `folder` has come, with its values given to the model and the optimizer."""
     recipe = hashlib.sha256(json.dumps(asdict(plan)).encode()).hexdigest()
     path = folder / "checkpoint.arrays"
-    progress = Progress.load(path, recipe)
+    progress = Progress.load(path, 0, recipe)
     if progress.phase:
         checkpoints.restore(path, model.variables + optimizer.variables)
     return progress
@@ -274,7 +213,7 @@ def export(plan: Plan, folder: Path, model: keras.Model, progress: Progress) -> 
     before = held_out_scores(exact, unseen, plan, side)
     rounded = plain_base(model)
     load_quantised(rounded, path)
-    _base(exact).set_weights(rounded.get_weights())
+    base_of(exact).set_weights(rounded.get_weights())
     after = held_out_scores(exact, unseen, plan, side)
     data = path.read_bytes()
     report = {
@@ -286,7 +225,7 @@ def export(plan: Plan, folder: Path, model: keras.Model, progress: Progress) -> 
         "held_out": {"float32": before, "int8": after},
         "file": {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
     }
-    (folder / REPORT).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / REPORT, report)
     return report
 
 
@@ -311,5 +250,6 @@ def draw_curve(progress: Progress, path: Path) -> None:
         for side, last in sides.items():
             axes.axvline(last, color="0.8", linestyle="--", linewidth=1, zorder=0)
             axes.annotate(side, (last, 1.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
-    figure.savefig(path, dpi=120)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, dpi=120)
     plt.close(figure)

@@ -16,12 +16,14 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from hands import Pose, draw_hand, hold
-from handshapes import LETTERS, THUMB_BONES, Handshape, angles_of, between, skeleton
 from PIL import Image, ImageFilter
-from scenes import PLACES, backdrop, skin_tone
-from signers import random_signer
 from tqdm.auto import tqdm
+
+from casestudy.files import atomic_path
+from SCRIPTS.hands.drawing import Pose, draw_hand, hold
+from SCRIPTS.hands.handshapes import LETTERS, THUMB_BONES, Handshape, angles_of, between, skeleton
+from SCRIPTS.hands.scenes import PLACES, backdrop, skin_tone
+from SCRIPTS.hands.signers import random_signer
 
 CANVAS, PLACE_SIDE = 112, 128  # pixels of a drawn hand's picture, and of a place's
 SHARD = 250  # hands drawn in one piece: what a killed drawing loses at most
@@ -94,9 +96,8 @@ def _draw_shard(number: int, count: int, target: Path) -> None:
         plain = np.clip(hand.colour / np.maximum(hand.cover, 1e-6), 0, 1) ** (1 / 2.2)
         hands[k] = np.rint(np.concatenate([plain, hand.cover], axis=-1) * 255)
         boxes[k], poses[k] = hand.box, describe(pose, signer.left_handed)
-    partial = target.with_suffix(".part.npz")
-    np.savez(partial, hands=hands, letters=letters, boxes=boxes, poses=poses)
-    partial.replace(target)
+    with atomic_path(target) as partial:
+        np.savez(partial, hands=hands, letters=letters, boxes=boxes, poses=poses)
 
 
 def _draw_places(seed: int, count: int, target: Path) -> None:
@@ -109,9 +110,8 @@ def _draw_places(seed: int, count: int, target: Path) -> None:
             other=rng.uniform(0.1, 0.9) * (1 + rng.normal(0, 0.25, 3)), clutter=int(rng.integers(0, 14)),
             person=person, softness=rng.uniform(0.002, 0.02),
         )  # fmt: skip
-    partial = target.with_suffix(".part.npy")
-    np.save(partial, places)
-    partial.replace(target)
+    with atomic_path(target) as partial:
+        np.save(partial, places)
 
 
 def draw_stock(shelf: Shelf, workers: int) -> None:
@@ -128,13 +128,12 @@ def draw_stock(shelf: Shelf, workers: int) -> None:
         for done in tqdm(wanted, desc="drawing hands", unit="shard", disable=not wanted):
             done.result()
     if not shelf.joined.exists():
-        partial = shelf.joined.with_suffix(".part.npy")
         shape = (shelf.hands, CANVAS, CANVAS, 4)
-        out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-        for k, shard in enumerate(shelf.shards):
-            out[k * SHARD : (k + 1) * SHARD] = np.load(shard)["hands"]
-        out.flush()
-        partial.replace(shelf.joined)
+        with atomic_path(shelf.joined) as partial:
+            out = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
+            for k, shard in enumerate(shelf.shards):
+                out[k * SHARD : (k + 1) * SHARD] = np.load(shard)["hands"]
+            del out  # writes what is left, and closes the file
 
 
 def _workers(count: int, **options: object) -> ProcessPoolExecutor:

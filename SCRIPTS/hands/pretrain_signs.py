@@ -1,9 +1,9 @@
 """Pretrains ResNet50V2 on drawn hands and writes the weights that `weights="signs"` loads.
 
-    python SCRIPTS/pretrain_signs.py --out FOLDER            draw, train, write the weights file; 1.5 hours on two cores
-    python SCRIPTS/pretrain_signs.py --out FOLDER --export   write the weights file from the last checkpoint again
-    python SCRIPTS/pretrain_signs.py --out FOLDER --publish  take it into DATA/weights, with its card and its SHA-256
-    python SCRIPTS/pretrain_signs.py --smoke                 a few steps of everything, in under a minute
+    python -m SCRIPTS.hands.pretrain_signs --out FOLDER            draw, train, write the weights; 1.5 hours on 2 cores
+    python -m SCRIPTS.hands.pretrain_signs --out FOLDER --export   write the weights from the last checkpoint again
+    python -m SCRIPTS.hands.pretrain_signs --out FOLDER --publish  take them into DATA/weights, with card and SHA-256
+    python -m SCRIPTS.hands.pretrain_signs --smoke                 a few steps of everything, in under a minute
 
 Stopped at any point, the same command goes on from its last checkpoint. The network learns to name the letter and, at
 the same time, to say how the hand is held (pretrain_images.POSE numbers): poses between two letters have no name but
@@ -21,12 +21,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from record_results import ROOT, replaced, write  # which finds the package, too
-
 from casestudy.errors import CaseStudyError
+from casestudy.files import atomic_path
+from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_text
+from SCRIPTS.release.environment import ROOT
 
 CARD = ROOT / "DATA" / "weights" / "README.md"
 BEGIN, END = "<!-- pretraining:start -->", "<!-- pretraining:end -->"
+PINS = ROOT / "casestudy" / "models" / "weights.py"
 
 
 def table(report: dict) -> str:
@@ -51,18 +53,18 @@ def table(report: dict) -> str:
 
 def publish(folder: Path) -> None:
     """Takes the weights in `folder` into the checkout: file, report, learning curve, card and pinned SHA-256."""
-    from pretrain_training import CURVE, REPORT, SMOKE, WEIGHTS
+    from SCRIPTS.hands.pretrain_training import CURVE, REPORT, SMOKE, WEIGHTS
 
-    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    report = read_json(folder / REPORT)
     if report["steps"] <= SMOKE.steps:
         sys.exit(f"Published weights come from a whole training; {folder} holds {report['steps']} steps. Train first.")
     for name, target in ((WEIGHTS, CARD.parent / WEIGHTS), (REPORT, CARD.parent / REPORT),
-                         (CURVE, ROOT / "ARTICLES" / "pretrain_signs.png")):  # fmt: skip
-        shutil.copyfile(folder / name, target)
-    write(CARD, replaced(CARD.read_text(encoding="utf-8"), table(report), BEGIN, END))
-    pins = ROOT / "casestudy" / "weights.py"
+                         (CURVE, ARTICLES / "pretrain_signs.png")):  # fmt: skip
+        with atomic_path(target) as partial:
+            shutil.copyfile(folder / name, partial)
+    write_text(CARD, replaced(CARD.read_text(encoding="utf-8"), table(report), BEGIN, END))
     pinned = rf'\g<1>"{report["file"]["sha256"]}"'
-    write(pins, re.sub(r'(?m)^(SIGNS_SHA256 = )"[0-9a-f]{64}"', pinned, pins.read_text(encoding="utf-8")))
+    write_text(PINS, re.sub(r'(?m)^(SIGNS_SHA256 = )"[0-9a-f]{64}"', pinned, PINS.read_text(encoding="utf-8")))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -85,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     args.out.mkdir(parents=True, exist_ok=True)
 
-    import pretrain_training as training  # TensorFlow is loaded only now
+    from SCRIPTS.hands import pretrain_training as training  # TensorFlow is loaded only now
 
     plan = training.SMOKE if args.smoke else training.Plan(precision=args.precision)
     try:
