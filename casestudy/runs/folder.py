@@ -47,12 +47,18 @@ from casestudy.runs.record import (
     TrainingRecord,
     Wishes,
 )
+from casestudy.runs.save import save_evaluation, save_ledger, save_splits, save_whole_training
+from casestudy.runs.settle import settle
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
 from casestudy.study import OWN
 
 if TYPE_CHECKING:
+    import keras
+
+    from casestudy.data import Splits
     from casestudy.data.photographs import Photographs
-    from casestudy.study import ImageSize, Study
+    from casestudy.study import Study
+    from casestudy.training import TrainingRun
 
 
 @dataclass(frozen=True)
@@ -243,13 +249,15 @@ class RunFolder(RunFiles):
         Raises:
             RunError: They have not been split yet.
         """
-        return self.study_images(self.record.wishes.study, self.settled.machine.image_size, letters=letters)
+        self.require("splits.csv")
+        return self.study_images(self.record.settled_wishes().study, letters=letters)
 
-    def study_images(self, study: Study, image_size: ImageSize, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images at (height, width); their pixels are kept in the folder .cache beside the run."""
+    def study_images(self, study: Study, *, letters: Path | None = None) -> ImageSet:
+        """Returns the images as a settled study has them; their pixels are kept in the folder .cache beside the run."""
+        assert study.model.image_size is not None  # settled
         return load_images(
             letters or self.letters,
-            image_size=image_size,
+            image_size=study.model.image_size,
             cache_dir=self.cache,
             crop=study.crop,
             margin=study.crop_margin,
@@ -265,3 +273,44 @@ class RunFolder(RunFiles):
         source = self.load_images() if published else self.letters
         with open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None) as photographs:
             yield photographs
+
+    def settle(self) -> Study:
+        """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
+
+        What was settled once stands in run.json, and stays.
+
+        Raises:
+            RunError: The run began on another machine.
+            WeightsError: What was asked for cannot be had.
+        """
+        return settle(self)
+
+    def save(
+        self,
+        *,
+        splits: Splits | None = None,
+        training: TrainingRun | None = None,
+        model: keras.Model | None = None,
+        evaluation: Evaluation | None = None,
+    ) -> None:
+        """Writes what the verbs returned: `clean_archive`, `split_images`, `train` and `evaluate`.
+
+        Without an argument it is the ledger of the letters.zip that lies in the folder, or that the run was given.
+
+        Args:
+            splits: Of the run's images.
+            training: Of the study's own model, in all its phases; goes with `model`.
+            model: What was trained.
+            evaluation: Of the test part.
+
+        Raises:
+            RunError: It is not what the run asks for.
+        """
+        if splits is not None:
+            save_splits(self, [splits], dataclasses.replace(self.record.wishes.study.split, protocol=splits.protocol))
+        if training is not None and model is not None:
+            save_whole_training(self, training, model)
+        if evaluation is not None:
+            save_evaluation(self, self.models()[0], evaluation)
+        if splits is None and training is None and evaluation is None:
+            save_ledger(self, self.letters)

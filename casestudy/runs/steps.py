@@ -20,20 +20,18 @@ import pandas as pd
 
 from casestudy.cleaning import clean_archive
 from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds, split_images
-from casestudy.errors import DataError, RunError
+from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
-from casestudy.files import atomic_path
-from casestudy.models import resolve_weights
 from casestudy.runs.folder import RunFolder
-from casestudy.runs.record import ImageFacts, Settled, TrainingRecord, Wishes, environment
+from casestudy.runs.record import Wishes
 from casestudy.runs.results import write_results
+from casestudy.runs.save import save_ledger, save_splits, save_training
 from casestudy.runs.trained import DISTORTED, TESTS, TrainedModel, fold_folder, models_of
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
 if TYPE_CHECKING:
     import keras
 
-    from casestudy.training import TrainingRun
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +68,8 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     wishes = run.record.wishes
     if wishes.study.data.kind == "archive":
         clean_run(run, password=password)
-    study = settle(run)
-    images = run.study_images(study, _known(study.model.image_size))
+    study = run.settle()
+    images = run.study_images(study)
     splits = split_run(run, images)
     protocol = splits[0].protocol
     flattering = _random_splits(images, study.split, seed=wishes.seed) if _has_signers(protocol) else []
@@ -101,8 +99,7 @@ def clean_run(run: RunFolder, *, password: str | None = None) -> None:
         log.info("cleaning %s", source.name)
         pattern = record.wishes.study.data.pattern
         log.info("%s", clean_archive(source, clean_zip, password=password, pattern=pattern).summary())
-    with zipfile.ZipFile(clean_zip) as archive, atomic_path(run.path / "ledger.csv") as partial:
-        partial.write_bytes(archive.read("ledger.csv"))
+    save_ledger(run, clean_zip)
 
 
 def _is_clean(source: Path) -> bool:
@@ -110,39 +107,6 @@ def _is_clean(source: Path) -> bool:
         return False
     with zipfile.ZipFile(source) as archive:
         return "ledger.csv" in archive.namelist()
-
-
-def settle(run: RunFolder) -> Study:
-    """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
-
-    What was settled once stands in run.json, and stays.
-
-    Raises:
-        RunError: The run began on another machine.
-        WeightsError: What was asked for cannot be had.
-    """
-    from casestudy.training import local_machine  # TensorFlow is needed from here on, and loaded only now
-
-    record, here = run.record, local_machine()
-    study = record.wishes.study
-    if record.settled is None:
-        size = study.model.image_size or here.image_size
-        begun = resolve_weights(study.model, size)
-        log.info("weights: %s", begun.sentence)
-        size = study.model.image_size or begun.image_size or size
-        variants = {v.name: resolve_weights(v.model, size) for v in study.variants}
-        machine = dataclasses.replace(here, image_size=size, precision=record.wishes.precision or here.precision)
-        known = {name: (weights.source, weights.sentence) for name, weights in variants.items()}
-        settled = Settled(begun.sentence, begun.source, machine, environment(), known)
-        record = dataclasses.replace(record, settled=settled)
-        run.write_record(record)
-    settled = _known(record.settled)
-    if settled.machine.device != here.device:
-        raise RunError(
-            f"A run ends on the machine it began on ({settled.machine.device}); this is {here.device}. Start a new "
-            f"one with --out, or go on where it began."
-        )
-    return record.settled_wishes().study
 
 
 def split_run(run: RunFolder, images: ImageSet) -> list[Splits]:
@@ -158,28 +122,6 @@ def split_run(run: RunFolder, images: ImageSet) -> list[Splits]:
     splits = split_folds(images, spec, seed=wishes.seed)
     save_splits(run, splits, spec)
     return splits
-
-
-def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> None:
-    """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
-    images = splits[0].images
-    facts = ImageFacts(spec.protocol, images.cropped, images.class_names)
-    record = run.record
-    if record.images is None:
-        run.write_record(dataclasses.replace(record, images=facts))
-    if run.has("splits.csv"):
-        return
-    labels = np.array(images.class_names)[images.labels]
-    signers = images.signers if images.signers is not None else [""] * len(images)
-    table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
-    for split in splits:
-        table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
-        where = f"fold {split.fold}: " if split.fold else ""
-        for part, lacking in split.missing().items():
-            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
-        if len(split.left_out):
-            log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
-    run.write_table("splits.csv", table)
 
 
 def _has_signers(protocol: str) -> bool:
@@ -201,7 +143,7 @@ def _distorted(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[
         return None
     harder = distort(images, splits[0].test, **study.distortion)
     record = run.record
-    facts = dataclasses.replace(_known(record.images), distorted_sha256=harder.digest)
+    facts = dataclasses.replace(run.facts, distorted_sha256=harder.digest)
     run.write_record(dataclasses.replace(record, images=facts))
     return harder
 
@@ -215,6 +157,8 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
         splits: One, or one a fold.
         harder: The test images, distorted; None for no second test.
     """
+    from casestudy.training import remove_checkpoints
+
     spec, phases = _recipe(run, model)
     if model.role == "variant":
         log.info("the variant %s", model.name)
@@ -231,7 +175,7 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
             found = evaluate(network, harder, np.arange(len(harder)), seed=seed)
             run.write_table(model.predictions(DISTORTED), found.predictions)
         run.write_table(target, evaluate(network, split.images, split.test, seed=seed).predictions)
-        _remove_checkpoints(run, home)
+        remove_checkpoints(run.path / home)
     if splits[0].fold and not run.has(model.predictions()):
         tables = [run.read_table(home + FOLD) for home in homes]
         run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
@@ -255,27 +199,6 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     network = inference_model(model)
     save_training(run, history, network, home=home)
     return network
-
-
-def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
-    """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
-    run.write_table(f"{home}history.csv", training.history)
-    record = TrainingRecord(
-        training.seconds,
-        training.images_per_second,
-        training.batch_norm_change,
-        network.count_params(),
-        training.largest_change,
-    )
-    run.write_json(f"{home}training.json", record.to_json())
-    with atomic_path(run.path / home / "model.keras") as partial:
-        network.save(partial)
-
-
-def _remove_checkpoints(run: RunFolder, home: str) -> None:
-    from casestudy.training import remove_checkpoints
-
-    remove_checkpoints(run.path / home)
 
 
 def train_heads(run: RunFolder, model: TrainedModel, splits: Sequence[Splits]) -> None:
@@ -316,8 +239,3 @@ def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:
                 table = run.read_table(model.predictions(test))
                 rest = table[~table["name"].isin(copies["name"])].reset_index(drop=True)
                 run.write_table(model.predictions(dataclasses.replace(test, unique=True)), rest)
-
-
-def _known(value):
-    assert value is not None  # settled a step before
-    return value

@@ -1,0 +1,111 @@
+"""What the verbs of a study return, written to the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from casestudy.data import Splits
+from casestudy.errors import RunError
+from casestudy.evaluation import Evaluation
+from casestudy.files import atomic_path
+from casestudy.runs.record import ImageFacts, TrainingRecord
+from casestudy.runs.trained import TrainedModel
+from casestudy.study import SplitSpec
+
+if TYPE_CHECKING:
+    import keras
+
+    from casestudy.runs.folder import RunFolder
+    from casestudy.training import TrainingRun
+
+log = logging.getLogger(__name__)
+
+
+def save_ledger(run: RunFolder, letters: Path) -> None:
+    """Writes ledger.csv as it stands in a letters.zip."""
+    with zipfile.ZipFile(letters) as archive, atomic_path(run.path / "ledger.csv") as partial:
+        partial.write_bytes(archive.read("ledger.csv"))
+
+
+def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> None:
+    """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
+    images = splits[0].images
+    facts = ImageFacts(spec.protocol, images.cropped, images.class_names)
+    record = run.record
+    if record.images is None:
+        run.write_record(dataclasses.replace(record, images=facts))
+    if run.has("splits.csv"):
+        return
+    labels = np.array(images.class_names)[images.labels]
+    signers = images.signers if images.signers is not None else [""] * len(images)
+    table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
+    for split in splits:
+        table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
+        where = f"fold {split.fold}: " if split.fold else ""
+        for part, lacking in split.missing().items():
+            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
+        if len(split.left_out):
+            log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
+    run.write_table("splits.csv", table)
+
+
+def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
+    """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
+    run.write_table(f"{home}history.csv", training.history)
+    record = TrainingRecord(
+        training.seconds,
+        training.images_per_second,
+        training.batch_norm_change,
+        network.count_params(),
+        training.largest_change,
+    )
+    run.write_json(f"{home}training.json", record.to_json())
+    with atomic_path(run.path / home / "model.keras") as partial:
+        network.save(partial)
+
+
+def save_whole_training(run: RunFolder, training: TrainingRun, model: keras.Model) -> None:
+    """Writes the training of the study's own model, once all its phases are done.
+
+    Raises:
+        RunError: One is missing: a score of a model that is half trained would pass for the study's.
+    """
+    from casestudy.models import inference_model
+
+    wanted = [phase.name for phase in run.record.wishes.study.phases]
+    if list(training.seconds) != wanted:
+        raise RunError(
+            f"A run keeps a model that went through all its phases ({', '.join(wanted)}); this one went through "
+            f"{', '.join(training.seconds)}. Train the others first."
+        )
+    save_training(run, training, inference_model(model))
+
+
+def save_evaluation(run: RunFolder, model: TrainedModel, evaluation: Evaluation) -> None:
+    """Writes the predictions of a model, which must be those of the test part, and drops its checkpoints.
+
+    Raises:
+        RunError: They are of other photographs, or there are some already.
+    """
+    from casestudy.training import remove_checkpoints
+
+    splits, tested = run.read_table("splits.csv"), evaluation.predictions
+    if run.has(model.predictions()):
+        if run.read_table(model.predictions()).equals(tested.reset_index(drop=True)):
+            return
+        raise RunError(f"Predictions are never overwritten; {run.path} has others already. Begin another run.")
+    if sorted(splits["name"][splits["part"] == "test"]) != sorted(tested["name"]):
+        raise RunError(
+            f"A run is evaluated on its whole test part; these {len(tested)} photographs are others. Evaluate those of "
+            f"the split."
+        )
+    run.write_table(model.predictions(), tested)
+    remove_checkpoints(run.path / model.home)
