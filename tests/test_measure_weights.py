@@ -9,9 +9,12 @@ import pandas as pd
 import pytest
 
 from casestudy.data.splits import leave_one_signer_out
+from casestudy.evaluation import evaluate_predictions
 from casestudy.models.weights import SIGNS_SHA256
-from casestudy.runs.folder import RunFolder
+from casestudy.runs import RunFolder
+from casestudy.runs.record import ImageFacts, Metrics, RunRecord, Score, Settled, Source, TrainingRecord
 from casestudy.studies import STUDIES
+from casestudy.training import Machine
 from SCRIPTS.articles.writing import replaced
 from SCRIPTS.hands import measure_weights
 
@@ -172,16 +175,22 @@ def test_weights_from_a_file_need_the_file(measured, capsys):
 def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkeypatch):
     asked = []
 
-    def run_study(study, source, out, *, seed):
-        asked.append(study)
-        run = RunFolder(out)
-        run.write_json("run.json", {"class_names": ["X", "Y"], "weights": "random initialisation, as asked"})
-        tables = {"headline": "XYXY", "head": "XYXX", "head-random": "XXXY"}
-        for name, said in tables.items():
-            run.write_table(f"{name}.csv", predictions("aabb", "XYXY", said))
-        run.write_json("metrics.json", {"scores": [{"name": name, "predictions": f"{name}.csv"} for name in tables]})
+    def run_study(wishes, source, out):
+        asked.append(wishes.study)
+        run, names, scores = RunFolder(out), ("X", "Y"), []
+        settled = Settled("random initialisation, as asked", None, Machine("CPU", (64, 64), "float32"), {})
+        facts = ImageFacts("leave-one-signer-out", cropped=True, class_names=names)
+        run.write_record(RunRecord(wishes, Source(source.name, str(source), ""), "now", settled, facts))
+        run.write_table("splits.csv", pd.DataFrame({"name": []}))
+        for name, said in {"headline": "XYXY", "head": "XYXX", "head-random": "XXXY"}.items():
+            table = predictions("aabb", "XYXY", said)
+            run.write_table(f"{name}.csv", table)
+            found = evaluate_predictions(table, names, seed=7).to_json()
+            scores.append(Score(name, "leave-one-signer-out", "in words", f"{name}.csv", **found))
+        run.write_json("metrics.json", Metrics(tuple(scores)).to_json())
         for fold in ("01-a", "02-b"):
-            run.write_json(f"folds/{fold}/training.json", {"seconds": {"head": 1.5, "fine-tune": 2.0}})
+            training = TrainingRecord({"head": 1.5, "fine-tune": 2.0}, {}, None, parameters=1)
+            run.write_json(f"folds/{fold}/training.json", training.to_json())
         return run
 
     monkeypatch.setattr(measure_weights, "run_study", run_study)

@@ -50,7 +50,7 @@ def main() -> None:
 def facts_of(run: RunFolder) -> dict:
     """Returns what the articles tell of a run: how it was made, its scores, curves, confusions and letters."""
     key, result = summarise(run)
-    training, confusion = run.read_json("training.json"), run.read_table("confusion.csv")
+    confusion = run.read_table("confusion.csv")
     labels = run.read_table("per_label.csv")[["label", "support", "accuracy", "loss", "low", "high"]]
     history = run.read_table("history.csv")
     confused = run.read_table("most_confused.csv")[["label", "predicted", "count", "share"]].head(10)
@@ -58,9 +58,9 @@ def facts_of(run: RunFolder) -> dict:
         "key": key,
         **{name: result[name] for name in ("model", "image_size", "weights", "seed", "scores")},
         "parts": run.read_table("splits.csv")["part"].value_counts().to_dict(),
-        "batch_norm_change": training["batch_norm_change"],
+        "batch_norm_change": run.training().batch_norm_change,
         "history": history[history["metric"].isin(["accuracy", "val_accuracy"])].to_dict("records"),
-        "class_names": run.settings["class_names"],
+        "class_names": run.facts.class_names,
         "confusion": confusion.drop(columns="label").to_numpy().tolist(),
         "per_label": labels.to_dict("records"),
         "most_confused": confused.to_dict("records"),

@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import ImageSet, load_images
 from casestudy.data.splits import leave_one_signer_out, split_images
-from casestudy.runs.steps import environment
+from casestudy.runs.record import environment
 from casestudy.study import Study
 from SCRIPTS.articles.values import note
 from SCRIPTS.hands.measure_weights import probe, study_of

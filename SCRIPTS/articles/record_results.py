@@ -33,20 +33,20 @@ def main() -> None:
 
 def summarise(run: RunFolder) -> tuple[str, dict]:
     """Returns a key and what of a run is worth keeping: how it was made, its scores, and its seconds."""
-    settings, scores = run.settings, run.read_json("metrics.json")["scores"]
-    model, (height, width) = settings["study"]["model"]["name"], settings["machine"]["image_size"]
-    key = " ".join([settings["data"]["name"], model, f"{width}x{height}", settings["protocol"]])
+    record, settled, facts = run.record, run.settled, run.facts
+    study, (height, width) = record.wishes.study, settled.machine.image_size
+    key = " ".join([record.data.name, study.model.name, f"{width}x{height}", facts.protocol])
     return key, {
-        "data": settings["data"]["name"],
-        "model": model,
+        "data": record.data.name,
+        "model": study.model.name,
         "image_size": [height, width],
-        "weights": settings["weights"].split(":")[0],
-        "cropped": settings["cropped"],
-        "epochs": [phase["epochs"] for phase in settings["study"]["phases"]],
-        "learning_rates": [phase["learning_rate"] for phase in settings["study"]["phases"]],
-        "seed": settings["seed"],
-        "environment": settings["environment"],
-        "scores": scores,
+        "weights": settled.weights.split(":")[0],
+        "cropped": facts.cropped,
+        "epochs": [phase.epochs for phase in study.phases],
+        "learning_rates": [phase.learning_rate for phase in study.phases],
+        "seed": record.wishes.seed,
+        "environment": settled.environment,
+        "scores": [score.to_json() for score in run.scores()],
         "per_signer": run.read_table("per_signer.csv")[["signer", "support", "accuracy"]].to_dict("records"),
     }
 

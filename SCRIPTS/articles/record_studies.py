@@ -15,9 +15,9 @@ import pandas as pd
 
 from casestudy.report import percent
 from casestudy.runs import RunFolder, published_table
-from casestudy.runs.results import OWN, TESTS
+from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
-from casestudy.study import Study
+from casestudy.study import OWN, Study
 from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT
 
@@ -49,10 +49,10 @@ def load() -> list[dict]:
 
 def summarise(run: RunFolder) -> dict:
     """Returns what of a run is worth keeping: its configuration, environment, scores, comparison and copies."""
-    settings = run.settings
+    settings = run.record.to_json()
     kept = ("study", "seed", "data", "protocol", "class_names", "weights", "machine", "environment")
     result = {key: settings[key] for key in kept}
-    result["variant_weights"] = {name: said for name, (_, said) in settings.get("variant_weights", {}).items()}
+    result["variant_weights"] = {name: said for name, (_, said) in settings["variant_weights"].items()}
     result["data"] = {key: settings["data"][key] for key in ("name", "sha256")}
     parts = run.read_table("splits.csv")["part"].value_counts()
     rows = run.read_table("comparison.csv").to_dict("records")
@@ -61,7 +61,7 @@ def summarise(run: RunFolder) -> dict:
         **result,
         "parts": {part: int(count) for part, count in parts.items()},
         "copies": len(run.read_table("copies.csv")) if run.has("copies.csv") else 0,
-        "scores": run.read_json("metrics.json")["scores"],
+        "scores": [score.to_json() for score in run.scores()],
         "comparison": comparison,
         "most_confused": run.read_table("most_confused.csv")
         .head(3)[["label", "predicted", "count"]]
@@ -118,7 +118,8 @@ def block(result: dict | None) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in published_table(STUDIES[run.name], pd.DataFrame(result["scores"])).itertuples():
-        unique = ("headline" if row.model == OWN else row.model) + TESTS[row.tested] + "-unique"
+        test = Test(distorted=row.tested == "distorted", unique=True)
+        unique = ("headline" if row.model == OWN else row.model) + test.suffix
         shares = (row.published, row.reproduced, row.ours, scores.get(unique))
         cells = [row.model, row.tested, *map(percent, shares)]
         cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")

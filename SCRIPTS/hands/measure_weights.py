@@ -33,7 +33,8 @@ from casestudy.evaluation.metrics import evaluate_predictions, prediction_table
 from casestudy.files import file_digest
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights
 from casestudy.report.pages import percent
-from casestudy.runs.steps import environment, run_study
+from casestudy.runs import Wishes, run_study
+from casestudy.runs.record import environment
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
@@ -165,14 +166,13 @@ def fine_tuned(study: Study, letters: Path, out: Path) -> dict:
     spec = study.model
     # Other weights of the same name are another run.
     home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8]])
-    run = run_study(study, letters, home, seed=SEED)
-    names = tuple(run.settings["class_names"])
-    tables = {score["name"]: run.read_table(score["predictions"]) for score in run.read_json("metrics.json")["scores"]}
-    spent = [read_json(path) for path in home.glob("folds/*/training.json")]
+    run = run_study(Wishes(study, seed=SEED), letters, home)
+    names = run.facts.class_names
+    tables = {score.name: run.read_table(score.predictions) for score in run.scores()}
     return {
-        **settings(study, run.settings["weights"]),
+        **settings(study, run.settled.weights),
         "phases": [dataclasses.asdict(phase) for phase in study.phases],
-        "seconds": sum(sum(fold["seconds"].values()) for fold in spent),
+        "seconds": sum(sum(run.training(fold).seconds.values()) for fold in run.trainings()),
         "scores": [
             {"training": "phase 1 alone", **figures(tables["head"], tables.get("head-random"), names)},
             {"training": "all phases", **figures(tables["headline"], None, names)},
