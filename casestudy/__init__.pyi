@@ -25,9 +25,11 @@ from .plots import (
 )
 from .report import write_report as write_report
 from .runs import (
+    Options as Options,
     RunFolder as RunFolder,
     Wishes as Wishes,
     finish_run as finish_run,
+    prepare_run as prepare_run,
     published_table as published_table,
     run_study as run_study,
     verify_run as verify_run,

@@ -3,5 +3,5 @@ from .options import Options as Options
 from .record import Score as Score, TrainingRecord as TrainingRecord, Wishes as Wishes
 from .results import published_table as published_table
 from .search import tune as tune
-from .steps import finish_run as finish_run, run_study as run_study
+from .steps import finish_run as finish_run, prepare_run as prepare_run, run_study as run_study
 from .verify import verify_run as verify_run

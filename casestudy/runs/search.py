@@ -13,7 +13,7 @@ from casestudy.errors import DataError
 from casestudy.files import atomic_path
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Wishes, environment
-from casestudy.runs.steps import clean_run, split_run
+from casestudy.runs.steps import prepare_run
 from casestudy.study import ModelSpec, Phase, Study
 
 log = logging.getLogger(__name__)
@@ -66,12 +66,8 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
             'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
         ) from error
     run = RunFolder.begin(out, Wishes(study, seed), source)
-    if study.data.kind == "archive":
-        clean_run(run)
-    settled = run.settle()
     fewer = dataclasses.replace(study.split, fraction=wanted.fraction)
-    images = run.study_images(settled)
-    split_run(run, images)
+    _, images, _ = prepare_run(run)
     whole, some = (split_images(images, spec, seed=seed) for spec in (study.split, fewer))
     splits = dataclasses.replace(some, validation=whole.validation)  # close settings are told apart by many images
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters

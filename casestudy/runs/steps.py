@@ -66,11 +66,7 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
         log.info("%s is finished and stays as it is; another run needs another folder.", run.path)
         return run
     wishes = run.record.wishes
-    if wishes.study.data.kind == "archive":
-        clean_run(run, password=password)
-    study = run.settle()
-    images = run.study_images(study)
-    splits = split_run(run, images)
+    study, images, splits = prepare_run(run, password=password)
     protocol = splits[0].protocol
     flattering = _random_splits(images, study.split, seed=wishes.seed) if _has_signers(protocol) else []
     harder = _distorted(run, study, images, splits)
@@ -85,6 +81,18 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     write_results(run)
     run.seal()
     return run
+
+
+def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, ImageSet, list[Splits]]:
+    """Returns the run's study with nothing left open, its images, and its splits: one, or one a fold.
+
+    Cleans the archive first, and says what is remarkable. What was done before takes no time.
+    """
+    if run.record.wishes.study.data.kind == "archive":
+        clean_run(run, password=password)
+    study = run.settle()
+    images = run.study_images(study)
+    return study, images, split_run(run, images)
 
 
 def clean_run(run: RunFolder, *, password: str | None = None) -> None:
