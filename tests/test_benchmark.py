@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from SCRIPTS.benchmark import bench as benches, cleaning_ways, parts, run as benchmark
+from casestudy import ModelSpec
+from SCRIPTS.benchmark import bench as benches, cleaning_ways, parts, run as benchmark, training_ways
 from SCRIPTS.benchmark.bench import Bench, Part
 from SCRIPTS.benchmark.shared import LeftOut
 from SCRIPTS.hands.rar5 import stored_rar5
@@ -151,6 +152,17 @@ def test_both_ways_of_a_phase_take_the_same_steps(bench, monkeypatch, phase):
             if way == "train_ours":
                 assert "TF_ENABLE_ONEDNN_OPTS" not in env  # the package sets it by itself
     assert all(len(both["plain"]) == 1 and both["plain"] == both["ours"] for both in steps.values())
+
+
+def test_ours_marks_its_epochs_and_begins_where_the_plain_way_does(tmp_path, monkeypatch):
+    monkeypatch.setattr(training_ways, "_spec", lambda augment: ModelSpec("small_cnn", weights=None, dropout=0.0))
+    assert training_ways.prepare_training(str(tmp_path), size=32, images=32)["train"] == 32
+    asked = {"trainable": "all", "epochs": 3, "rate": 1e-9, "augment": False, "cache": True, "views": 1}
+    found = training_ways.train_ours(str(tmp_path), **asked, out="ours.npz")
+    assert len(found["epoch_seconds"]) == len(found["epoch_cpu_seconds"]) == 2  # of the epochs after the first
+    assert found["loss"][0] > 0 and found["seconds"] > 0
+    change = training_ways.largest_difference(str(tmp_path), "ours.npz", "ours.npz", "initial-plain.npz")["change"]
+    assert 0 < change < 1e-6  # with such a rate, all that training did
 
 
 def test_what_is_left_out_is_said_with_the_remedy(bench, monkeypatch):

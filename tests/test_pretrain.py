@@ -1,7 +1,9 @@
 """What the pretraining learns from is what it says it is, and a few steps of all of it work from end to end."""
 
 import hashlib
+import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -373,6 +375,30 @@ def test_the_weights_file_is_written_again_byte_for_byte(smoke):
     assert pretrain_signs.main(["--smoke", "--out", str(smoke), "--export"]) == 0
     assert hashlib.sha256((smoke / "resnet50v2_signs.npz").read_bytes()).hexdigest() == digest
     assert (smoke / "pretraining.json").read_bytes() == report
+
+
+def test_publishing_takes_the_files_the_table_and_the_pin_of_a_whole_training(smoke, tmp_path, monkeypatch):
+    card, pins, articles = tmp_path / "weights/README.md", tmp_path / "weights.py", tmp_path
+    card.parent.mkdir()
+    card.write_text(f"# Ours\n{pretrain_signs.BEGIN}\nold\n{pretrain_signs.END}\n", encoding="utf-8")
+    before = pretrain_signs.PINS.read_text(encoding="utf-8")
+    pins.write_text(before, encoding="utf-8")
+    for name, value in (("CARD", card), ("PINS", pins), ("ARTICLES", articles)):
+        monkeypatch.setattr(pretrain_signs, name, value)
+    with pytest.raises(SystemExit, match="come from a whole training"):
+        pretrain_signs.publish(smoke)
+    whole = tmp_path / "whole"
+    shutil.copytree(smoke, whole)
+    report = json.loads((whole / "pretraining.json").read_text(encoding="utf-8"))
+    (whole / "pretraining.json").write_text(json.dumps({**report, "steps": 2600}), encoding="utf-8")
+    pretrain_signs.publish(whole)
+    assert {path.name for path in card.parent.iterdir()} == {"README.md", "resnet50v2_signs.npz", "pretraining.json"}
+    assert (articles / "pretrain_signs.png").read_bytes() == (smoke / "learning_curve.png").read_bytes()
+    digest = hashlib.sha256((card.parent / "resnet50v2_signs.npz").read_bytes()).hexdigest()
+    assert digest in card.read_text(encoding="utf-8") and "old" not in card.read_text(encoding="utf-8")
+    after = pins.read_text(encoding="utf-8")
+    changed = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert [line.split('"')[:2] for line in changed] == [["SIGNS_SHA256 = ", digest]]
 
 
 def test_there_is_nothing_to_export_before_a_training(tmp_path):
