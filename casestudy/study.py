@@ -7,63 +7,28 @@ themselves, with the source of every number, are in `studies`.
 from __future__ import annotations
 
 import dataclasses
-import re
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
+from casestudy.choices import (
+    ARCHITECTURES,
+    QUICK_EPOCHS,
+    QUICK_IMAGE_SIZE,
+    RESERVED,
+    Augmentation,
+    Crop,
+    Distortion,
+    ImageSize,
+    Optimizer,
+    Protocol,
+    Seed,
+    Share,
+)
+from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, did_you_mean
 
-Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
-Crop = Literal["auto", "boxes", "none"]
-Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
-Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
-Seed = Annotated[int, Between(0, 2**32 - 1)]
-Share = Annotated[float, Between(0, 1, open="(]")]
-Side = Annotated[int, Between(8, 1024)]  # in pixels
-ImageSize = tuple[Side, Side]  # (height, width)
-
-# The networks of `models.architectures`, each with the options of its builder.
-_PUBLISHED = ("upsample", "momentum")
-ARCHITECTURES: dict[str, tuple[str, ...]] = {
-    "resnet50v2": _PUBLISHED,
-    "mobilenet_v2": (*_PUBLISHED, "alpha"),
-    "mobilenet_v2_0.35": _PUBLISHED,
-    "small_cnn": (),
-    "dense": ("size", "units", "l2"),
-    "plain_cnn": ("filters",),
-    "emnist_cnn": ("pool",),
-    "fashion_cnn": ("filters", "units"),
-    "plates_cnn": ("filters", "dropout", "units", "batch_norm"),
-    "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling"),
-}
-SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes
-QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
-QUICK_EPOCHS = 2
-OWN = "ours"  # what a comparison calls the study's own model
-# What a variant cannot be called: the other models of a run, and what follows a name in that of a score.
-RESERVED = (OWN, "headline", "head", "head-random", "random", "distorted", "unique")
-
-
-class Augmentation(TypedDict, total=False):
-    """What `models.build_augmentation` varies while training, and how far."""
-
-    rotation: Annotated[float, Between(0, 1)]  # full circles
-    zoom: Annotated[float, Between(0, 1, open="[)")]
-    shift: Annotated[float, Between(0, 1)]
-    brightness: Annotated[float, Between(0, 1)]
-    contrast: Annotated[float, Between(0, 1)]
-    mirror: bool
-
-
-class Distortion(TypedDict, total=False):
-    """What `data.distort` does to the test images, and how far."""
-
-    rotation: Annotated[float, Between(0, 1)]
-    shift: Annotated[float, Between(0, 1)]
-    zoom: Annotated[float, Between(0, 1, open="[)")]
-    seed: Seed
+__all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 
 
 @dataclass(frozen=True)
@@ -180,54 +145,6 @@ class SplitSpec(Record):
 
 
 @dataclass(frozen=True)
-class Download(Record):
-    """One file of a study's data.
-
-    Attributes:
-        name: What it is called in the folder that `sources.fetch_all` returns; readers know files by official names.
-        url: Its address.
-        sha256: In hexadecimal.
-    """
-
-    name: str
-    url: Annotated[str, Matching(r"https?://.+", "an http or https address")]
-    sha256: Annotated[str, Matching(r"[0-9a-f]{64}", "a SHA-256 of 64 hexadecimal digits")]
-
-
-@dataclass(frozen=True)
-class DataSpec(Record):
-    """Where the images of a study come from, and how they are stored.
-
-    Attributes:
-        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files.
-        downloads: What is fetched where a run is given no data; none for the embedded sample.
-        pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
-        test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
-        subset: What the names of the IDX files begin with, as "emnist-balanced"; see `data.idx_sets`.
-        class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
-        transposed: Whether rows are stored as columns.
-        channels: Of the images of an archive: 3 for colours, 1 for greys.
-        home: Where a person finds the data.
-    """
-
-    kind: Literal["archive", "idx"] = "archive"
-    downloads: tuple[Download, ...] = ()
-    pattern: str | None = None
-    test_folder: str = ""
-    subset: str = ""
-    class_names: tuple[str, ...] = ()
-    transposed: bool = False
-    channels: Literal[1, 3] = 3
-    home: str = ""
-
-    def check(self) -> None:
-        if self.pattern is not None:
-            check_pattern(self.pattern)
-        if len(set(self.class_names)) < len(self.class_names):
-            raise DataError(f"class_names of a DataSpec are all different; received {self.class_names}. Change one.")
-
-
-@dataclass(frozen=True)
 class Variant(Record):
     """Another model on the same data and split, to be compared with the study's own.
 
@@ -341,18 +258,6 @@ class Study(Record):
                 f"received {unknown[0]!r}. {did_you_mean(unknown[0], known)}".rstrip()
             )
         return dataclasses.replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
-
-
-def check_pattern(pattern: str) -> None:
-    """Raises a DataError unless the pattern is a regular expression with a group named label."""
-    try:
-        groups = re.compile(pattern).groupindex
-    except re.error as error:
-        raise DataError(f"A pattern is a regular expression; {pattern!r} is none ({error}). Mend it.") from None
-    if "label" not in groups:
-        raise DataError(
-            f"A pattern has a group named label; {pattern!r} has none. Write (?P<label>…) around the letter."
-        )
 
 
 def _check_phases(phases: tuple[Phase, ...], what: str) -> None:

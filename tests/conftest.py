@@ -22,6 +22,18 @@ LEDGER_COLUMNS = (
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
 )
 BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
+# Files that train networks, execute notebooks or start a browser: five sixths of the time of all tests.
+SLOW = {
+    *("test_architectures", "test_cli", "test_models", "test_notebooks", "test_pipeline", "test_pretrain"),
+    *("test_report_browser", "test_studies", "test_training", "test_tuning"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test of a slow file, so that `-m "not slow"` leaves it out."""
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")
@@ -190,7 +202,7 @@ def fabricate_run(small_study) -> Callable[..., object]:
     """Writes a sealed run folder whose predictions are drawn by chance: no training, no TensorFlow."""
     import pandas as pd
 
-    from casestudy.evaluation.metrics import prediction_table
+    from casestudy.evaluation.predictions import prediction_table
     from casestudy.report.report import write_report
     from casestudy.runs.folder import RunFolder
     from casestudy.runs.results import Score, write_results

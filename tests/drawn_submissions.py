@@ -14,7 +14,8 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from casestudy.evaluation.metrics import PREFIX, evaluate_predictions
+from casestudy.evaluation.metrics import evaluate_predictions
+from casestudy.evaluation.predictions import PREFIX
 from casestudy.grading.key import FACTS, Key
 from casestudy.runs.folder import table_text
 from casestudy.runs.results import result_tables

@@ -9,7 +9,8 @@ import pytest
 
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError, WeightsError
-from casestudy.study import ARCHITECTURES, ModelSpec, Phase, SplitSpec, Study
+from casestudy.choices import ARCHITECTURES
+from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
 # MobileNetV2 says which of its published sizes it takes for another one.
 pytestmark = pytest.mark.filterwarnings("ignore:`input_shape` is undefined or non-square")

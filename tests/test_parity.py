@@ -159,7 +159,7 @@ def test_help_names_every_model_and_protocol():
     from typing import get_args
 
     from casestudy.models.network import MODELS
-    from casestudy.study import Protocol
+    from casestudy.choices import Protocol
 
     run = {action.dest: action for action in parsers()["run"]._actions}
     assert list(run["model"].choices) == list(MODELS)

@@ -29,7 +29,8 @@ from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import load_images
 from casestudy.data.splits import Splits, leave_one_signer_out, split_images
 from casestudy.errors import CaseStudyError, RunError
-from casestudy.evaluation.metrics import evaluate_predictions, prediction_table
+from casestudy.evaluation.metrics import evaluate_predictions
+from casestudy.evaluation.predictions import prediction_table
 from casestudy.files import file_digest
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights
 from casestudy.report.pages import percent

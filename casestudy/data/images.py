@@ -7,10 +7,11 @@ import os
 
 import numpy as np
 
+from casestudy.choices import Crop
 from casestudy.data.idx_sets import load_idx
 from casestudy.data.image_set import ImageSet
 from casestudy.data.letters import load_letters
-from casestudy.study import Crop, DataSpec
+from casestudy.study import DataSpec
 
 
 def load_images(

@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
+from casestudy.choices import SAMPLE
 from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
 from casestudy.files import STALL, file_digest, find_in_checkout
-from casestudy.study import SAMPLE, DataSpec, Download, Study
+from casestudy.study import DataSpec, Download, Study
 
 log = logging.getLogger(__name__)
 

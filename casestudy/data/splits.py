@@ -15,9 +15,10 @@ from functools import cached_property
 import numpy as np
 from sklearn.model_selection import train_test_split
 
+from casestudy.choices import Protocol
 from casestudy.data.image_set import ImageSet
 from casestudy.errors import DataError
-from casestudy.study import Protocol, SplitSpec
+from casestudy.study import SplitSpec
 
 PARTS = ("train", "validation", "test")
 

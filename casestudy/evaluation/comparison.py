@@ -23,7 +23,8 @@ import pandas as pd
 from scipy.special import bdtr
 
 from casestudy.errors import DataError
-from casestudy.evaluation.metrics import PREFIX, Z95, judge, wilson_interval
+from casestudy.evaluation.metrics import Z95, wilson_interval
+from casestudy.evaluation.predictions import PREFIX, judge
 
 NOISE = 0.05  # a difference whose corrected p-value is not below this is called noise
 HALVINGS = 60  # of an interval of length 2: the limit is then known to the last bit

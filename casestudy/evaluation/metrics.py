@@ -8,7 +8,6 @@ predictions.csv can recompute every figure of the report. Means are sums divided
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,12 @@ import numpy as np
 import pandas as pd
 
 from casestudy.data import ImageSet
+from casestudy.evaluation.predictions import judge, predict
 
 if TYPE_CHECKING:
     import keras
 
-PREDICT_BATCH = 64
-SMALLEST_PROBABILITY = 1e-7  # Keras' own epsilon: a loss stays finite
 Z95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
-PREFIX = "p_"  # column of a label's probability
 
 
 @dataclass(frozen=True)
@@ -97,53 +94,6 @@ def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed:
     return evaluate_predictions(predict(model, images, indices), images.class_names, seed=seed)
 
 
-def predict(model: keras.Model, images: ImageSet, indices: np.ndarray) -> pd.DataFrame:
-    """Returns one row for each image: name, signer, label, predicted, confidence, loss, then p_<label> for each label.
-
-    Probabilities are float32 and survive `to_csv` unchanged; the loss is computed from them.
-    """
-    return prediction_table(images, indices, predict_probabilities(model, images, indices))
-
-
-def predict_probabilities(model: keras.Model, images: ImageSet, indices: np.ndarray) -> np.ndarray:
-    """Returns float32 (len(indices), K): what the model makes of each image."""
-    from casestudy.models import inference_model  # only now: numbers alone need no TensorFlow
-
-    model = inference_model(model)
-    starts = range(0, len(indices), PREDICT_BATCH)
-    batches = (images.images[indices[start : start + PREDICT_BATCH]].astype("float32") for start in starts)
-    return np.concatenate([model.predict_on_batch(batch) for batch in batches]).astype("float32")
-
-
-def prediction_table(images: ImageSet, indices: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
-    """Returns the table of `predict` for probabilities float32 (N, K) that belong to `indices`."""
-    names = np.array(images.class_names)
-    signers = images.signers[indices] if images.signers is not None else np.full(len(indices), "")
-    columns = pd.DataFrame(probabilities, columns=[PREFIX + name for name in images.class_names])
-    truth = images.labels[indices]
-    own = probabilities[np.arange(len(indices)), truth].astype("float64")
-    facts = pd.DataFrame(
-        {
-            "name": images.names[indices],
-            "signer": signers,
-            "label": names[truth],
-            "predicted": names[probabilities.argmax(axis=1)],
-            "confidence": probabilities.max(axis=1),
-            "loss": cross_entropy(own),
-        }
-    )
-    return pd.concat([facts, columns], axis=1)
-
-
-def cross_entropy(probability_of_truth: np.ndarray) -> np.ndarray:
-    """Returns -log p in nats, p held at or above Keras' epsilon.
-
-    >>> cross_entropy(np.array([1.0, 0.5, 0.0])).round(3).tolist()
-    [0.0, 0.693, 16.118]
-    """
-    return 0.0 - np.log(np.maximum(probability_of_truth, SMALLEST_PROBABILITY))
-
-
 def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...], *, seed: int) -> Evaluation:
     """Returns every figure of the report, computed from a table as `predict` returns it.
 
@@ -188,17 +138,6 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         most_confused=_most_confused(table),
         predictions=table,
     )
-
-
-def judge(
-    predictions: pd.DataFrame, class_names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Returns probabilities float32 (N, K), true and read label int64 (N,), and loss float64 (N,) of a table's rows."""
-    probabilities = predictions[[PREFIX + name for name in class_names]].to_numpy(dtype="float32")
-    position = {name: k for k, name in enumerate(class_names)}
-    truth = predictions["label"].map(position).to_numpy(dtype="int64")
-    own = probabilities[np.arange(len(truth)), truth].astype("float64")
-    return probabilities, truth, probabilities.argmax(axis=1), cross_entropy(own)
 
 
 def none_if_nan(value: float) -> float | None:

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 import h5py
 
+from casestudy.choices import Precision, Seed
 from casestudy.data import ImageSet
 from casestudy.errors import DataError, WeightsError
 from casestudy.models.architectures import MODELS
@@ -24,7 +25,7 @@ from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights, signs_file
 from casestudy.records import Record
-from casestudy.study import ModelSpec, Precision, Seed
+from casestudy.study import ModelSpec
 
 SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
 # What a network may be made of, and what of that would run code or a graph that came with the file.

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from casestudy.evaluation import PREFIX, Evaluation
-from casestudy.runs import Score, TrainingRecord
+
+if TYPE_CHECKING:
+    from casestudy.runs.record import Score, TrainingRecord
 
 STATUSES = {
     "kept": "sound photographs, stored under their label",

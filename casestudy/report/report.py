@@ -8,14 +8,17 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from casestudy.files import atomic_path
 from casestudy.report import exhibits
 from casestudy.report.pages import page, percent, source
-from casestudy.runs import Options, RunFolder, Score
+from casestudy.runs import RunFolder, command_again
+
+if TYPE_CHECKING:
+    from casestudy.runs.record import Score
 
 PROTOCOLS = {
     "signer": "unseen signers",
@@ -61,7 +64,7 @@ def render(run: RunFolder) -> str:
         settled=settled,
         images=images,
         created=record.started[:10],
-        command=Options.again(run),
+        command=command_again(run),
         protocols=PROTOCOLS,
         headline=scores[0],
         scores=scores,

@@ -1,6 +1,7 @@
+from .again import command_again as command_again
 from .folder import RunFolder as RunFolder
 from .options import Options as Options
-from .record import Score as Score, TrainingRecord as TrainingRecord, Wishes as Wishes
+from .record import Wishes as Wishes
 from .results import published_table as published_table
 from .search import tune as tune
 from .steps import finish_run as finish_run, prepare_run as prepare_run, run_study as run_study

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from casestudy.choices import OWN
 from casestudy.data import ImageSet, load_images, open_photographs
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
@@ -50,7 +51,6 @@ from casestudy.runs.record import (
 from casestudy.runs.save import save_evaluation, save_ledger, save_splits, save_whole_training
 from casestudy.runs.settle import settle
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
-from casestudy.study import OWN
 
 if TYPE_CHECKING:
     import keras
@@ -154,11 +154,7 @@ class RunFolder(RunFiles):
 
     @property
     def settled(self) -> Settled:
-        """What was settled when the training began.
-
-        Raises:
-            RunError: It has not begun.
-        """
+        """What was settled when the training began; a RunError before that."""
         self.require("splits.csv")
         settled = self.record.settled
         if settled is None:
@@ -167,11 +163,7 @@ class RunFolder(RunFiles):
 
     @property
     def facts(self) -> ImageFacts:
-        """What the images turned out to be.
-
-        Raises:
-            RunError: They have not been split.
-        """
+        """What the images turned out to be; a RunError before they are split."""
         self.require("splits.csv")
         images = self.record.images
         if images is None:
@@ -275,14 +267,7 @@ class RunFolder(RunFiles):
             yield photographs
 
     def settle(self) -> Study:
-        """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
-
-        What was settled once stands in run.json, and stays.
-
-        Raises:
-            RunError: The run began on another machine.
-            WeightsError: What was asked for cannot be had.
-        """
+        """Returns the run's study with nothing left open; see `settle.settle`."""
         return settle(self)
 
     def save(

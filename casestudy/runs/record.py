@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import casestudy
+from casestudy.choices import Precision, Protocol, Seed
 from casestudy.errors import DataError, RunError
 from casestudy.records import Record
-from casestudy.study import Precision, Protocol, Seed, Study
+from casestudy.study import Study
 from casestudy.training import Machine
 
 SCHEMA_VERSION = 1

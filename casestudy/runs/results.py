@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from casestudy.choices import OWN
 from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
-from casestudy.study import OWN, Study
+from casestudy.study import Study
 
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from casestudy.study import OWN, Protocol, Study
+from casestudy.choices import OWN, Protocol
+from casestudy.study import Study
 
 PREDICTIONS = "predictions.csv"  # of the study's own model
 

@@ -7,7 +7,8 @@ Expect 29.5 % of the baseline and 98.9 % of ours on the embedded sample, in eigh
 
 import dataclasses
 
-from casestudy.study import Augmentation, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.choices import Augmentation
+from casestudy.study import ModelSpec, Phase, SplitSpec, Study, Variant
 
 # As the original has it, and as its ladder goes on: one change at a time, the same split and the same seed.
 _FROM_SCRATCH = Phase("train", trainable="everything", epochs=30, learning_rate=1e-3)

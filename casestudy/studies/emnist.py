@@ -7,8 +7,9 @@ Expect 85.7 % of ours, clean, after two epochs on 70 % of a balanced subset; the
 
 import dataclasses
 
+from casestudy.choices import Augmentation
 from casestudy.studies.fashion_mnist import ONE_CYCLE
-from casestudy.study import Augmentation, DataSpec, Download, ModelSpec, Phase, Search, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, Download, ModelSpec, Phase, Search, SplitSpec, Study, Variant
 
 # As the original; characters are not mirrored.
 _AUGMENTATION: Augmentation = {"rotation": 20 / 360, "zoom": 0.2, "shift": 0.1}

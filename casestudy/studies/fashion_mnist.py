@@ -5,7 +5,8 @@ Expect 94.3 % of ours on the published test part, in half an hour on two cores; 
     casestudy run fashion-mnist
 """
 
-from casestudy.study import DataSpec, Download, ModelSpec, Optimizer, Phase, SplitSpec, Study, Variant
+from casestudy.choices import Optimizer
+from casestudy.study import DataSpec, Download, ModelSpec, Phase, SplitSpec, Study, Variant
 
 # Chosen on a validation part of 6,000 of Fashion-MNIST's training images: AdamW in one cycle, and a little less trust
 # in the labels.

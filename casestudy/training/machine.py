@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from casestudy.choices import ImageSize, Precision
 from casestudy.records import Record
-from casestudy.study import ImageSize, Precision
 
 
 @dataclass(frozen=True)

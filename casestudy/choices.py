@@ -1,0 +1,58 @@
+"""The words and ranges that a study's settings are chosen from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict
+
+from casestudy.records import Between
+
+Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
+Crop = Literal["auto", "boxes", "none"]
+Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
+Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Seed = Annotated[int, Between(0, 2**32 - 1)]
+Share = Annotated[float, Between(0, 1, open="(]")]
+Side = Annotated[int, Between(8, 1024)]  # in pixels
+ImageSize = tuple[Side, Side]  # (height, width)
+
+# The networks of `models.architectures`, each with the options of its builder.
+_PUBLISHED = ("upsample", "momentum")
+ARCHITECTURES: dict[str, tuple[str, ...]] = {
+    "resnet50v2": _PUBLISHED,
+    "mobilenet_v2": (*_PUBLISHED, "alpha"),
+    "mobilenet_v2_0.35": _PUBLISHED,
+    "small_cnn": (),
+    "dense": ("size", "units", "l2"),
+    "plain_cnn": ("filters",),
+    "emnist_cnn": ("pool",),
+    "fashion_cnn": ("filters", "units"),
+    "plates_cnn": ("filters", "dropout", "units", "batch_norm"),
+    "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling"),
+}
+SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes
+QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
+QUICK_EPOCHS = 2
+OWN = "ours"  # what a comparison calls the study's own model
+# What a variant cannot be called: the other models of a run, and what follows a name in that of a score.
+RESERVED = (OWN, "headline", "head", "head-random", "random", "distorted", "unique")
+
+
+class Augmentation(TypedDict, total=False):
+    """What `models.build_augmentation` varies while training, and how far."""
+
+    rotation: Annotated[float, Between(0, 1)]  # full circles
+    zoom: Annotated[float, Between(0, 1, open="[)")]
+    shift: Annotated[float, Between(0, 1)]
+    brightness: Annotated[float, Between(0, 1)]
+    contrast: Annotated[float, Between(0, 1)]
+    mirror: bool
+
+
+class Distortion(TypedDict, total=False):
+    """What `data.distort` does to the test images, and how far."""
+
+    rotation: Annotated[float, Between(0, 1)]
+    shift: Annotated[float, Between(0, 1)]
+    zoom: Annotated[float, Between(0, 1, open="[)")]
+    seed: Seed
