@@ -7,7 +7,7 @@ from .data import (
     load_images as load_images,
     split_images as split_images,
 )
-from .doctor import examine as examine
+from .doctor import check_machine as check_machine
 from .errors import CaseStudyError as CaseStudyError
 from .evaluation import Evaluation as Evaluation, evaluate as evaluate
 from .files import file_digest as file_digest

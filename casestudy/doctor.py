@@ -29,7 +29,7 @@ WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE of IsProcessorFeaturePresent
 
 
 @dataclass(frozen=True)
-class Finding:
+class Checked:
     """One thing the case study needs or likes to have.
 
     Attributes:
@@ -45,13 +45,13 @@ class Finding:
     remedy: str = ""
 
 
-def examine(folder: Path | str = ".") -> list[Finding]:
+def check_machine(folder: Path | str = ".") -> list[Checked]:
     """Returns one finding for each check, in the order of the pipeline; never raises.
 
     Args:
         folder: Where runs will be written: its disk is the one looked at.
     """
-    checks: dict[str, Callable[[], Finding]] = {
+    checks: dict[str, Callable[[], Checked]] = {
         "Python": check_python,
         "archive decoder": check_decoder,
         "TensorFlow": check_tensorflow,
@@ -69,95 +69,95 @@ def examine(folder: Path | str = ".") -> list[Finding]:
             findings.append(check())
         except Exception as error:  # a doctor who falls ill helps nobody: any surprise is itself a finding
             found = f"could not be examined ({type(error).__name__}: {error})"
-            findings.append(Finding(name, False, found, "Try the run all the same; if it fails, report this line."))
+            findings.append(Checked(name, False, found, "Try the run all the same; if it fails, report this line."))
     return findings
 
 
-def check_python() -> Finding:
+def check_python() -> Checked:
     """Returns whether this Python is one the project supports."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
-    return Finding("Python", ok, found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
+    return Checked("Python", ok, found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
 
 
-def check_decoder() -> Finding:
+def check_decoder() -> Checked:
     """Returns which programs can unpack compressed RAR archives here; stored ones, as the sample, need none."""
     found = ", ".join(decoder.name for decoder in find_decoders())
     remedy = "" if found else f"Get one: {HOW_TO_GET_ONE}. ZIP, TAR, folders and the sample work without."
-    return Finding("archive decoder", bool(found), found or "none", remedy)
+    return Checked("archive decoder", bool(found), found or "none", remedy)
 
 
-def check_tensorflow() -> Finding:
+def check_tensorflow() -> Checked:
     """Returns whether TensorFlow is installed, without importing it."""
     if not _installed("tensorflow"):
-        return Finding("TensorFlow", False, "not installed", "Run `pip install tensorflow`; cleaning works without it.")
-    return Finding("TensorFlow", True, _version("tensorflow", "tensorflow-cpu", "tf-nightly"))
+        return Checked("TensorFlow", False, "not installed", "Run `pip install tensorflow`; cleaning works without it.")
+    return Checked("TensorFlow", True, _version("tensorflow", "tensorflow-cpu", "tf-nightly"))
 
 
-def check_keras() -> Finding:
+def check_keras() -> Checked:
     """Returns Keras' version and backend, which must be TensorFlow with Keras 3."""
     if not _installed("keras"):
-        return Finding("Keras", False, "not installed", "Run `pip install tensorflow`, which brings it.")
+        return Checked("Keras", False, "not installed", "Run `pip install tensorflow`, which brings it.")
     version = _version("keras")
     # casestudy sets the backend where the environment leaves it open, so keras.json has no say.
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if version.startswith("2."):
-        return Finding("Keras", False, version, "Run `pip install --upgrade tensorflow`: the models are Keras 3's.")
+        return Checked("Keras", False, version, "Run `pip install --upgrade tensorflow`: the models are Keras 3's.")
     remedy = "" if backend == "tensorflow" else "Unset KERAS_BACKEND, or set it to tensorflow: training uses tf.data."
-    return Finding("Keras", not remedy, f"{version}, backend {backend}", remedy)
+    return Checked("Keras", not remedy, f"{version}, backend {backend}", remedy)
 
 
-def check_gpu() -> Finding:
+def check_gpu() -> Checked:
     """Returns the GPUs TensorFlow could use; the sample trains in minutes without one."""
     gpus = _nvidia_gpus()
     if not gpus:
         found = "none for TensorFlow; training runs on the processor"
-        return Finding("GPU", False, found, "Not needed for the sample; for more data use an NVIDIA machine or Colab.")
+        return Checked("GPU", False, found, "Not needed for the sample; for more data use an NVIDIA machine or Colab.")
     found = "; ".join(gpus)
     if sys.platform == "win32":
-        return Finding("GPU", False, found, "TensorFlow leaves GPUs unused on Windows: run the project inside WSL 2.")
+        return Checked("GPU", False, found, "TensorFlow leaves GPUs unused on Windows: run the project inside WSL 2.")
     if not (importlib.util.find_spec("nvidia") or shutil.which("nvcc") or Path("/usr/local/cuda").exists()):
-        return Finding("GPU", False, f"{found}; no CUDA libraries", "Run `pip install 'tensorflow[and-cuda]'`.")
-    return Finding("GPU", True, found)
+        return Checked("GPU", False, f"{found}; no CUDA libraries", "Run `pip install 'tensorflow[and-cuda]'`.")
+    return Checked("GPU", True, found)
 
 
-def check_starting_weights(name: str) -> Finding:
+def check_starting_weights(name: str) -> Checked:
     """Returns whether these weights, ImageNet's or the project's own, are here, whole."""
-    return Finding(name, *check_weights()[name])
+    return Checked(name, *check_weights()[name])
 
 
-def check_memory() -> Finding:
+def check_memory() -> Checked:
     """Returns the memory of this machine, or of the container it is."""
     total, available = memory_bytes()
     ok = available >= MEMORY_NEEDED
     remedy = "" if ok else f"Close other programs until {_gb(MEMORY_NEEDED)} are free, or use a smaller --image-size."
-    return Finding("memory", ok, f"{_gb(available)} available of {_gb(total)}", remedy)
+    return Checked("memory", ok, f"{_gb(available)} available of {_gb(total)}", remedy)
 
 
-def check_disk(folder: Path) -> Finding:
+def check_disk(folder: Path) -> Checked:
     """Returns the free disk where runs are written."""
     while not folder.exists():  # a folder still to be made is on the disk of the first parent there is
         folder = folder.absolute().parent
     free = shutil.disk_usage(folder).free
     ok = free >= DISK_NEEDED
     remedy = "" if ok else f"Free {_gb(DISK_NEEDED)}, or write elsewhere with --out."
-    return Finding("disk", ok, f"{_gb(free)} free in {folder.resolve()}", remedy)
+    return Checked("disk", ok, f"{_gb(free)} free in {folder.resolve()}", remedy)
 
 
-def check_processor() -> Finding:
+def check_processor() -> Checked:
     """Returns the usable cores, and whether what makes TensorFlow fast on them is on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = f"{cores} core{'s' if cores > 1 else ''}"
     if platform.machine().lower() in ("arm64", "aarch64"):
-        return Finding("processor", True, f"{found}, {platform.machine()}")
+        return Checked("processor", True, f"{found}, {platform.machine()}")
     if not has_avx2():
-        return Finding(
+        return Checked(
             "processor", False, f"{found}, no AVX2", "Training works but is slow: use another machine or Colab."
         )
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
         remedy = "Unset TF_ENABLE_ONEDNN_OPTS: on some processors training takes twice as long without oneDNN."
-        return Finding("processor", False, f"{found}, AVX2, oneDNN switched off", remedy)
-    return Finding("processor", True, f"{found}, AVX2, oneDNN on")
+        return Checked("processor", False, f"{found}, AVX2, oneDNN switched off", remedy)
+    return Checked("processor", True, f"{found}, AVX2, oneDNN on")
 
 
 def memory_bytes() -> tuple[int, int]:

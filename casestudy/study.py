@@ -211,7 +211,7 @@ class Study(Record):
     split: SplitSpec
     crop: Crop = "none"
     crop_margin: Annotated[float, Between(0, 10)] = 0.1
-    data: DataSpec = DataSpec()
+    data: DataSpec = field(default_factory=DataSpec)
     variants: tuple[Variant, ...] = ()
     ladder: bool = False
     distortion: Distortion = field(default_factory=lambda: Distortion())

@@ -7,9 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from casestudy.choices import ARCHITECTURES
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError, WeightsError
-from casestudy.choices import ARCHITECTURES
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
 # MobileNetV2 says which of its published sizes it takes for another one.

@@ -7,8 +7,7 @@ import sys
 
 import pytest
 
-from casestudy.cli import commands as cli
-from casestudy.cli import main
+from casestudy.cli import commands as cli, main
 from casestudy.cli.commands import build_parser, configure
 from casestudy.errors import DataError, RunError
 from casestudy.runs.folder import RunFolder

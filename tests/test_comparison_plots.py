@@ -9,8 +9,7 @@ import pytest
 from matplotlib import colors
 
 from casestudy.evaluation.comparison import pareto
-from casestudy.plots import comparison as comparison_plots
-from casestudy.plots import results as plots
+from casestudy.plots import comparison as comparison_plots, results as plots
 
 
 def saved(fig) -> bytes:

@@ -21,7 +21,7 @@ def keras_home(tmp_path, monkeypatch):
 
 
 def test_everything_is_looked_at_and_what_lacks_has_a_remedy(tmp_path, keras_home):
-    findings = doctor.examine(tmp_path)
+    findings = doctor.check_machine(tmp_path)
     names = [finding.name for finding in findings]
     assert names == [
         "Python",
@@ -46,14 +46,14 @@ def test_a_check_that_breaks_is_a_finding(tmp_path, monkeypatch):
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(doctor, "check_gpu", fall_ill)
-    gpu = next(finding for finding in doctor.examine(tmp_path) if finding.name == "GPU")
+    gpu = next(finding for finding in doctor.check_machine(tmp_path) if finding.name == "GPU")
     assert not gpu.ok
     assert "ZeroDivisionError: on purpose" in gpu.found
 
 
 def test_it_loads_no_tensorflow_and_is_quick(tmp_path):
     code = (
-        "import sys; from casestudy.doctor import examine; examine(); "
+        "import sys; from casestudy.doctor import check_machine; examine(); "
         "print({'tensorflow', 'keras', 'numpy', 'pandas'} & set(sys.modules))"
     )
     started = time.perf_counter()

@@ -11,7 +11,14 @@ import pytest
 from scipy.stats import binomtest
 from sklearn import metrics
 
-from casestudy.evaluation.metrics import bootstrap_interval, calibration_error, evaluate, evaluate_predictions, reliability, wilson_interval
+from casestudy.evaluation.metrics import (
+    bootstrap_interval,
+    calibration_error,
+    evaluate,
+    evaluate_predictions,
+    reliability,
+    wilson_interval,
+)
 from casestudy.evaluation.predictions import cross_entropy, prediction_table
 from casestudy.runs.folder import RunFolder, table_text
 

@@ -12,7 +12,7 @@ from casestudy.data.splits import leave_one_signer_out
 from casestudy.evaluation import evaluate_predictions
 from casestudy.models.weights import SIGNS_SHA256
 from casestudy.runs import RunFolder
-from casestudy.runs.record import ImageFacts, Metrics, RunRecord, Score, Settled, Source, TrainingRecord
+from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord
 from casestudy.studies import STUDIES
 from casestudy.training import Machine
 from SCRIPTS.articles.writing import replaced
@@ -178,9 +178,9 @@ def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkey
     def run_study(wishes, source, out):
         asked.append(wishes.study)
         run, names, scores = RunFolder(out), ("X", "Y"), []
-        settled = Settled("random initialisation, as asked", None, Machine("CPU", (64, 64), "float32"), {})
+        resolved = Resolved("random initialisation, as asked", None, Machine("CPU", (64, 64), "float32"), {})
         facts = ImageFacts("leave-one-signer-out", cropped=True, class_names=names)
-        run.write_record(RunRecord(wishes, Source(source.name, str(source), ""), "now", settled, facts))
+        run.write_record(RunRecord(wishes, Source(source.name, str(source), ""), "now", resolved, facts))
         run.write_table("splits.csv", pd.DataFrame({"name": []}))
         for name, said in {"headline": "XYXY", "head": "XYXX", "head-random": "XXXY"}.items():
             table = predictions("aabb", "XYXY", said)

@@ -187,8 +187,7 @@ def test_a_weights_file_that_does_not_fit_is_one_line(content, tmp_path):
 @pytest.fixture
 def signs(tmp_path, monkeypatch):
     """Signs for the small network, pinned; returns (their file, the network they were written from)."""
-    from casestudy.models import network as models
-    from casestudy.models import weights
+    from casestudy.models import network as models, weights
     from casestudy.models.quantised import write_quantised
 
     source = build().get_layer("base")

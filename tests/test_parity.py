@@ -158,8 +158,8 @@ def test_every_option_says_what_it_does():
 def test_help_names_every_model_and_protocol():
     from typing import get_args
 
-    from casestudy.models.network import MODELS
     from casestudy.choices import Protocol
+    from casestudy.models.network import MODELS
 
     run = {action.dest: action for action in parsers()["run"]._actions}
     assert list(run["model"].choices) == list(MODELS)

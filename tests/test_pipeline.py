@@ -184,8 +184,7 @@ def test_stopped_between_training_and_predictions_it_goes_on(
 @pytest.fixture
 def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
     """Begins a run of the residual network, with signs of its own, and returns what its training was asked for."""
-    from casestudy.models import network as models
-    from casestudy.models import weights
+    from casestudy.models import network as models, weights
     from casestudy.models.quantised import write_quantised
     from casestudy.training import phases as training
 

@@ -15,9 +15,9 @@ import pytest
 from casestudy.data import photographs as pictures
 from casestudy.report.pages import number, percent
 from casestudy.report.report import (
-    exhibits,
     render,
     reproduce_command,
+    sections,
     signer_sentence,
     summary_sentence,
     write_report,
@@ -292,6 +292,6 @@ def test_the_page_stays_small_however_many_photographs(run_copy):
     shown = sum(map(len, facts["cells"].values()))
     filled = len(facts["cells"])
     assert filled > 2000
-    assert shown <= max(exhibits.MOST_BEHIND, filled)
+    assert shown <= max(sections.MOST_BEHIND, filled)
     assert f"{count - shown:,} of " in found
     assert len(found.encode()) < 8_000_000 - pictures.MOST_BYTES * 1.2  # what all pictures may need besides

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from casestudy.cleaning.archive import iter_members
-from casestudy.cleaning.screening import NearDuplicates, detect_format, examine, is_meant_as_image, screen_image
+from casestudy.cleaning.screening import NearDuplicates, detect_format, is_meant_as_image, screen, screen_image
 
 
 def draw(seed=0, size=(320, 240), mode="RGB"):
@@ -115,7 +115,7 @@ DEFECTS = {
 
 @pytest.mark.parametrize("name", SOUND)
 def test_sound_images_pass(name):
-    found = examine(SOUND[name])
+    found = screen(SOUND[name])
     assert found.reason is None
     with Image.open(io.BytesIO(SOUND[name])) as image:
         assert (found.format, (found.width, found.height)) == (image.format, image.size)
@@ -152,7 +152,7 @@ def test_no_garbage_raises():
 
 
 def test_content_counts_not_the_extension():
-    assert examine(PNG).format == "PNG"
+    assert screen(PNG).format == "PNG"
     assert is_meant_as_image("user_3/A0.JPG", b"")
     assert is_meant_as_image("user_3/no extension", JPEG)
     assert not is_meant_as_image("user_3/Thumbs.db", b"\xd0\xcf\x11\xe0")
@@ -171,8 +171,8 @@ def copies(image):
 def test_copies_are_near_duplicates_and_other_pictures_are_not():
     finder = NearDuplicates()
     pictures = [draw(seed) for seed in range(12)]
-    assert [finder.find_or_add(examine(encode(picture, quality=92)).thumbnail) for picture in pictures] == [None] * 12
-    found = [finder.find_or_add(examine(copy).thumbnail) for picture in pictures for copy in copies(picture)]
+    assert [finder.find_or_add(screen(encode(picture, quality=92)).thumbnail) for picture in pictures] == [None] * 12
+    found = [finder.find_or_add(screen(copy).thumbnail) for picture in pictures for copy in copies(picture)]
     right = [number for number in range(12) for _ in range(6)]
     assert sum(one == other for one, other in zip(found, right, strict=True)) >= 0.95 * len(right)
     assert all(one in (other, None) for one, other in zip(found, right, strict=True))
@@ -183,7 +183,7 @@ def test_a_moved_hand_is_no_near_duplicate():
     for shift in (0, 6):
         frame = draw()
         ImageDraw.Draw(frame).ellipse((100 + shift, 80, 180 + shift, 200), fill=(230, 190, 160))
-        frames.append(examine(encode(frame, quality=90)).thumbnail)
+        frames.append(screen(encode(frame, quality=90)).thumbnail)
     finder = NearDuplicates()
     assert [finder.find_or_add(frame) for frame in frames] == [None, None]
 

@@ -106,8 +106,7 @@ class Killed(BaseException):
 
 def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp_path, monkeypatch):
     """One training, stopped while it saves, then after every epoch with that epoch's work lost."""
-    from casestudy.training import checkpoints
-    from casestudy.training import phases as training
+    from casestudy.training import checkpoints, phases as training
 
     real_epoch, real_save = training._fit_epoch, checkpoints.save
     folder = tmp_path / "checkpoints"

@@ -33,19 +33,19 @@ def main() -> None:
 
 def summarise(run: RunFolder) -> tuple[str, dict]:
     """Returns a key and what of a run is worth keeping: how it was made, its scores, and its seconds."""
-    record, settled, facts = run.record, run.settled, run.facts
-    study, (height, width) = record.wishes.study, settled.machine.image_size
+    record, resolved, facts = run.record, run.resolved, run.facts
+    study, (height, width) = record.wishes.study, resolved.machine.image_size
     key = " ".join([record.data.name, study.model.name, f"{width}x{height}", facts.protocol])
     return key, {
         "data": record.data.name,
         "model": study.model.name,
         "image_size": [height, width],
-        "weights": settled.weights.split(":")[0],
+        "weights": resolved.weights.split(":")[0],
         "cropped": facts.cropped,
         "epochs": [phase.epochs for phase in study.phases],
         "learning_rates": [phase.learning_rate for phase in study.phases],
         "seed": record.wishes.seed,
-        "environment": settled.environment,
+        "environment": resolved.environment,
         "scores": [score.to_json() for score in run.scores()],
         "per_signer": run.read_table("per_signer.csv")[["signer", "support", "accuracy"]].to_dict("records"),
     }

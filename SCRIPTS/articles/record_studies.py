@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
+from casestudy.choices import OWN
 from casestudy.report import percent
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
-from casestudy.choices import OWN
 from casestudy.study import Study
 from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT

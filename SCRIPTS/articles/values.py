@@ -14,7 +14,7 @@ from collections import Counter
 
 from casestudy.cleaning.ledger import STATUSES
 from casestudy.evaluation import wilson_interval
-from casestudy.report import number, percent
+from casestudy.report import decimals, percent
 from casestudy.studies import STUDIES
 from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
 from SCRIPTS.release.environment import ROOT
@@ -78,7 +78,7 @@ def of_result(name: str, result: dict) -> dict[str, str]:
         found |= {
             f"{name}.{score['name']}": percent(score["accuracy"]),
             f"{name}.{score['name']}.interval": f"{percent(low)} to {percent(high)}",
-            f"{name}.{score['name']}.loss": number(score["loss"]),
+            f"{name}.{score['name']}.loss": decimals(score["loss"]),
             f"{name}.{score['name']}.images": f"{score['images']:,}",
             f"{name}.{score['name']}.calibration": points(score["calibration_error"]),
         }
@@ -100,7 +100,7 @@ def of_run(run: dict) -> dict[str, str]:
         "run.model": f"{run['model']} at {run['image_size'][1]}×{run['image_size'][0]}",
         "run.weights": run["weights"],
         "run.accuracy": percent(score["accuracy"]),
-        "run.loss": number(score["loss"]),
+        "run.loss": decimals(score["loss"]),
         "run.calibration": points(score["calibration_error"]),
         "run.images": str(score["images"]),
         "run.labels": str(len(labels)),
@@ -115,7 +115,7 @@ def of_run(run: dict) -> dict[str, str]:
     for which, row in (("best", best), ("worst", worst)):
         found |= {
             f"run.{which}.label": row["label"],
-            f"run.{which}.loss": number(row["loss"]),
+            f"run.{which}.loss": decimals(row["loss"]),
             f"run.{which}.accuracy": percent(row["accuracy"]),
             f"run.{which}.interval": f"{percent(row['low'])} to {percent(row['high'])}",
         }

@@ -171,7 +171,7 @@ def fine_tuned(study: Study, letters: Path, out: Path) -> dict:
     names = run.facts.class_names
     tables = {score.name: run.read_table(score.predictions) for score in run.scores()}
     return {
-        **settings(study, run.settled.weights),
+        **settings(study, run.resolved.weights),
         "phases": [dataclasses.asdict(phase) for phase in study.phases],
         "seconds": sum(sum(run.training(fold).seconds.values()) for fold in run.trainings()),
         "scores": [

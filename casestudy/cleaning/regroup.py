@@ -32,7 +32,7 @@ from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataErr
 from casestudy.cleaning.files import atomic_path, file_digest
 from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
 from casestudy.cleaning.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
-from casestudy.cleaning.screening import NearDuplicates, Screening, examine, is_meant_as_image
+from casestudy.cleaning.screening import NearDuplicates, Screening, is_meant_as_image, screen
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
 _FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
@@ -176,7 +176,7 @@ def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, 
 
 
 def _examine(member: Member) -> Screening | None:
-    return examine(member.data) if is_meant_as_image(member.name, member.data) else None
+    return screen(member.data) if is_meant_as_image(member.name, member.data) else None
 
 
 class _Desk:

@@ -77,7 +77,7 @@ class Screening:
 
 def screen_image(data: bytes) -> str | None:
     """Returns why `data` is not a sound image of a supported format, None if it is; see `Screening.reason`."""
-    return examine(data).reason
+    return screen(data).reason
 
 
 def is_meant_as_image(name: str, data: bytes) -> bool:
@@ -104,7 +104,7 @@ def detect_format(data: bytes) -> str:
     return "BMP" if is_bmp else ""
 
 
-def examine(data: bytes) -> Screening:
+def screen(data: bytes) -> Screening:
     """Returns everything one decoding of `data` shows; never raises for what the bytes hold."""
     if not data:
         return Screening("empty")

@@ -128,19 +128,19 @@ def _tune(args: argparse.Namespace) -> int:
 
 def _screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
-    from casestudy.report import PROTOCOLS, number, percent, summary_sentence
+    from casestudy.report import PROTOCOLS, decimals, percent, summary_sentence
 
     scores = run.scores()
-    lines = ["", f"starting weights: {run.settled.weights}", "", summary_sentence(scores), ""]
+    lines = ["", f"starting weights: {run.resolved.weights}", "", summary_sentence(scores), ""]
     trained = [f"{score.training}, {PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))
     for what, score in zip(trained, scores, strict=True):
-        lines.append(f"  {what:{wide}}  accuracy {percent(score.accuracy):>8}   loss {number(score.loss)}")
+        lines.append(f"  {what:{wide}}  accuracy {percent(score.accuracy):>8}   loss {decimals(score.loss)}")
     labels = run.read_table("per_label.csv").to_dict("records")
     wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
     lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
     for row in labels:
-        numbers = f"{percent(row['accuracy']):>8}  {number(row['loss']):>7}"
+        numbers = f"{percent(row['accuracy']):>8}  {decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
@@ -173,9 +173,9 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from casestudy.doctor import examine
+    from casestudy.doctor import check_machine
 
-    for finding in examine():
+    for finding in check_machine():
         print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
         if finding.remedy:
             print(f"      {finding.remedy}")

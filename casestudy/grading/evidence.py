@@ -166,7 +166,9 @@ class Evidence:
         )
 
     def _probabilities(self, name: str, cells: pd.DataFrame) -> dict[str, np.ndarray]:
-        values = np.array([[number(cell) for cell in row] for row in cells.itertuples(index=False)], dtype=np.float64)
+        values = np.array(
+            [[as_number(cell) for cell in row] for row in cells.itertuples(index=False)], dtype=np.float64
+        )
         sound = np.isfinite(values) & (values >= 0) & (values <= 1)
         if not sound.all():
             row, column = np.argwhere(~sound)[0]
@@ -197,7 +199,7 @@ class Evidence:
     def history(self, home: str) -> pd.DataFrame:
         """Returns the history of a training: phase, epoch, metric, and value as float."""
         table = self.table(f"{home}history.csv", ("phase", "epoch", "metric", "value"))
-        table["value"] = [number(cell) for cell in table["value"]]
+        table["value"] = [as_number(cell) for cell in table["value"]]
         if not np.isfinite(table["value"].astype(float)).all():
             raise NoEvidence(f"{home}history.csv has a value that is no number.")
         return table
@@ -273,10 +275,10 @@ def _cell(values: dict[str, Any]) -> Cell:
     )
 
 
-def number(cell: object) -> float:
+def as_number(cell: object) -> float:
     """Returns the number that a cell holds; NaN where it holds none.
 
-    >>> number("0.25"), number("1e400"), number("half")
+    >>> as_number("0.25"), as_number("1e400"), as_number("half")
     (0.25, inf, nan)
     """
     try:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from casestudy.evaluation import wilson_interval
-from casestudy.grading.evidence import Evidence, NoEvidence, number
+from casestudy.grading.evidence import Evidence, NoEvidence, as_number
 from casestudy.grading.findings import EARNED, NOT_EARNED, PARTIAL, Finding, inside
 from casestudy.grading.submission import readable
 
@@ -26,7 +26,7 @@ def per_label(found: Evidence) -> Finding:
         return Finding(NOT_EARNED, evidence, "There is a label twice, or one that the case does not have.", hint)
     for label in shared:
         for column in ("accuracy", "loss"):
-            said, true = number(table.at[label, column]), float(computed.at[label, column])
+            said, true = as_number(table.at[label, column]), float(computed.at[label, column])
             if not (np.isnan(said) and np.isnan(true)) and not abs(said - true) <= TOLERANCE:
                 evidence = f"run/per_label.csv, {readable(label, 20)}: {column} {readable(table.at[label, column], 20)}"
                 sentence = f"It does not follow from the predictions, which give {true:.4g}."
@@ -43,7 +43,7 @@ def own_confusion_matrix(found: Evidence) -> Finding:
     evaluation = found.evaluation
     hint = "Row, column: true label, read label. Its diagonal, divided by its sum, is the accuracy."
     same = list(table.index) == list(names) and np.array_equal(
-        np.array([[number(cell) for cell in row] for row in table[list(names)].to_numpy()]), evaluation.confusion
+        np.array([[as_number(cell) for cell in row] for row in table[list(names)].to_numpy()]), evaluation.confusion
     )
     if not same:
         evidence = f"run/confusion.csv; the predictions put {int(evaluation.confusion.trace())} on the diagonal"
@@ -76,7 +76,7 @@ def reproducible(found: Evidence) -> Finding:
     )
     accuracy, loss = found.evaluation.accuracy, found.evaluation.loss
     for what, said, true in (("accuracy", headline.get("accuracy"), accuracy), ("loss", headline.get("loss"), loss)):
-        if not abs(number(said) - true) <= TOLERANCE:
+        if not abs(as_number(said) - true) <= TOLERANCE:
             wrong.append(f"metrics.json says {what} {readable(said, 20)}, the predictions give {true:.4f}")
     evidence = (
         f"run/metrics.json: accuracy {readable(headline.get('accuracy'), 20)}; from the predictions {accuracy:.4f}"

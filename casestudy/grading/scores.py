@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from casestudy.errors import GradingError
-from casestudy.grading.evidence import number
+from casestudy.grading.evidence import as_number
 from casestudy.grading.findings import EARNED, NOT_EARNED, PARTIAL
 from casestudy.grading.grade import GradeReport, Result
 from casestudy.report import points
@@ -44,7 +44,7 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
         if spot in given:
             raise GradingError(f"{place}: {spot[1]} of {spot[0]} is there twice. Keep one of the two rows.")
         most, text = known[spot].criterion.points, row["points"].strip().replace(",", ".")
-        value = number(text) if text else None
+        value = as_number(text) if text else None
         if value is not None and not 0 <= value <= most:
             raise GradingError(
                 f"{place}: points go from 0 to {points(most)}; received {row['points']!r}. Mend the cell."

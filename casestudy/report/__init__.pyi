@@ -1,5 +1,5 @@
 from .pages import (
-    number as number,
+    decimals as decimals,
     page as page,
     percent as percent,
     points as points,

@@ -31,7 +31,7 @@ def percent(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def number(value: float | None) -> str:
+def decimals(value: float | None) -> str:
     """Returns a loss with two decimals, an absent one as a dash."""
     return "–" if value is None or math.isnan(value) else f"{value:.2f}"
 
@@ -54,5 +54,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "points": points}
+    environment.filters |= {"percent": percent, "decimals": decimals, "points": points}
     return environment

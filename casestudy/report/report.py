@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from casestudy.files import atomic_path
-from casestudy.report import exhibits
+from casestudy.report import sections
 from casestudy.report.pages import page, percent, source
 from casestudy.runs import RunFolder, command_again
 
@@ -46,13 +46,13 @@ def write_report(run: RunFolder) -> Path:
 def render(run: RunFolder) -> str:
     """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
     record, scores = run.record, run.scores()
-    study, settled, images = record.wishes.study, run.settled, run.facts
+    study, resolved, images = record.wishes.study, run.resolved, run.facts
     evaluation = run.evaluation()
     ledger, top_losses = run.ledger(), evaluation.top_losses()
-    samples, cells = evaluation.samples(seed=record.wishes.seed), exhibits.behind(evaluation)
+    samples, cells = evaluation.samples(seed=record.wishes.seed), sections.behind(evaluation)
     with run.photographs() as photographs:
         shown_at_once = [*top_losses["name"], *samples["name"]]
-        pictures = photographs.thumbnails(exhibits.wanted_pictures(evaluation, shown_at_once, cells))
+        pictures = photographs.thumbnails(sections.wanted_pictures(evaluation, shown_at_once, cells))
     trainings = [run.training(home) for home in run.trainings()]
     shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
     plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
@@ -61,7 +61,7 @@ def render(run: RunFolder) -> str:
         "report.html",
         record=record,
         study=study,
-        settled=settled,
+        resolved=resolved,
         images=images,
         created=record.started[:10],
         command=command_again(run),
@@ -70,17 +70,17 @@ def render(run: RunFolder) -> str:
         scores=scores,
         comparison=_comparison(run),
         copies=_records(run.read_table("copies.csv")) if run.has("copies.csv") else [],
-        compared=exhibits.compared(scores),
+        compared=sections.compared(scores),
         summary=summary_sentence(scores),
         guessing=math.log(len(evaluation.class_names)),
         entries=0 if ledger is None else len(ledger),
-        flow=[] if ledger is None else exhibits.ledger_flow(ledger),
-        parts=exhibits.parts(run.read_table("splits.csv")),
+        flow=[] if ledger is None else sections.ledger_flow(ledger),
+        parts=sections.parts(run.read_table("splits.csv")),
         why_left_out=dataclasses.replace(study.split, protocol=images.protocol).why_left_out(),
         trainings=trainings,
-        pace=exhibits.pace(trainings),
+        pace=sections.pace(trainings),
         plots=plots,
-        matrix=exhibits.matrix(evaluation),
+        matrix=sections.matrix(evaluation),
         behind=_for_script(evaluation.class_names, cells, pictures),
         left_out=len(evaluation.predictions) - sum(map(len, cells.values())),
         pictureless=sum(photo["name"] not in pictures for photos in cells.values() for photo in photos),
@@ -103,7 +103,7 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     if not run.has("comparison.csv"):
         return []
     variants = {variant.name: variant for variant in run.record.wishes.study.variants}
-    started = {name: sentence for name, (_, sentence) in run.settled.variant_weights.items()}
+    started = {name: sentence for name, (_, sentence) in run.resolved.variant_weights.items()}
     rows = _records(run.read_table("comparison.csv"))
     return [
         {
@@ -128,7 +128,7 @@ def summary_sentence(scores: Sequence[Score]) -> str:
     if headline.protocol == "published":
         return f"{text}, the test part as it was published {interval}."
     text += f", all of them by signers that training never saw {interval}."
-    if pair := exhibits.compared(scores):
+    if pair := sections.compared(scores):
         honest, flattering = pair
         gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
         how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"

@@ -1,4 +1,4 @@
-"""The command that makes a run again, written from what was asked for and what was settled."""
+"""The command that makes a run again, written from what was asked for and what was resolved."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from casestudy.study import Study
 
 
 def command_again(run: RunFolder) -> str:
-    """Returns a command that makes a run again, in a new folder: with the weights and sizes that were settled.
+    """Returns a command that makes a run again, in a new folder: with the weights and sizes that were resolved.
 
     Where `casestudy run` has no options for it, it is `casestudy verify --retrain`, which takes the run's record.
     """
     record = run.record
     again = f"{run.path.resolve().name}-again"
-    if record.settled is None or (options := options_of(*_pinned(record))) is None:
+    if record.resolved is None or (options := options_of(*_pinned(record))) is None:
         return shlex.join(["casestudy", "verify", str(run.path), "--retrain", again])
     return shlex.join(["casestudy", "run", *options.arguments(), f"--out={again}"])
 
@@ -70,14 +70,14 @@ def _difference(wishes: Wishes, base: Study, options: Options) -> Options:
 
 
 def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
-    """Returns the wishes with what was settled of the study's own model, and the data to name."""
-    settled = record.settled_wishes()
-    study = dataclasses.replace(settled.study, variants=record.wishes.study.variants)
+    """Returns the wishes with what was resolved of the study's own model, and the data to name."""
+    resolved = record.resolved_wishes()
+    study = dataclasses.replace(resolved.study, variants=record.wishes.study.variants)
     path, sample = Path(record.data.path), find_in_checkout(SAMPLE)
     if sample and sample.resolve() == path.resolve():
-        return dataclasses.replace(settled, study=study), None
+        return dataclasses.replace(resolved, study=study), None
     if path.parent.name.startswith("stand-in-"):  # drawn again by --quick, and read in the same way
         known = STUDIES.get(study.name)
         study = dataclasses.replace(study, data=known.data) if known else study
-        return dataclasses.replace(settled, study=study), None
-    return dataclasses.replace(settled, study=study), record.data.path
+        return dataclasses.replace(resolved, study=study), None
+    return dataclasses.replace(resolved, study=study), record.data.path

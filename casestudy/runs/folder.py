@@ -41,15 +41,15 @@ from casestudy.runs.record import (
     SCHEMA_VERSION,
     ImageFacts,
     Metrics,
+    Resolved,
     RunRecord,
     Score,
-    Settled,
     Source,
     TrainingRecord,
     Wishes,
 )
+from casestudy.runs.resolution import resolve
 from casestudy.runs.save import save_evaluation, save_ledger, save_splits, save_whole_training
-from casestudy.runs.settle import settle
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
 
 if TYPE_CHECKING:
@@ -153,13 +153,13 @@ class RunFolder(RunFiles):
         self.write_json("run.json", record.to_json())
 
     @property
-    def settled(self) -> Settled:
-        """What was settled when the training began; a RunError before that."""
+    def resolved(self) -> Resolved:
+        """What was resolved when the training began; a RunError before that."""
         self.require("splits.csv")
-        settled = self.record.settled
-        if settled is None:
+        resolved = self.record.resolved
+        if resolved is None:
             raise self._lacks("splits.csv")
-        return settled
+        return resolved
 
     @property
     def facts(self) -> ImageFacts:
@@ -242,11 +242,11 @@ class RunFolder(RunFiles):
             RunError: They have not been split yet.
         """
         self.require("splits.csv")
-        return self.study_images(self.record.settled_wishes().study, letters=letters)
+        return self.study_images(self.record.resolved_wishes().study, letters=letters)
 
     def study_images(self, study: Study, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images as a settled study has them; their pixels are kept in the folder .cache beside the run."""
-        assert study.model.image_size is not None  # settled
+        """Returns the images as a resolved study has them; their pixels are kept in .cache beside the run."""
+        assert study.model.image_size is not None  # resolved
         return load_images(
             letters or self.letters,
             image_size=study.model.image_size,
@@ -266,9 +266,9 @@ class RunFolder(RunFiles):
         with open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None) as photographs:
             yield photographs
 
-    def settle(self) -> Study:
-        """Returns the run's study with nothing left open; see `settle.settle`."""
-        return settle(self)
+    def resolve(self) -> Study:
+        """Returns the run's study with nothing left open; see `resolution.resolve`."""
+        return resolve(self)
 
     def save(
         self,

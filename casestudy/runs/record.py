@@ -1,4 +1,4 @@
-"""What run.json holds: what a run was asked for, what was settled on the way, and the digests that seal it."""
+"""What run.json holds: what a run was asked for, what was resolved on the way, and the digests that seal it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Source(Record):
 
 
 @dataclass(frozen=True)
-class Settled(Record):
+class Resolved(Record):
     """What was decided when a run's training began, and stays.
 
     Attributes:
@@ -147,7 +147,7 @@ class RunRecord:
         wishes: What was asked for.
         data: With which data.
         started: When, in UTC.
-        settled: None before the training begins.
+        resolved: None before the training begins.
         images: None before the split.
         files: SHA-256 of every result, by name; empty until the run is finished.
         version: Of casestudy, that wrote it; "" for one that did not say.
@@ -156,25 +156,27 @@ class RunRecord:
     wishes: Wishes
     data: Source
     started: str
-    settled: Settled | None = None
+    resolved: Resolved | None = None
     images: ImageFacts | None = None
     files: dict[str, str] = field(default_factory=dict)
     version: str = casestudy.__version__
 
-    def settled_wishes(self) -> Wishes:
+    def resolved_wishes(self) -> Wishes:
         """Returns what has to be asked for to get this run again, on another machine too: nothing is left open."""
-        if self.settled is None:
+        if self.resolved is None:
             raise RunError("A run is asked for again once its training has begun; this one's has not. Train it first.")
-        settled, study = self.settled, self.wishes.study
-        model = dataclasses.replace(study.model, weights=settled.initial_weights, image_size=settled.machine.image_size)
+        resolved, study = self.resolved, self.wishes.study
+        model = dataclasses.replace(
+            study.model, weights=resolved.initial_weights, image_size=resolved.machine.image_size
+        )
         variants = (
-            dataclasses.replace(v, model=dataclasses.replace(v.model, weights=settled.variant_weights[v.name][0]))
-            if v.name in settled.variant_weights
+            dataclasses.replace(v, model=dataclasses.replace(v.model, weights=resolved.variant_weights[v.name][0]))
+            if v.name in resolved.variant_weights
             else v
             for v in study.variants
         )
         settled_study = dataclasses.replace(study, model=model, variants=tuple(variants))
-        return dataclasses.replace(self.wishes, study=settled_study, precision=settled.machine.precision)
+        return dataclasses.replace(self.wishes, study=settled_study, precision=resolved.machine.precision)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields side by side, as plain JSON values; None and {} where something is not known yet."""
@@ -183,7 +185,7 @@ class RunRecord:
             **self.wishes.to_json(),
             "data": self.data.to_json(),
             "started": self.started,
-            **(self.settled.to_json() if self.settled else {}),
+            **(self.resolved.to_json() if self.resolved else {}),
             **(self.images.to_json() if self.images else {}),
             **({"files": self.files} if self.files else {}),
         }
@@ -201,7 +203,7 @@ class RunRecord:
         writer = f"{source} (written by casestudy {version or 'before 0.2'})"
         try:
             wishes = _take(left, Wishes, writer, "study")
-            settled = _take(left, Settled, writer, "initial_weights")
+            resolved = _take(left, Resolved, writer, "initial_weights")
             images = _take(left, ImageFacts, writer, "class_names")
             data = Source.from_json(left.pop("data", None), source=writer)
             started, files = left.pop("started", ""), left.pop("files", {})
@@ -211,7 +213,7 @@ class RunRecord:
                 raise DataError(f"{writer} lacks the field study, which this version needs.")
         except DataError as error:
             raise RunError(f"{error} Open it with the version that wrote it, or make the run again.") from error
-        return cls(wishes, data, str(started), settled, images, files, str(version))
+        return cls(wishes, data, str(started), resolved, images, files, str(version))
 
 
 def _take(left: dict[str, Any], kind: type[Any], source: str, mark: str) -> Any:

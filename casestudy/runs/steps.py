@@ -90,7 +90,7 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
     """
     if run.record.wishes.study.data.kind == "archive":
         clean_run(run, password=password)
-    study = run.settle()
+    study = run.resolve()
     images = run.study_images(study)
     return study, images, split_run(run, images)
 
@@ -190,7 +190,7 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
 
 
 def _recipe(run: RunFolder, model: TrainedModel) -> tuple[ModelSpec, tuple[Phase, ...]]:
-    study = run.record.settled_wishes().study
+    study = run.record.resolved_wishes().study
     variant = next((one for one in study.variants if model.role == "variant" and one.name == model.id), study)
     return variant.model, variant.phases
 
@@ -200,7 +200,7 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     from casestudy.models import build_model, inference_model
     from casestudy.training import train
 
-    seed, precision = run.record.wishes.seed, run.settled.machine.precision
+    seed, precision = run.record.wishes.seed, run.resolved.machine.precision
     model = build_model(spec, splits.images, seed=seed, precision=precision)
     for phase in phases:
         history = train(model, splits, phase, seed=seed, checkpoints=run.path / home)

@@ -80,7 +80,7 @@ def verify_run(
             f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, ", ".join(lost[:5])
         )
     if retrain is not None:
-        again = run_study(record.settled_wishes(), source or run.letters, retrain)
+        again = run_study(record.resolved_wishes(), source or run.letters, retrain)
         histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
         for name in ("splits.csv", *histories, *(score.predictions for score in scores)):
             if run.has(name):

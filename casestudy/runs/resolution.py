@@ -1,4 +1,4 @@
-"""What a study leaves open is settled on the machine where its training begins, and stays."""
+"""What a study leaves open is resolved on the machine where its training begins, and stays."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from casestudy.errors import RunError
 from casestudy.models import resolve_weights
-from casestudy.runs.record import Settled, environment
+from casestudy.runs.record import Resolved, environment
 from casestudy.study import Study
 
 if TYPE_CHECKING:
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def settle(run: RunFolder) -> Study:
+def resolve(run: RunFolder) -> Study:
     """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
 
-    What was settled once stands in run.json, and stays.
+    What was resolved once stands in run.json, and stays.
 
     Raises:
         RunError: The run began on another machine.
@@ -30,7 +30,7 @@ def settle(run: RunFolder) -> Study:
 
     record, here = run.record, local_machine()
     study = record.wishes.study
-    if record.settled is None:
+    if record.resolved is None:
         size = study.model.image_size or here.image_size
         begun = resolve_weights(study.model, size)
         log.info("weights: %s", begun.sentence)
@@ -38,14 +38,14 @@ def settle(run: RunFolder) -> Study:
         variants = {v.name: resolve_weights(v.model, size) for v in study.variants}
         machine = dataclasses.replace(here, image_size=size, precision=record.wishes.precision or here.precision)
         known = {name: (weights.source, weights.sentence) for name, weights in variants.items()}
-        settled = Settled(begun.sentence, begun.source, machine, environment(), known)
-        record = dataclasses.replace(record, settled=settled)
+        resolved = Resolved(begun.sentence, begun.source, machine, environment(), known)
+        record = dataclasses.replace(record, resolved=resolved)
         run.write_record(record)
-    assert record.settled is not None
-    device = record.settled.machine.device
+    assert record.resolved is not None
+    device = record.resolved.machine.device
     if device != here.device:
         raise RunError(
             f"A run ends on the machine it began on ({device}); this is {here.device}. Start a new "
             f"one with --out, or go on where it began."
         )
-    return record.settled_wishes().study
+    return record.resolved_wishes().study
