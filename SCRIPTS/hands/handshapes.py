@@ -102,7 +102,7 @@ LETTERS: dict[str, Handshape] = {
 def _reach(base: np.ndarray, joints: np.ndarray, bones: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Joints of a chain that starts at `base`, keeps its bone lengths and ends as near `target` as it can, (4, 3).
 
-    Alternates between pinning the far end and the near end (the FABRIK scheme); a dozen rounds resolve a thumb.
+    Alternates between pinning the far end and the near end (the FABRIK scheme); a dozen rounds are enough for a thumb.
     """
     chain = np.vstack([base, joints, target])
     for _ in range(12):
