@@ -18,7 +18,8 @@ import casestudy
 from casestudy.cli import main
 from casestudy.grading.evidence import AFTER_ANSWERS, PLACEHOLDER
 from casestudy.grading.rubric import load_rubric
-from casestudy.runs.folder import LAST_NOTEBOOK, NOTEBOOKS, RunFolder
+from casestudy.runs.files import LAST_NOTEBOOK, NOTEBOOKS
+from casestudy.runs.folder import RunFolder
 from casestudy.runs.verify import verify_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -226,7 +227,7 @@ def test_the_proof_is_shown(executed):
 @pytest.mark.parametrize("end", ["03", "04", "05"])
 def test_out_of_order_it_says_in_one_line_which_one_to_run_first(end, tmp_path, letters_zip, small_study):
     if end != "03":  # begun, and nothing done
-        casestudy.start_run(small_study, letters_zip, tmp_path / "run", seed=1)
+        RunFolder.begin(tmp_path / "run", casestudy.Wishes(small_study, seed=1), letters_zip)
     path = next(path for path in STEPS if path.stem.startswith(end))
     with pytest.raises(CellExecutionError) as caught:
         run_notebook(path, RUN=str(tmp_path / "run"))

@@ -8,7 +8,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -61,7 +61,7 @@ def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[M
         yield Member(name, len(data), data)
 
 
-def _choose(path: Path):
+def _choose(path: Path) -> Callable[[Path, str | None], Iterator[tuple[str, bytes]]]:
     """Returns the function that reads this kind of archive."""
     try:
         if path.is_dir():
