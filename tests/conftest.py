@@ -84,7 +84,7 @@ def encode() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def make_images() -> Callable[..., object]:
     """Makes an `ImageSet` in memory: `takes` photographs of each label by each signer, no duplicates."""
-    from casestudy.data.images import ImageSet
+    from casestudy.data import ImageSet
 
     def made(signers: int = 4, takes: int = 4, labels: tuple[str, ...] = LABELS, size: int = 32) -> ImageSet:
         facts = [(label, s, k) for s in range(1, signers + 1) for label in labels for k in range(takes)]
@@ -192,9 +192,12 @@ def small_study():
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory, letters_zip, small_study):
     """One finished run; to change something in it, take `run_copy`."""
-    from casestudy.runs.steps import run_study
+    from casestudy.report import write_report
+    from casestudy.runs import Wishes, run_study
 
-    return run_study(small_study, letters_zip, tmp_path_factory.mktemp("runs") / "first", seed=3)
+    run = run_study(Wishes(small_study, seed=3), letters_zip, tmp_path_factory.mktemp("runs") / "first")
+    write_report(run)
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -202,10 +205,12 @@ def fabricate_run(small_study) -> Callable[..., object]:
     """Writes a sealed run folder whose predictions are drawn by chance: no training, no TensorFlow."""
     import pandas as pd
 
-    from casestudy.evaluation.predictions import prediction_table
-    from casestudy.report.report import write_report
-    from casestudy.runs.folder import RunFolder
-    from casestudy.runs.results import Score, write_results
+    from casestudy.evaluation import prediction_table
+    from casestudy.report import write_report
+    from casestudy.runs import RunFolder, Wishes
+    from casestudy.runs.record import ImageFacts, Resolved, RunRecord, Source, TrainingRecord
+    from casestudy.runs.results import write_results
+    from casestudy.training import Machine
 
     def made(path: Path, letters: Path, *, seed: int = 3, test: tuple[str, ...] = ("user_4", "user_5")) -> RunFolder:
         run, chance = RunFolder(path), np.random.default_rng(seed)
@@ -222,20 +227,19 @@ def fabricate_run(small_study) -> Callable[..., object]:
         history = [(phase, epoch, metric, value) for phase, epoch, value in epochs for metric in metrics]
         run.write_table("history.csv", pd.DataFrame(history, columns=["phase", "epoch", "metric", "value"]))
         pace = {"head": 41.0, "fine-tune": 12.0}
-        training = {"seconds": pace, "images_per_second": pace, "batch_norm_change": 0.0, "parameters": 1234}
-        run.write_json("training.json", training)
+        run.write_json("training.json", TrainingRecord(pace, pace, batch_norm_change=0.0, parameters=1234).to_json())
         (path / "model.keras").write_bytes(b"no network")
         names = tuple(sorted(set(used["label"])))
-        settings = {
-            **{"study": small_study.to_json(), "seed": seed, "compare_splits": False, "pattern": None},
-            "data": {"name": letters.name, "path": str(letters), "sha256": "0" * 64},
-            "started": "2026-01-01T00:00:00+00:00",
-            **{"weights": "random initialisation", "initial_weights": None, "protocol": "signer", "cropped": False},
-            "class_names": names,
-            "machine": {"device": "CPU", "precision": "float32", "image_size": [32, 32]},
-            "environment": {"python": "3"},
-        }
-        run.write_json("run.json", settings)
+        record = RunRecord(
+            Wishes(small_study, seed),
+            Source(letters.name, str(letters), "0" * 64),
+            started="2026-01-01T00:00:00+00:00",
+            resolved=Resolved(
+                "random initialisation", None, Machine("CPU", (32, 32), "float32"), environment={"python": "3"}
+            ),
+            images=ImageFacts("signer", cropped=False, class_names=names),
+        )
+        run.write_record(record)
         tested = used[used["part"] == "test"]
         images = types.SimpleNamespace(  # what `prediction_table` reads of an ImageSet
             class_names=names,
@@ -243,19 +247,16 @@ def fabricate_run(small_study) -> Callable[..., object]:
             signers=tested["signer"].to_numpy(),
             labels=np.array([names.index(label) for label in tested["label"]]),
         )
-        scores = []
-        for name, protocol, skill in (
-            ("headline", "signer", 1.5),
-            ("head", "signer", 1.0),
-            ("head-random", "random", 3),
+        for file, skill in (
+            ("predictions.csv", 1.5),
+            ("predictions_head.csv", 1.0),
+            ("predictions_head_random.csv", 3.0),
         ):
             logits = chance.normal(0, 1, (len(tested), len(names)))
             logits[np.arange(len(tested)), images.labels] += skill
             shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            file = "predictions.csv" if name == "headline" else f"predictions_{name.replace('-', '_')}.csv"
             run.write_table(file, prediction_table(images, np.arange(len(tested)), shares.astype("float32")))
-            scores.append(Score(name, protocol, "all phases" if name == "headline" else "head only", file))
-        write_results(run, scores)
+        write_results(run)
         write_report(run)
         run.seal()
         return run
@@ -266,7 +267,7 @@ def fabricate_run(small_study) -> Callable[..., object]:
 @pytest.fixture
 def run_copy(finished_run, tmp_path):
     """A copy of the finished run that a test may alter."""
-    from casestudy.runs.folder import RunFolder
+    from casestudy.runs import RunFolder
 
     return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "copy")))
 
@@ -290,8 +291,9 @@ def _residual_base(*, input_shape, weights):
 @pytest.fixture(scope="module")
 def residual():
     """The name of a small residual network that the registry of models knows while a module of tests runs."""
-    from casestudy.models.network import MODELS
+    from casestudy.choices import ARCHITECTURES
+    from casestudy.models.architectures import MODELS
 
-    MODELS["residual"] = _residual_base
+    ARCHITECTURES["residual"], MODELS["residual"] = (), _residual_base
     yield "residual"
-    del MODELS["residual"]
+    del ARCHITECTURES["residual"], MODELS["residual"]
