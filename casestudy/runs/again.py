@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,28 +45,27 @@ def options_of(wishes: Wishes, data: str | None) -> Options | None:
 
 
 def _difference(wishes: Wishes, base: Study, options: Options) -> Options:
-    study = wishes.study
-    names = tuple(variant.name for variant in study.variants)
+    """Returns the options with all that the wishes change in a study of `STUDIES`."""
     changed: dict[str, Any] = {
         "seed": wishes.seed,
         "precision": wishes.precision,
         "compare_splits": wishes.compare_splits,
-        "image_size": study.model.image_size if study.model.image_size != base.model.image_size else None,
-        "model": study.model.name if study.model.name != base.model.name else None,
-        "weights": (study.model.weights or "none") if study.model.weights != base.model.weights else None,
-        "fine_tune": study.phases[-1].trainable if study.phases[-1].trainable != base.phases[-1].trainable else None,
-        "split": study.split.protocol if study.split.protocol != base.split.protocol else None,
-        "fraction": study.split.fraction if study.split.fraction != base.split.fraction else None,
-        "crop": study.crop if study.crop != base.crop else None,
-        "mirror": bool(study.model.augmentation.get("mirror")) and not base.model.augmentation.get("mirror"),
-        "pattern": study.data.pattern if study.data.pattern != base.data.pattern else None,
+        "mirror": bool(wishes.study.model.augmentation.get("mirror")) and not base.model.augmentation.get("mirror"),
     }
-    if names != tuple(variant.name for variant in base.variants):
-        changed["variants"] = ",".join(names) or "none"
-    for name in ("epochs", "learning_rate"):
-        values = tuple(getattr(phase, name) for phase in study.phases)
-        if values != tuple(getattr(phase, name) for phase in base.phases):
-            changed[name] = values
+    read: dict[str, Callable[[Study], Any]] = {
+        "epochs": lambda study: tuple(phase.epochs for phase in study.phases),
+        "fraction": lambda study: study.split.fraction,
+        "learning_rate": lambda study: tuple(phase.learning_rate for phase in study.phases),
+        "image_size": lambda study: study.model.image_size,
+        "model": lambda study: study.model.name,
+        "weights": lambda study: study.model.weights or "none",
+        "fine_tune": lambda study: study.phases[-1].trainable,
+        "split": lambda study: study.split.protocol,
+        "variants": lambda study: ",".join(variant.name for variant in study.variants) or "none",
+        "crop": lambda study: study.crop,
+        "pattern": lambda study: study.data.pattern,
+    }
+    changed |= {name: one(wishes.study) for name, one in read.items() if one(wishes.study) != one(base)}
     return dataclasses.replace(options, **changed)
 
 
@@ -73,11 +73,9 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     """Returns the wishes with what was resolved of the study's own model, and the data to name."""
     resolved = record.resolved_wishes()
     study = dataclasses.replace(resolved.study, variants=record.wishes.study.variants)
-    path, sample = Path(record.data.path), find_in_checkout(SAMPLE)
-    if sample and sample.resolve() == path.resolve():
-        return dataclasses.replace(resolved, study=study), None
-    if path.parent.name.startswith("stand-in-"):  # drawn again by --quick, and read in the same way
-        known = STUDIES.get(study.name)
-        study = dataclasses.replace(study, data=known.data) if known else study
-        return dataclasses.replace(resolved, study=study), None
-    return dataclasses.replace(resolved, study=study), record.data.path
+    data, path, sample = record.data.path, Path(record.data.path).resolve(), find_in_checkout(SAMPLE)
+    drawn = path.parent.name == f"stand-in-{study.name}"  # by --quick, which draws it again and reads it so
+    if drawn and study.name in STUDIES:
+        study = dataclasses.replace(study, data=STUDIES[study.name].data)
+    named = None if drawn or (sample and sample.resolve() == path) else data
+    return dataclasses.replace(resolved, study=study), named

@@ -28,20 +28,8 @@ NOTEBOOKS = {
 LAST_NOTEBOOK = "05_results"
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
-    *(
-        "name",
-        "copy",
-        "kind",
-        "signer",
-        "label",
-        "predicted",
-        "most_confused_with",
-        "examples",
-        "part",
-        "phase",
-        "metric",
-    ),
-    *("entry", "status", "stored_as", "format", "sha256", "phash"),
+    *("name", "copy", "kind", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase"),
+    *("metric", "entry", "status", "stored_as", "format", "sha256", "phash"),
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
 }
 
@@ -71,11 +59,7 @@ class RunFiles:
         return values
 
     def read(self, kind: type[R], name: str) -> R:
-        """Returns the record in a JSON file of the folder.
-
-        Raises:
-            RunError: A field of it is unknown, missing or cannot be.
-        """
+        """Returns the record in a JSON file of the folder; a RunError names a field that is unknown or missing."""
         values = self.read_json(name)
         values.pop("schema_version", None)
         try:
@@ -84,11 +68,9 @@ class RunFiles:
             raise RunError(f"{error} Restore the file or make the run again.") from error
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        text = json.dumps(
-            {"schema_version": SCHEMA_VERSION, **values}, indent=2, ensure_ascii=False, allow_nan=False, default=_plain
-        )
-        with atomic_path(self._target(name)) as partial:
-            partial.write_text(text + "\n", encoding="utf-8")
+        values = {"schema_version": SCHEMA_VERSION, **values}
+        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
+        self._write(name, text)
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
@@ -106,8 +88,13 @@ class RunFiles:
             raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        with atomic_path(self._target(name)) as partial:
-            partial.write_text(table_text(table), encoding="utf-8", newline="")
+        self._write(name, table_text(table))
+
+    def _write(self, name: str, text: str) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_path(target) as partial:
+            partial.write_text(text, encoding="utf-8", newline="")
 
     def _existing(self, name: str) -> Path:
         if not self.has(name):
@@ -119,11 +106,6 @@ class RunFiles:
             f"This step reads {name}; {self.path} lacks it. Run notebook {NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, "
             f"or all steps at once: casestudy run --out {self.path}"
         )
-
-    def _target(self, name: str) -> Path:
-        target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return target
 
     def trainings(self) -> list[str]:
         """Returns where training.json of every fold lies, or "" for that of the whole where there are no folds."""
@@ -137,8 +119,6 @@ def table_text(table: pd.DataFrame) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "item"):
+    if hasattr(value, "item"):  # a number of NumPy's
         return value.item()
     raise TypeError(f"{type(value).__name__} has no JSON form")

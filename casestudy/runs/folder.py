@@ -106,7 +106,7 @@ class RunFolder(RunFiles):
             RunError: The folder holds something else, or a run with other wishes.
         """
         run, source = cls(Path(path)), Path(source)
-        if run.path.exists() and not run.path.is_dir():
+        if run.path.is_file():
             raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
         made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
         digest = file_digest(source) if source.is_file() else ""

@@ -48,7 +48,8 @@ class Wishes(Record):
 
     def differences(self, other: Wishes) -> list[str]:
         """Returns the dotted names of the settings that differ, but for `WORDS`."""
-        return _differences(_plain(self.to_json()), _plain(other.to_json()))
+        before, now = _flat(self.to_json()), _flat(other.to_json())
+        return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
 @dataclass(frozen=True)
@@ -165,18 +166,14 @@ class RunRecord:
         """Returns what has to be asked for to get this run again, on another machine too: nothing is left open."""
         if self.resolved is None:
             raise RunError("A run is asked for again once its training has begun; this one's has not. Train it first.")
-        resolved, study = self.resolved, self.wishes.study
-        model = dataclasses.replace(
-            study.model, weights=resolved.initial_weights, image_size=resolved.machine.image_size
-        )
+        resolved, study, replace = self.resolved, self.wishes.study, dataclasses.replace
+        known = {name: weights for name, (weights, _) in resolved.variant_weights.items()}
+        model = replace(study.model, weights=resolved.initial_weights, image_size=resolved.machine.image_size)
         variants = (
-            dataclasses.replace(v, model=dataclasses.replace(v.model, weights=resolved.variant_weights[v.name][0]))
-            if v.name in resolved.variant_weights
-            else v
-            for v in study.variants
+            replace(v, model=replace(v.model, weights=known.get(v.name, v.model.weights))) for v in study.variants
         )
-        settled_study = dataclasses.replace(study, model=model, variants=tuple(variants))
-        return dataclasses.replace(self.wishes, study=settled_study, precision=resolved.machine.precision)
+        study = replace(study, model=model, variants=tuple(variants))
+        return replace(self.wishes, study=study, precision=resolved.machine.precision)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields side by side, as plain JSON values; None and {} where something is not known yet."""
@@ -231,21 +228,15 @@ def _update(values: dict[str, Any]) -> None:
         values["study"] = {**study, "data": {**study.get("data", {}), "pattern": pattern}}
 
 
-def _plain(value: Any) -> Any:
-    """Returns the value as it comes back from JSON: tuples as lists."""
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    """Returns the values within dictionaries and lists by their dotted names, but for `WORDS`."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _differences(before: Any, now: Any, name: str = "") -> list[str]:
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = sorted((before.keys() | now.keys()) - WORDS)
-        return [found for key in keys for found in _differences(before.get(key), now.get(key), f"{name}.{key}")]
-    if isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        pairs = enumerate(zip(before, now, strict=True))
-        return [found for k, (old, new) in pairs for found in _differences(old, new, f"{name}[{k}]")]
-    return [] if before == now else [name.removeprefix(".")]
+        inside = {f"{name}.{key}": one for key, one in value.items() if key not in WORDS}
+    elif isinstance(value, (list, tuple)):
+        inside = {f"{name}[{k}]": one for k, one in enumerate(value)}
+    else:
+        return {name.removeprefix("."): value}
+    return {key: leaf for place, one in inside.items() for key, leaf in _flat(one, place).items()}
 
 
 def environment() -> dict[str, str]:

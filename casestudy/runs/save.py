@@ -60,13 +60,9 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
 def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
     """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
     run.write_table(f"{home}history.csv", training.history)
-    record = TrainingRecord(
-        training.seconds,
-        training.images_per_second,
-        training.batch_norm_change,
-        network.count_params(),
-        training.largest_change,
-    )
+    facts = {name: value for name, value in vars(training).items() if name != "history"}
+    change, parameters = training.batch_norm_change, network.count_params()
+    record = TrainingRecord(batch_norm_change=change, parameters=parameters, **facts)
     run.write_json(f"{home}training.json", record.to_json())
     with atomic_path(run.path / home / "model.keras") as partial:
         network.save(partial)
