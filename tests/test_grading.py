@@ -20,9 +20,9 @@ from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, z
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.grading import checks, grade
+from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.grade import grade_all
+from casestudy.grading.grade import grade, grade_all
 from casestudy.grading.gradebook import write_gradebook
 from casestudy.grading.key import load_key, write_key
 from casestudy.grading.rubric import load_rubric
@@ -794,14 +794,15 @@ def test_gradescope_always_finds_its_file(tmp_path, files, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+MODELS_OWN = "hidden"  # the student's side of the hidden test, which needs the model
 GRADERS = (
-    *("rubric", "grading", "checks", "findings", "data_checks", "training_checks", "result_checks", "evidence"),
-    *("submission", "key", "gradebook", "scores", "grade_command", "submitting"),
+    "cli/grading.py",
+    *sorted(f"grading/{p.name}" for p in (ROOT / "casestudy" / "grading").glob("*.py") if p.stem != MODELS_OWN),
 )
 
 
 def test_grading_loads_without_tensorflow():
-    modules = ", ".join(f"casestudy.{name}" for name in GRADERS)
+    modules = ", ".join("casestudy." + name.removesuffix(".py").replace("/", ".") for name in GRADERS)
     heavy = ("tensorflow", "keras", "matplotlib", "nbclient")
     code = f"import sys, {modules}; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -810,7 +811,7 @@ def test_grading_loads_without_tensorflow():
 
 @pytest.mark.parametrize("name", GRADERS)
 def test_graders_run_nothing_that_was_handed_in(name):
-    nodes = list(ast.walk(ast.parse((ROOT / "casestudy" / f"{name}.py").read_text())))
+    nodes = list(ast.walk(ast.parse((ROOT / "casestudy" / name).read_text())))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     assert not names & {"eval", "exec", "compile", "__import__", "open"}
     used = {node.attr for node in nodes if isinstance(node, ast.Attribute)}

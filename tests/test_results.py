@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from casestudy.runs.results import published_table, read_histories
+from casestudy.runs.results import published_table
 from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
 
 PHASE = Phase("train", "everything", epochs=1, learning_rate=1e-3)
@@ -22,7 +22,7 @@ STUDY = Study(
         Variant("first", SMALL, (PHASE,), published=0.8, note="units are ours", published_distorted=0.6),
         Variant("second", SMALL, (PHASE,)),
     ),
-    distortion={"rotation": 0.1, "seed": 3},
+    distortion={"rotation": 0.1, "shift": 0.1, "zoom": 0.1, "seed": 3},
 )
 SCORES = pd.DataFrame(
     {
@@ -55,7 +55,7 @@ def test_without_distortion_there_is_one_test():
 
 
 def test_histories_are_those_of_every_model(finished_run):
-    histories = read_histories(finished_run)
+    histories = finished_run.histories()
     assert list(histories) == ["ours"]
     pd.testing.assert_frame_equal(histories["ours"], finished_run.read_table("history.csv"))
 
