@@ -105,7 +105,7 @@ def test_upsampling_repeats_no_pixel_twice(pixels):
 
 def test_batch_normalization_averages_over_as_many_steps_as_it_is_told(pixels):
     from casestudy.models.backend import keras
-    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import batch_norms
 
     own, told = (build("mobilenet_v2_0.35", options={**UPSAMPLE, **more}) for more in ({}, {"momentum": 0.9}))
     assert {layer.momentum for layer in batch_norms(own)} == {0.999}
@@ -140,7 +140,7 @@ def test_the_studys_layers_are_there():
 
 @pytest.mark.parametrize("residual", [True, False])
 def test_a_block_that_has_learnt_nothing_passes_on_what_it_got(residual, pixels):
-    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import batch_norms
 
     options = {"widths": [8], "pools": [1], "residual": residual}
     model = build("compact_cnn", options={**options, "blocks": [2]})
@@ -230,8 +230,7 @@ EVERYTHING = (Phase("train", "everything", epochs=2, learning_rate=1e-2, batch_s
 
 def test_everything_is_everything(pixels):
     """A step moves each moving mean a hundredth of the way to the batch's, worked out by hand."""
-    from casestudy.models.network import batch_norms
-    from casestudy.training.stages import set_trainable, split_model
+    from casestudy.training.stages import batch_norms, set_trainable, split_model
 
     model = build("small_cnn", 3, shape=(32, 32, 1))
     base = model.get_layer("base")

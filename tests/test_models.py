@@ -50,8 +50,7 @@ def test_raw_pixels_go_in(mobilenet, pixels):
 @pytest.mark.parametrize("trainable", ["head", "all", "top:4"])
 def test_batch_norm_never_looks_at_the_batch(trainable, pixels):
     """Keras 3 hands fit's `training=True` into a base that was called with `training=False`; freezing must hold."""
-    from casestudy.models.network import batch_norms
-    from casestudy.training.stages import set_trainable
+    from casestudy.training.stages import batch_norms, set_trainable
 
     model = build(dropout=0.0)
     moving = [v for layer in batch_norms(model) for v in layer.non_trainable_variables]
@@ -133,7 +132,8 @@ def test_only_a_wish_mirrors():
 
 
 def test_batch_norm_starts_from_the_images(pixels):
-    from casestudy.models.network import batch_norms, estimate_batch_norm
+    from casestudy.models.network import estimate_batch_norm
+    from casestudy.training.stages import batch_norms
 
     base = build().get_layer("base")
     batches = [pixels[:3] / 127.5 - 1, pixels[3:] / 127.5 - 1]

@@ -20,8 +20,7 @@ def trainable_kernels(base):
 
 
 def test_each_wish_freezes_what_it_says(residual):
-    from casestudy.models.network import batch_norms
-    from casestudy.training.stages import set_trainable
+    from casestudy.training.stages import batch_norms, set_trainable
 
     model = build(residual)
     base = model.get_layer("base")

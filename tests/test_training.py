@@ -22,9 +22,14 @@ def splits(make_images):
 
 
 def run(splits, spec=SPEC, phases=PHASES, seed=7, **options):
+    """Returns the model and its history: built from random numbers, and trained in the phases one by one."""
+    from casestudy.models import build_model
     from casestudy.training import train
 
-    return train(spec, splits, phases=phases, weights=None, seed=seed, **options)
+    model = build_model(spec, splits.images, seed=seed, weights=None)
+    for phase in phases:
+        history = train(model, splits, phase, seed=seed, **options)
+    return model, history
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +41,17 @@ def trained(splits):
 @pytest.fixture
 def initial(splits):
     """The model that `trained` began with."""
-    from casestudy.training.phases import _initial_model
+    return begun(splits, SPEC)
 
-    return _initial_model(SPEC, splits, weights=None, seed=7)
+
+def begun(splits, spec):
+    """Returns the model that `run` begins with: BatchNormalization knows the training images already."""
+    from casestudy.models import build_model
+    from casestudy.training.stages import estimate_batch_norms
+
+    model = build_model(spec, splits.images, seed=7, weights=None)
+    estimate_batch_norms(model, splits, seed=7)
+    return model
 
 
 def values(model):
@@ -47,13 +60,15 @@ def values(model):
 
 
 def assert_same_run(one, two):
-    assert one.history.to_dict("records") == two.history.to_dict("records")
-    for mine, theirs in zip(values(one.model), values(two.model), strict=True):
+    assert one[1].history.to_dict("records") == two[1].history.to_dict("records")
+    assert one[1].largest_change == two[1].largest_change
+    for mine, theirs in zip(values(one[0]), values(two[0]), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
 def test_history_is_tidy_and_finite(trained, splits):
-    history = trained.history
+    _, found = trained
+    history = found.history
     assert list(history.columns) == ["phase", "epoch", "metric", "value"]
     assert history.groupby(["phase", "metric"], sort=False)["epoch"].apply(list).to_dict() == {
         (phase, metric): [1, 2]
@@ -63,21 +78,22 @@ def test_history_is_tidy_and_finite(trained, splits):
     assert np.isfinite(history["value"]).all()
     rates = history[history["metric"] == "learning_rate"]["value"].tolist()
     assert rates == pytest.approx([1e-2, 1e-2, 1e-3, 5e-4])
-    assert set(trained.seconds) == set(trained.images_per_second) == {"head", "tune"}
-    for phase, seconds in trained.seconds.items():
-        assert trained.images_per_second[phase] == pytest.approx(2 * len(splits.train) / seconds)
+    assert set(found.seconds) == set(found.images_per_second) == {"head", "tune"}
+    for phase, seconds in found.seconds.items():
+        assert found.images_per_second[phase] == pytest.approx(2 * len(splits.train) / seconds)
 
 
 def test_batch_norm_is_bit_identical_and_convolutions_learn(trained, initial):
-    from casestudy.models.network import batch_norms
+    from casestudy.training.stages import batch_norms
 
-    assert trained.batch_norm_change == 0.0
-    before, after = batch_norms(initial), batch_norms(trained.model)
+    model, found = trained
+    assert found.batch_norm_change == 0.0
+    before, after = batch_norms(initial), batch_norms(model)
     assert len(before) == len(after) == 4
     for old, new in zip(before, after, strict=True):
         for a, b in zip(old.variables, new.variables, strict=True):
             np.testing.assert_array_equal(a, b)
-    for old, new in zip(initial.get_layer("base").layers, trained.model.get_layer("base").layers, strict=True):
+    for old, new in zip(initial.get_layer("base").layers, model.get_layer("base").layers, strict=True):
         if hasattr(old, "kernel"):
             assert np.abs(np.asarray(old.kernel) - np.asarray(new.kernel)).max() > 0
 
@@ -91,13 +107,13 @@ def test_a_naive_unfreezing_would_be_noticed(splits, monkeypatch):
 
     monkeypatch.setattr(training, "set_trainable", naive)
     phases = (Phase("tune", "all", epochs=1, learning_rate=1e-3, batch_size=16),)
-    assert run(splits, ModelSpec("small_cnn"), phases).batch_norm_change > 1e-6
+    assert run(splits, ModelSpec("small_cnn"), phases)[1].batch_norm_change > 1e-6
 
 
 def test_another_seed_is_another_run(trained, splits):
     phases = (Phase("head", "head", epochs=1, learning_rate=1e-2, batch_size=8, views=1),)
-    other, first = run(splits, phases=phases, seed=8), trained.history["value"]
-    assert other.history["value"][0] != first[0]
+    (_, other), (_, first) = run(splits, phases=phases, seed=8), trained
+    assert other.history["value"][0] != first.history["value"][0]
 
 
 class Killed(BaseException):
@@ -108,8 +124,7 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp
     """One training, stopped while it saves, then after every epoch with that epoch's work lost."""
     from casestudy.training import checkpoints, phases as training
 
-    real_epoch, real_save = training._fit_epoch, checkpoints.save
-    folder = tmp_path / "checkpoints"
+    real_epoch, real_save = training.fit_epoch, checkpoints.save
 
     def while_saving(path, variables, progress=None):
         if progress is not None:
@@ -119,7 +134,7 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "save", while_saving)
         with pytest.raises(Killed):
-            run(splits, folder=folder)
+            run(splits, checkpoints=tmp_path)
     for done in range(4):
         calls = []
 
@@ -131,22 +146,25 @@ def test_killed_anywhere_it_ends_as_if_nothing_had_happened(trained, splits, tmp
             return logs
 
         with monkeypatch.context() as patch:
-            patch.setattr(training, "_fit_epoch", one_epoch_more)
+            patch.setattr(training, "fit_epoch", one_epoch_more)
             if done < 3:
                 with pytest.raises(Killed):
-                    run(splits, folder=folder)
+                    run(splits, checkpoints=tmp_path)
             else:
-                last = run(splits, folder=folder)
+                last = run(splits, checkpoints=tmp_path)
         assert calls == [(7, e // 2, e % 2) for e in range(done, min(done + 2, 4))]
     assert_same_run(last, trained)
-    monkeypatch.setattr(training, "_fit_epoch", lambda *args, **options: pytest.fail("trained again"))
-    assert_same_run(run(splits, folder=folder), trained)  # killed after training, before its results were written
+    monkeypatch.setattr(training, "fit_epoch", lambda *args, **options: pytest.fail("trained again"))
+    assert_same_run(
+        run(splits, checkpoints=tmp_path), trained
+    )  # killed after training, before its results were written
     with pytest.raises(RunError, match="another folder"):
-        run(splits, folder=folder, seed=8)
-    (folder / "features-left-by-a-kill").mkdir()
-    (folder / "features-left-by-a-kill" / "view-0.npy").write_bytes(b"x")
-    training.remove_checkpoints(folder)
-    assert not folder.exists()
+        run(splits, checkpoints=tmp_path, seed=8)
+    features = tmp_path / "checkpoints" / "features-left-by-a-kill"
+    features.mkdir()
+    (features / "view-0.npy").write_bytes(b"x")
+    training.remove_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_cached_way_takes_the_same_steps_as_the_plain_way(splits, residual):
@@ -157,14 +175,11 @@ def test_the_cached_way_takes_the_same_steps_as_the_plain_way(splits, residual):
     )
     spec = ModelSpec(residual, dropout=0.3)
     for count in (1, 2):
-        cached, plain = (run(splits, spec, phases[:count], cache=cache) for cache in (True, False))
-        for mine, theirs in zip(values(cached.model), values(plain.model), strict=True):
+        (model, cached), (other, plain) = (run(splits, spec, phases[:count], cache=cache) for cache in (True, False))
+        for mine, theirs in zip(values(model), values(other), strict=True):
             np.testing.assert_allclose(mine, theirs, atol=1e-6)
         np.testing.assert_allclose(cached.history["value"], plain.history["value"], atol=1e-5)
-    base = cached.model.get_layer("base")
-    from casestudy.training.phases import _initial_model
-
-    start = _initial_model(spec, splits, weights=None, seed=7).get_layer("base")
+    base, start = model.get_layer("base"), begun(splits, spec).get_layer("base")
     moved = [
         layer.name
         for layer, old in zip(base.layers, start.layers, strict=True)
@@ -188,14 +203,14 @@ def scripted(monkeypatch):
             bias.assign(np.full(bias.shape, number, dtype="float32"))
             return {"loss": 1.0, "accuracy": 0.5} | ({} if loss is None else {"val_loss": loss})
 
-        monkeypatch.setattr(training, "_fit_epoch", epoch)
+        monkeypatch.setattr(training, "fit_epoch", epoch)
         return rates
 
     return play
 
 
-def kept_epoch(result):
-    return int(result.model.get_layer("probabilities").bias.numpy()[0])
+def kept_epoch(model):
+    return int(model.get_layer("probabilities").bias.numpy()[0])
 
 
 @pytest.mark.parametrize(
@@ -212,9 +227,9 @@ def kept_epoch(result):
 def test_a_phase_stops_and_keeps_its_best(losses, patience, epochs_run, kept, splits, scripted):
     rates = scripted(losses)
     phase = Phase("head", "head", epochs=5, learning_rate=0.1, patience=patience)
-    result = run(splits, ModelSpec("small_cnn"), (phase,))
+    model, result = run(splits, ModelSpec("small_cnn"), (phase,))
     assert len(rates) == epochs_run == result.history["epoch"].max()
-    assert kept_epoch(result) == kept
+    assert kept_epoch(model) == kept
 
 
 def test_the_next_phase_starts_from_the_best_of_the_one_before(splits, monkeypatch, scripted):
@@ -225,13 +240,13 @@ def test_the_next_phase_starts_from_the_best_of_the_one_before(splits, monkeypat
     )
     from casestudy.training import phases as training
 
-    found, fake = [], training._fit_epoch
+    found, fake = [], training.fit_epoch
 
     def look(model, *args, entropy):
-        found.append(int(model.get_layer("probabilities").bias.numpy()[0]))
+        found.append(kept_epoch(model))
         return fake(model, *args, entropy=entropy)
 
-    monkeypatch.setattr(training, "_fit_epoch", look)
+    monkeypatch.setattr(training, "fit_epoch", look)
     run(splits, ModelSpec("small_cnn"), phases)
     assert found == [0, 1, 1]
 
@@ -248,7 +263,7 @@ def test_the_next_phase_starts_from_the_best_of_the_one_before(splits, monkeypat
 )
 def test_learning_rate_by_hand(schedule, losses, expected, splits, scripted):
     rates = scripted(losses)
-    result = run(splits, ModelSpec("small_cnn"), (Phase("head", "head", 6, learning_rate=0.1, schedule=schedule),))
+    _, result = run(splits, ModelSpec("small_cnn"), (Phase("head", "head", 6, learning_rate=0.1, schedule=schedule),))
     assert rates == pytest.approx(expected)
     history = result.history
     assert history[history["metric"] == "learning_rate"]["value"].tolist() == pytest.approx(expected)
@@ -260,10 +275,8 @@ def test_the_rate_reaches_the_optimizer(splits):
     steps = []
     for rate in (1e-30, 0.1, 0.2):
         phase = Phase("head", "head", 1, learning_rate=rate, optimizer="sgd", batch_size=1000)
-        from casestudy.training.phases import _initial_model
-
-        start = _initial_model(spec, splits, weights=None, seed=7).get_layer("probabilities").kernel.numpy()
-        end = run(splits, spec, (phase,)).model.get_layer("probabilities").kernel.numpy()
+        start = begun(splits, spec).get_layer("probabilities").kernel.numpy()
+        end = run(splits, spec, (phase,))[0].get_layer("probabilities").kernel.numpy()
         steps.append(end - start)
     assert np.abs(steps[0]).max() == 0
     np.testing.assert_allclose(steps[2], 2 * steps[1], rtol=1e-3, atol=1e-6)
@@ -273,11 +286,11 @@ def test_the_rate_reaches_the_optimizer(splits):
 def test_a_loss_that_is_no_number_stops_the_run(logs, splits, monkeypatch, tmp_path):
     from casestudy.training import phases as training
 
-    monkeypatch.setattr(training, "_fit_epoch", lambda *args, **options: logs)
+    monkeypatch.setattr(training, "fit_epoch", lambda *args, **options: logs)
     with pytest.raises(DataError, match=r"epoch 1 of phase head .*learning rate below 0\.01") as caught:
-        run(splits, folder=tmp_path)
+        run(splits, checkpoints=tmp_path)
     assert "\n" not in str(caught.value)
-    assert not list(tmp_path.glob("*.arrays"))
+    assert not list(tmp_path.rglob("*.arrays"))
 
 
 def test_a_real_divergence_is_noticed(splits):
@@ -298,7 +311,7 @@ def test_training_never_sees_the_test_part(splits, monkeypatch):
 
 
 def test_the_head_alone_learns_from_features(make_images):
-    from casestudy.training.phases import train_head
+    from casestudy.training import train_head
 
     images = make_images(signers=5, takes=4)
     splits = split_images(images, SplitSpec("signer"), seed=0)
@@ -328,7 +341,7 @@ ONE_CYCLE = Phase(
 
 def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
     from casestudy.models.backend import keras
-    from casestudy.training.phases import one_cycle
+    from casestudy.training.schedules import one_cycle
 
     seen = []
 
@@ -340,7 +353,7 @@ def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
     monkeypatch.setattr(
         keras.Model, "fit", lambda self, *args, callbacks, **k: fit(self, *args, callbacks=[*callbacks, Watch()], **k)
     )
-    trained = run(splits, phases=(ONE_CYCLE,))
+    _, trained = run(splits, phases=(ONE_CYCLE,))
     steps = 2 * math.ceil(len(splits.train) / 8)
     assert seen == pytest.approx([one_cycle(0.05, k / steps) for k in range(steps)], abs=1e-7)
     assert max(seen) > 0.04
@@ -350,7 +363,7 @@ def test_one_cycle_sets_the_rate_of_every_step(splits, monkeypatch):
 
 def test_label_smoothing_by_hand():
     from casestudy.models.backend import tf
-    from casestudy.training.phases import _smoothed
+    from casestudy.training.epochs import _smoothed
 
     probabilities = np.array([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]])
     truth = np.array([[1, 0, 0], [0, 0, 1]]) * 0.8 + 0.2 / 3
@@ -360,11 +373,11 @@ def test_label_smoothing_by_hand():
 
 
 def test_weight_decay_spares_biases_and_batch_norm(initial):
-    from casestudy.training.phases import _compile
+    from casestudy.training.epochs import compile_for
     from casestudy.training.stages import set_trainable
 
     set_trainable(initial, "everything")
-    _compile(initial, ONE_CYCLE)
+    compile_for(initial, ONE_CYCLE)
     decayed = {v.name for v in initial.trainable_variables if initial.optimizer._use_weight_decay(v)}
     assert decayed == {"kernel"}
     assert initial.optimizer.weight_decay == 0.1
@@ -374,7 +387,7 @@ def test_a_killed_one_cycle_ends_as_if_nothing_had_happened(splits, tmp_path, mo
     from casestudy.training import phases as training
 
     whole = run(splits, phases=(ONE_CYCLE,))
-    fit_epoch, done = training._fit_epoch, []
+    fit_epoch, done = training.fit_epoch, []
 
     def killed(*args, **options):
         if done:
@@ -382,8 +395,8 @@ def test_a_killed_one_cycle_ends_as_if_nothing_had_happened(splits, tmp_path, mo
         done.append(1)
         return fit_epoch(*args, **options)
 
-    monkeypatch.setattr(training, "_fit_epoch", killed)
+    monkeypatch.setattr(training, "fit_epoch", killed)
     with pytest.raises(KeyboardInterrupt):
-        run(splits, phases=(ONE_CYCLE,), folder=tmp_path)
-    monkeypatch.setattr(training, "_fit_epoch", fit_epoch)
-    assert_same_run(run(splits, phases=(ONE_CYCLE,), folder=tmp_path), whole)
+        run(splits, phases=(ONE_CYCLE,), checkpoints=tmp_path)
+    monkeypatch.setattr(training, "fit_epoch", fit_epoch)
+    assert_same_run(run(splits, phases=(ONE_CYCLE,), checkpoints=tmp_path), whole)

@@ -1,7 +1,6 @@
 from .backend import keras as keras, tf as tf
 from .gradcam import grad_cam as grad_cam
 from .network import (
-    batch_norms as batch_norms,
     build_model as build_model,
     cut_points as cut_points,
     inference_model as inference_model,

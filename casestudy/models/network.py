@@ -262,11 +262,6 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """Returns every BatchNormalization layer, those inside the base too."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-
-
 def cut_points(base: keras.Model) -> list[keras.Layer]:
     """Returns the layers through which everything passes, from the input to the output: the base can be cut there.
 

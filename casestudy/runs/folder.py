@@ -284,8 +284,7 @@ class RunFolder(RunFiles):
 
         Args:
             splits: Of the run's images.
-            training: Of the study's own model, in all its phases; goes with `model`.
-            model: What was trained.
+            training: Of the study's own model, in all its phases; goes with the `model` trained.
             evaluation: Of the test part.
 
         Raises:

@@ -15,11 +15,16 @@ from tqdm.auto import tqdm
 
 from casestudy.data import Splits
 from casestudy.errors import DataError
-from casestudy.models import batch_norms, cut_points, keras, tf
+from casestudy.models import cut_points, keras, tf
 from casestudy.study import Phase
 
 PREDICT_BATCH = 64
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """Returns every BatchNormalization layer, those inside the base too."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def set_trainable(model: keras.Model, trainable: str) -> None:
