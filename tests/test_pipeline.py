@@ -232,7 +232,11 @@ def test_a_size_asked_for_stays_and_other_weights_have_the_machines(wish, size, 
 def test_a_download_that_fails_leaves_signs(start, residual, monkeypatch, caplog):
     from casestudy.models import network as models
 
+    built = models.MODELS[residual]
+
     def broken(**options):
+        if options["weights"] is None:  # of signs, which are read into it afterwards
+            return built(**options)
         assert options == {"input_shape": (96, 96, 3), "weights": "imagenet"}
         raise WeightsError("The weights 'imagenet' could not be loaded (reset). Connect once.")
 
