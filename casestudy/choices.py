@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
-from casestudy.records import Between
+from casestudy.records import Between, Matching
 
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
 Crop = Literal["auto", "boxes", "none"]
@@ -13,6 +13,11 @@ Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "a
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
 Share = Annotated[float, Between(0, 1, open="(]")]
+Epochs = Annotated[int, Between(1, 100_000)]
+Rate = Annotated[float, Between(0, 100, open="(]")]  # of learning, in optimizer units
+Trainable = Annotated[
+    str, Matching(r"head|all|everything|top:[1-9]\d*", "head, all, everything or top:N, N a number of layers")
+]
 Side = Annotated[int, Between(8, 1024)]  # in pixels
 ImageSize = tuple[Side, Side]  # (height, width)
 

@@ -18,11 +18,14 @@ from casestudy.choices import (
     Augmentation,
     Crop,
     Distortion,
+    Epochs,
     ImageSize,
     Optimizer,
     Protocol,
+    Rate,
     Seed,
     Share,
+    Trainable,
 )
 from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
@@ -91,11 +94,9 @@ class Phase(Record):
     """
 
     name: Annotated[str, Matching(r"\w[\w -]{0,39}", "a word of at most 40 letters, digits, hyphens and blanks")]
-    trainable: Annotated[
-        str, Matching(r"head|all|everything|top:[1-9]\d*", "head, all, everything or top:N, N a number of layers")
-    ]
-    epochs: Annotated[int, Between(1, 100_000)]
-    learning_rate: Annotated[float, Between(0, 100, open="(]")]
+    trainable: Trainable
+    epochs: Epochs
+    learning_rate: Rate
     optimizer: Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
     patience: Annotated[int, Between(1)] | None = None
@@ -185,7 +186,7 @@ class Search(Record):
     """
 
     space: dict[str, list[Any]]
-    epochs: Annotated[int, Between(1, 100_000)] = 3
+    epochs: Epochs = 3
     fraction: Share = 0.1
     most_parameters: Annotated[int, Between(1)] = 500_000
 

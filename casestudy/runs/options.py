@@ -5,12 +5,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from casestudy.choices import ARCHITECTURES, Crop, ImageSize, Precision, Protocol, Seed, Share
+from casestudy.choices import (
+    ARCHITECTURES,
+    Crop,
+    Epochs,
+    ImageSize,
+    Precision,
+    Protocol,
+    Rate,
+    Seed,
+    Share,
+    Trainable,
+)
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
 from casestudy.records import Record, did_you_mean
@@ -23,57 +34,56 @@ NAMED_WEIGHTS = ("auto", "imagenet", "signs", "none")
 
 @dataclass(frozen=True)
 class Option:
-    """How one field of `Options` stands on the command line: what it is for, how it is read and how it is written.
+    """How one field of `Options` stands on the command line.
 
-    A flag is a field that is True or False; it is read and written by its presence alone.
+    A field that is True or False is a flag, read and written by its presence alone.
+
+    Attributes:
+        help: What it is for.
+        metavar: What stands for its value in the help.
+        read: Returns the value of a text; a ValueError where it is none.
+        write: Returns the text of a value, every bit of it.
+        form: What a text looks like, in words.
     """
 
     help: str
     metavar: str | None = None
     read: Callable[[str], Any] = str
     write: Callable[[Any], str] = str
-
-
-def _words(*values: object) -> str:
-    return "{" + ",".join(map(str, values)) + "}"
-
-
-def _numbers(kind: type, example: str) -> dict[str, Any]:
-    """Returns how numbers with commas between them are read and written, every bit of them."""
-
-    def read(text: str) -> tuple[Any, ...]:
-        try:
-            return tuple(kind(part) for part in text.split(","))
-        except ValueError:
-            raise DataError(f"A number for each phase is asked for, as {example}; received {text!r}.") from None
-
-    return {"metavar": example, "read": read, "write": lambda values: ",".join(map(repr, values))}
-
-
-def _number(kind: type) -> Callable[[str], Any]:
-    def read(text: str) -> Any:
-        try:
-            return kind(text)
-        except ValueError:
-            raise DataError(f"A number is asked for; received {text!r}.") from None
-
-    return read
-
-
-def _read_size(text: str) -> tuple[int, ...]:
-    height, _, width = text.partition("x")
-    try:
-        return int(height), int(width or height)
-    except ValueError:
-        raise DataError(f"--image-size takes pixels, as 96 or 96x128; received {text!r}.") from None
-
-
-def _write_size(size: tuple[int, int]) -> str:
-    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
+    form: str = ""
 
 
 def _option(default: Any, help: str, metavar: str | None = None, **how: Any) -> Any:
     return dataclasses.field(default=default, metadata={"option": Option(help, metavar, **how)})
+
+
+def _numbers(default: Any, help: str, kind: type, example: str) -> Any:
+    """Returns an option with a number for each phase."""
+    return _option(
+        default,
+        help,
+        example,
+        read=lambda text: tuple(kind(part) for part in text.split(",")),
+        write=lambda values: ",".join(map(repr, values)),
+        form=f"a number for each phase, as {example}",
+    )
+
+
+def _number(default: Any, help: str, kind: type, metavar: str) -> Any:
+    return _option(default, help, metavar, read=kind, write=repr, form="a number")
+
+
+def _choice(default: Any, help: str, choices: Iterable[str]) -> Any:
+    return _option(default, help, "{" + ",".join(choices) + "}")
+
+
+def _read_size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return int(height), int(width or height)
+
+
+def _write_size(size: tuple[int, int]) -> str:
+    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
 
 
 @dataclass(frozen=True)
@@ -82,51 +92,46 @@ class Options(Record):
 
     study: str = "asl"
     data: str | None = _option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
-    seed: Seed | None = _option(
-        None, "decides split and training (default: the study's, 7 unless it says otherwise)", "N", read=_number(int)
+    seed: Seed | None = _number(
+        None, "decides split and training (default: the study's, 7 unless it says otherwise)", int, "N"
     )
     quick: bool = _option(
         False, "small images, two epochs a phase and one for other models: a look at everything, in minutes"
     )
-    epochs: tuple[int, ...] = _option((), "at most so many, one number for each phase", **_numbers(int, "20,5"))
-    fraction: Share | None = _option(
-        None,
-        "train on this share of the training images, such as 0.1; tests stay whole",
-        "SHARE",
-        read=_number(float),
-        write=repr,
+    epochs: tuple[Epochs, ...] = _numbers((), "at most so many, one number for each phase", int, "20,5")
+    fraction: Share | None = _number(
+        None, "train on this share of the training images, such as 0.1; tests stay whole", float, "SHARE"
     )
-    precision: Precision | None = _option(
-        None,
-        "of the arithmetic (default: float32, or mixed_float16 on a GPU that is fast at it)",
-        _words(*get_args(Precision)),
+    precision: Precision | None = _choice(
+        None, "of the arithmetic (default: float32, or mixed_float16 on a GPU that is fast at it)", get_args(Precision)
     )
-    learning_rate: tuple[float, ...] = _option((), "one number for each phase", **_numbers(float, "1e-3,1e-4"))
+    learning_rate: tuple[Rate, ...] = _numbers((), "one number for each phase", float, "1e-3,1e-4")
     image_size: ImageSize | None = _option(
         None,
         "pixels, 96 or 96x128 (height x width) (default: by machine and weights)",
         "SIZE",
         read=_read_size,
         write=_write_size,
+        form="pixels, as 96 or 96x128",
     )
-    model: str | None = _option(None, "which network (default: the study's)", _words(*ARCHITECTURES))
+    model: str | None = _choice(None, "which network (default: the study's)", ARCHITECTURES)
     weights: str | None = _option(
         None,
         "imagenet, signs (this project's own, without network), none, or a .weights.h5 or .npz file (default: auto, "
         "ImageNet where it can be had, else signs)",
     )
-    fine_tune: str | None = _option(
+    fine_tune: Trainable | None = _option(
         None, "what the last phase trains: all, top:N of the base, or everything, BatchNormalization too", "LAYERS"
     )
-    split: Protocol | None = _option(None, "who is tested (default: the study's)", _words(*get_args(Protocol)))
+    split: Protocol | None = _choice(None, "who is tested (default: the study's)", get_args(Protocol))
     variants: str = _option(
         "all",
         "which of the study's other models to train beside its own: all (default), none, or their names: a,b",
         "NAMES",
     )
     compare_splits: bool = _option(False, "also train in full on a random split")
-    crop: Crop | None = _option(
-        None, "cut hands out by boxes.csv (default: auto, where there are boxes)", _words(*get_args(Crop))
+    crop: Crop | None = _choice(
+        None, "cut hands out by boxes.csv (default: auto, where there are boxes)", get_args(Crop)
     )
     mirror: bool = _option(False, "also train on mirrored photographs")
     pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
@@ -164,12 +169,13 @@ class Options(Record):
         Raises:
             DataError: A value cannot be.
         """
-        known = {name: (option, given.get(name)) for name, option in cls.table().items()}
-        values = {
-            name: option.read(value) if isinstance(value, str) else value
-            for name, (option, value) in known.items()
-            if value is not None
-        }
+        values = {}
+        for name, option in cls.table().items():
+            if (value := given.get(name)) is not None:
+                try:
+                    values[name] = option.read(value) if isinstance(value, str) else value
+                except ValueError:
+                    raise DataError(f"{cls.called(name)} takes {option.form}; received {value!r}. Change it.") from None
         return cls(given.get("study") or cls.study, **values)
 
     def arguments(self) -> list[str]:

@@ -16,9 +16,9 @@ from casestudy.training.stages import PREDICT_BATCH, Stage, reseed
 
 
 def compile_for(model: keras.Model, phase: Phase) -> None:
-    settings: dict[str, float] = {"learning_rate": phase.learning_rate}
+    settings = {"learning_rate": float(phase.learning_rate)}  # Keras refuses whole numbers
     if phase.weight_decay is not None:
-        settings["weight_decay"] = phase.weight_decay
+        settings["weight_decay"] = float(phase.weight_decay)
     optimizer = keras.optimizers.get({"class_name": phase.optimizer, "config": settings})
     if phase.weight_decay is not None:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

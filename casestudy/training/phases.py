@@ -104,7 +104,7 @@ def train(
 
     Raises:
         DataError: The loss is no longer a number, the phase asks for layers that are not there or has the name of an
-            earlier one, or the model is none of `build_model`.
+            earlier one, or the model is none of `build_model`, or one whose training broke off.
         RunError: The checkpoints are those of another training.
     """
     origin = origin_of(model)
@@ -114,6 +114,8 @@ def train(
         if origin.weights is None:
             estimate_batch_norms(model, splits, seed=origin.seed)
         _TRAININGS[model] = state
+    if len(state.phases) > len(state.changes):
+        raise DataError(f"A training that broke off needs a new model; {state.phases[-1].name!r} did. Build it again.")
     if phase.name in state.changes:
         raise DataError(f"The phases of a training have names of their own; {phase.name!r} is done. Build a new model.")
     index, before = len(state.phases), _values(model)
