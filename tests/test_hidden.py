@@ -10,7 +10,7 @@ from PIL import Image
 from casestudy.cleaning import write_unlabelled
 from casestudy.cli import main
 from casestudy.data.images import load_images
-from casestudy.errors import DataError, GradingError
+from casestudy.errors import DataError
 from casestudy.grading import predict_hidden
 from casestudy.grading.key import load_key
 
@@ -54,7 +54,7 @@ def test_names_and_order_tell_nothing(archive, tmp_path):
     assert again == labels
     assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "hidden.zip").read_bytes()
     assert write_unlabelled(archive, tmp_path / "other.zip", seed=6) != labels
-    with pytest.raises(GradingError, match="never overwritten"):
+    with pytest.raises(DataError, match="never overwritten"):
         write_unlabelled(archive, tmp_path / "again.zip", seed=5)
 
 
@@ -76,7 +76,7 @@ def test_through_the_command_line(archive, run_copy, tmp_path, capsys):
     assert main(["predict", str(run.path), str(hidden)]) == 0
     table = run.read_table("hidden_predictions.csv")
     assert set(table["name"]) == set(labels)
-    names = run.settings["class_names"]
+    names = run.facts.class_names
     probabilities = table[[f"p_{name}" for name in names]].to_numpy()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
 

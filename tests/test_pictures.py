@@ -10,7 +10,6 @@ from PIL import Image, ImageFile
 
 from casestudy.data import photographs as pictures
 from casestudy.data.photographs import Photographs, decode_picture
-from casestudy.runs import run_photographs
 
 
 @pytest.fixture
@@ -44,20 +43,20 @@ def test_a_hand_is_cut_out_where_the_model_saw_it_cut(zipped):
 
 
 def test_a_run_without_its_zip_has_none(run_copy, finished_run):
-    with run_photographs(finished_run) as photographs:
+    with finished_run.photographs() as photographs:
         assert set(finished_run.read_table("predictions.csv")["name"]) <= photographs.names
         assert photographs.margin is None  # this run took them whole
-    settings = run_copy.settings
-    settings["data"]["path"] = "/nowhere.zip"
-    run_copy.write_json("run.json", settings)
-    with run_photographs(run_copy) as photographs:
+    values = run_copy.read_json("run.json")
+    values["data"]["path"] = "/nowhere.zip"
+    run_copy.write_json("run.json", values)
+    with run_copy.photographs() as photographs:
         assert photographs.names == set()
         assert photographs.thumbnails(["A/user_1__A0.png"]) == {}
 
 
 def test_a_cropped_run_has_boxes_and_margin(run_copy):
-    run_copy.write_json("run.json", run_copy.settings | {"cropped": True})
-    with run_photographs(run_copy) as photographs:
+    run_copy.write_json("run.json", run_copy.read_json("run.json") | {"cropped": True})
+    with run_copy.photographs() as photographs:
         assert photographs.margin == 0.1
         assert photographs.picture("A/user_1__A0.png", 96).size == (26, 26)  # 24 pixels and a tenth
 

@@ -1,10 +1,12 @@
 """One page that needs nothing else, believes nobody's names, and shows the numbers of the files."""
 
 import base64
+import dataclasses
 import hashlib
 import html
 import json
 import re
+import shlex
 import shutil
 from html.parser import HTMLParser
 
@@ -13,21 +15,18 @@ import pandas as pd
 import pytest
 
 from casestudy.data import photographs as pictures
-from casestudy.report.pages import number, percent
-from casestudy.report.report import (
-    render,
-    reproduce_command,
-    sections,
-    signer_sentence,
-    summary_sentence,
-    write_report,
-)
-from casestudy.runs.results import Score, write_results
+from casestudy.report.pages import decimals, percent
+from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
+from casestudy.runs import Options, Wishes, command_again
+from casestudy.runs.record import Score
+from casestudy.runs.results import write_results
+from casestudy.studies import STUDIES
 
 EVIL = '<script>alert("x")</script>'
+OTHERS = {"loss": 1.0, "loss_interval": (None, None), "interval_method": "Wilson", "calibration_error": 0.1}
 SCORES = [
-    {"name": "headline", "protocol": "signer", "images": 10, "accuracy": 0.5, "interval": [0.3, 0.7]},
-    {"name": "head-random", "protocol": "random", "images": 10, "accuracy": 0.9, "interval": [0.8, 1.0]},
+    Score("headline", "signer", "all phases", "predictions.csv", 10, 0.5, interval=(0.3, 0.7), **OTHERS),
+    Score("random", "random", "all phases", "predictions_random.csv", 10, 0.9, interval=(0.8, 1.0), **OTHERS),
 ]
 
 
@@ -57,12 +56,13 @@ def page(finished_run):
 
 
 def rewrite(run):
-    scores = [
-        Score(**{key: score[key] for key in ("name", "protocol", "training", "predictions")})
-        for score in run.read_json("metrics.json")["scores"]
-    ]
-    write_results(run, scores)
+    write_results(run)
     return write_report(run).read_text(encoding="utf-8")
+
+
+def without_command(run):
+    """Returns the page but for its command, which names the folder."""
+    return render(run).replace(command_again(run), "")
 
 
 def test_it_is_self_contained(page):
@@ -111,7 +111,8 @@ def test_names_are_escaped(run_copy):
     ledger = run_copy.read_table("ledger.csv")
     ledger.loc[ledger["status"] == "corrupt", ["entry", "reason"]] = EVIL
     run_copy.write_table("ledger.csv", ledger)
-    run_copy.write_json("run.json", {**run_copy.settings, "pattern": EVIL})
+    asked = Options(pattern=EVIL + "(?P<label>.)").wishes()  # of a study whose command names its pattern
+    run_copy.write_json("run.json", {**run_copy.read_json("run.json"), "study": asked.study.to_json()})
     found = rewrite(run_copy)
     assert EVIL not in found
     parsed = Page(found)
@@ -119,6 +120,7 @@ def test_names_are_escaped(run_copy):
     assert not parsed.handlers
     assert "x" not in parsed.loads
     assert html.escape(EVIL, quote=False).split("(")[0] in found
+    assert "--pattern=&lt;script&gt;" in found
     facts = re.search(r'<script type="application/json" id="facts">(.*?)</script>', found, re.S)[1]
     assert not set("<>&'") & set(facts)
     names = {photo["name"] for photos in json.loads(facts)["cells"].values() for photo in photos}
@@ -131,9 +133,9 @@ def test_titles_are_escaped(page):
 
 def test_it_does_without_the_photographs(finished_run, run_copy, tmp_path):
     with_them = (finished_run.path / "report.html").read_text(encoding="utf-8")
-    settings = run_copy.settings
-    settings["data"]["path"] = str(tmp_path / "moved.zip")
-    run_copy.write_json("run.json", settings)
+    values = run_copy.read_json("run.json")
+    values["data"]["path"] = str(tmp_path / "moved.zip")
+    run_copy.write_json("run.json", values)
     without = write_report(run_copy).read_text(encoding="utf-8")
     assert not [value for value in Page(without).loads if "jpeg" in value]
     assert '"pictures": {}' in without
@@ -142,12 +144,13 @@ def test_it_does_without_the_photographs(finished_run, run_copy, tmp_path):
     assert without.count("data:image/png") == with_them.count("data:image/png")
 
 
-def test_writing_it_again_changes_nothing_else(run_copy):
+def test_writing_it_again_changes_nothing_else(finished_run, run_copy):
     from casestudy.runs.verify import verify_run
 
-    before = (run_copy.path / "report.html").read_bytes()
+    before = write_report(run_copy).read_bytes()
     (run_copy.path / "report.html").unlink()
     assert write_report(run_copy).read_bytes() == before
+    assert without_command(run_copy) == without_command(finished_run)
     assert all(holds for _, holds, _ in verify_run(run_copy))
 
 
@@ -169,9 +172,9 @@ def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw
     with zipfile.ZipFile(letters_zip) as old, zipfile.ZipFile(source, "w") as new:
         for name in old.namelist():
             new.writestr(name, encode(Image.fromarray(picture), exif=exif) if name == worst else old.read(name))
-    settings = run_copy.settings
-    settings["data"]["path"] = str(source)
-    run_copy.write_json("run.json", settings)
+    values = run_copy.read_json("run.json")
+    values["data"]["path"] = str(source)
+    run_copy.write_json("run.json", values)
     found = re.search(r'src="data:image/jpeg;base64,([^"]+)" alt="' + re.escape(worst), render(run_copy))
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("L")).astype(int)
     assert shown[:, 20:].mean() > 200
@@ -179,42 +182,42 @@ def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw
 
 
 def test_the_headline_is_a_sentence_to_defend(finished_run):
-    scores = finished_run.read_json("metrics.json")["scores"]
+    scores = finished_run.scores()
     text = summary_sentence(scores)
-    assert percent(scores[0]["accuracy"]) in text
+    assert percent(scores[0].accuracy) in text
     assert "never saw" in text
-    honest, flattering = (next(s for s in scores if s["name"] == name)["accuracy"] for name in ("head", "head-random"))
+    honest, flattering = (next(s for s in scores if s.name == name).accuracy for name in ("head", "head-random"))
     assert f"{abs(100 * (flattering - honest)):.0f} points" in text
-    alone = summary_sentence([{**scores[0], "protocol": "random"}])
+    alone = summary_sentence([dataclasses.replace(scores[0], protocol="random")])
     assert "never saw" not in alone
     assert "random" in alone
 
 
-def test_the_command_makes_the_run_again(finished_run):
-    import shlex
-
-    from casestudy.cli.commands import build_parser, configure
-    from casestudy.studies import STUDIES
+def test_the_command_makes_the_run_again(run_copy):
+    from casestudy.cli.commands import build_parser
 
     study = STUDIES["asl"]
-    settings = {**finished_run.settings, "study": study.to_json() | {"name": "asl"}, "pattern": r"(?P<label>\w) x"}
-    settings["machine"] = {**settings["machine"], "image_size": [96, 64]}
-    words = shlex.split(reproduce_command(settings))
+    asked = dataclasses.replace(study, data=dataclasses.replace(study.data, pattern=r"(?P<label>\w) x"))
+    values = run_copy.read_json("run.json") | Wishes(asked, 3).to_json()
+    values["machine"]["image_size"] = [96, 64]
+    run_copy.write_json("run.json", values)
+    words = shlex.split(command_again(run_copy))
     assert words[0] == "casestudy"
-    args = build_parser().parse_args(words[1:])
-    again = configure(study, args)
-    assert again.phases == study.phases
-    assert again.split == study.split
-    assert again.crop == study.crop
-    assert again.model.image_size == (96, 64)
-    assert (args.seed, args.pattern) == (3, r"(?P<label>\w) x")
-    assert again.model.weights is None  # what the run started from, whatever "auto" would come to elsewhere
-    assert "--weights imagenet" in reproduce_command(settings | {"initial_weights": "imagenet"})
+    again = Options.parse(vars(build_parser().parse_args(words[1:]))).wishes()
+    assert again.study.phases == study.phases
+    assert again.study.split == study.split
+    assert again.study.crop == study.crop
+    assert again.study.model.image_size == (96, 64)
+    assert (again.seed, again.study.data.pattern) == (3, r"(?P<label>\w) x")
+    assert again.study.model.weights is None  # what the run started from, whatever "auto" would come to elsewhere
+    run_copy.write_json("run.json", values | {"initial_weights": "imagenet"})
+    assert "--weights=imagenet" in command_again(run_copy)
+    assert html.escape(command_again(run_copy), quote=False) in render(run_copy).replace("&#39;", "'")
 
 
 def test_what_is_absent_is_a_dash():
     assert [percent(None), percent(float("nan")), percent(0.5)] == ["–", "–", "50.0 %"]
-    assert [number(None), number(float("nan")), number(1.234)] == ["–", "–", "1.23"]
+    assert [decimals(None), decimals(float("nan")), decimals(1.234)] == ["–", "–", "1.23"]
 
 
 def test_a_run_without_signers_is_reported_too(run_copy):
@@ -241,9 +244,8 @@ def test_the_gap_stands_at_the_top(page, finished_run):
     top = html.unescape(" ".join(Page(page.partition("<main>")[0]).words))
     assert percent(scores["head"]) in top
     assert percent(scores["head-random"]) in top
-    whole = [{**score, "name": score["name"].replace("head-", "")} for score in SCORES]
     assert "Trained the same way, a random split would claim 90.0 % where unseen signers give 50.0 %" in (
-        summary_sentence(whole)
+        summary_sentence(SCORES)
     )
 
 
@@ -274,7 +276,7 @@ def test_batch_norm_that_moved_is_told(run_copy):
 def test_a_run_from_before_these_tables_is_reported_too(finished_run, run_copy):
     for name in ("samples.csv", "reliability.csv", "scores.csv", "timing.csv", "plots/samples.png"):
         (run_copy.path / name).unlink()
-    assert render(run_copy) == render(finished_run)
+    assert without_command(run_copy) == without_command(finished_run)
 
 
 def test_the_page_stays_small_however_many_photographs(run_copy):
@@ -286,7 +288,7 @@ def test_the_page_stays_small_however_many_photographs(run_copy):
     table.insert(0, "signer", "")
     table.insert(0, "name", [f"{label}/{'long ' * 20}{k}.jpg" for k, label in enumerate(table["label"])])
     run_copy.write_table("predictions.csv", table)
-    run_copy.write_json("run.json", run_copy.settings | {"class_names": names})
+    run_copy.write_json("run.json", run_copy.read_json("run.json") | {"class_names": names})
     found = render(run_copy)
     facts = json.loads(re.search(r'id="facts">(.*?)</script>', found, re.S)[1])
     shown = sum(map(len, facts["cells"].values()))

@@ -49,9 +49,9 @@ def test_an_empty_cell_of_the_ledger_is_empty_text(finished_run):
 
 def test_json_is_versioned_strict_and_plain(tmp_path):
     run = RunFolder(tmp_path)
-    run.write_json("metrics.json", {"a": np.float32(0.5), "b": np.int64(3), "path": tmp_path, "ü": "ß"})
+    run.write_json("metrics.json", {"a": np.float32(0.5), "b": np.int64(3), "ü": "ß"})
     text = (tmp_path / "metrics.json").read_text(encoding="utf-8")
-    assert json.loads(text) == {"schema_version": 1, "a": 0.5, "b": 3, "path": str(tmp_path), "ü": "ß"}
+    assert json.loads(text) == {"schema_version": 1, "a": 0.5, "b": 3, "ü": "ß"}
     with pytest.raises(ValueError, match="not JSON compliant"):
         run.write_json("metrics.json", {"a": float("nan")})
     with pytest.raises(TypeError):
@@ -80,7 +80,7 @@ def test_what_is_missing_or_broken_is_named(run_copy):
 
 
 def test_the_seal_holds_every_result(finished_run):
-    files = finished_run.settings["files"]
+    files = finished_run.record.files
     assert finished_run.finished
     for name in ("letters.zip", "model.keras"):
         assert (name in files) == (finished_run.path / name).is_file()

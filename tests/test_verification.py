@@ -5,9 +5,8 @@ import json
 import pytest
 
 from casestudy.errors import RunError
-from casestudy.runs.folder import RunFolder
-from casestudy.runs.results import LATER, Score, write_results
-from casestudy.runs.verify import verify_run
+from casestudy.runs import RunFolder, verify_run
+from casestudy.runs.results import LATER, write_results
 
 FILES = "files are the ones written"
 MADE_FROM = {"samples.csv": "predictions.csv", "reliability.csv": "predictions.csv", "scores.csv": "metrics.json"}
@@ -115,11 +114,7 @@ def test_a_photograph_tested_twice(run_copy):
 def test_labels_bent_to_the_predictions(run_copy):
     """The truth is the ledger's and the split's, not what predictions.csv says about itself."""
     edit(run_copy, "predictions.csv", lambda table: table.__setitem__("label", table["predicted"]))
-    scores = [
-        Score(**{key: score[key] for key in ("name", "protocol", "training", "predictions")})
-        for score in run_copy.read_json("metrics.json")["scores"]
-    ]
-    write_results(run_copy, scores)
+    write_results(run_copy)
     reseal(run_copy)
     assert run_copy.read_json("metrics.json")["scores"][0]["accuracy"] == 1.0
     assert failed(run_copy) == ["predictions are of the test part, each once"]
@@ -153,9 +148,9 @@ def test_duplicates_in_two_parts_are_named(run_copy):
 
 
 def test_an_unfinished_run_cannot_be_verified(run_copy):
-    settings = run_copy.settings
-    del settings["files"]
-    run_copy.write_json("run.json", settings)
+    values = run_copy.read_json("run.json")
+    del values["files"]
+    run_copy.write_json("run.json", values)
     with pytest.raises(RunError, match="finished run"):
         verify_run(run_copy)
 
@@ -183,9 +178,9 @@ def test_training_again_finds_another_result(run_copy, finished_run, tmp_path, m
 def test_training_again_starts_from_the_weights_that_auto_came_to(run_copy, tmp_path, monkeypatch):
     from casestudy.runs import verify as verification
 
-    settings, studies = run_copy.settings, []
-    settings["study"]["model"]["weights"] = "auto"
-    run_copy.write_json("run.json", settings | {"initial_weights": "signs"})
-    monkeypatch.setattr(verification, "run_study", lambda study, *args, **options: studies.append(study) or run_copy)
+    values, asked = run_copy.read_json("run.json"), []
+    values["study"]["model"]["weights"] = "auto"
+    run_copy.write_json("run.json", values | {"initial_weights": "signs"})
+    monkeypatch.setattr(verification, "run_study", lambda wishes, *args, **options: asked.append(wishes) or run_copy)
     verify_run(run_copy, retrain=tmp_path / "again")
-    assert [study.model.weights for study in studies] == ["signs"]
+    assert [wishes.study.model.weights for wishes in asked] == ["signs"]
