@@ -65,9 +65,10 @@ class Record:
     def __post_init__(self) -> None:
         hints = _hints(typing.cast("Any", type(self)))
         for field in dataclasses.fields(typing.cast("Any", self)):
-            problem = _problem(getattr(self, field.name), hints[field.name])
-            if problem:
+            value = getattr(self, field.name)
+            if problem := _problem(value, hints[field.name]):
                 raise DataError(f"{self.called(field.name)} is {problem}")
+            object.__setattr__(self, field.name, _plain(value))
         self.check()
 
     @classmethod
@@ -144,6 +145,15 @@ def _problem(value: Any, hint: Any) -> str:
     words = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", type(None): "None"}
     rule = words.get(hint) or f"a {getattr(hint, '__name__', hint)}"
     return f"{rule}; received {value!r}. Change it."
+
+
+def _plain(value: Any) -> Any:
+    """Returns the value with Python's own numbers in place of NumPy's, which JSON does not know."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain, value))
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
+    return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
 
 
 def _sequence_problem(value: Any, arguments: tuple[Any, ...]) -> str:
