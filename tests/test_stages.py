@@ -1,5 +1,7 @@
 """What a phase freezes is frozen, and a cut model computes what the whole one does."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,9 @@ SHAPE = (32, 32, 3)
 
 
 def build(name):
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
-    return build_model(ModelSpec(name, dropout=0.3), input_shape=SHAPE, num_classes=3, weights=None)
+    return build_network(ModelSpec(name, dropout=0.3), input_shape=SHAPE, num_classes=3, weights=None)
 
 
 def trainable_kernels(base):
@@ -120,14 +122,14 @@ def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_p
 
 
 def test_views_are_augmented_validation_is_not(residual, make_images, tmp_path):
-    from casestudy.data.splits import split_images
-    from casestudy.models.network import build_model
+    from casestudy.data import split_images
+    from casestudy.models import build_model
     from casestudy.training.stages import set_trainable, split_model, stage_for
 
     images = make_images()
     splits = split_images(images, SplitSpec("signer"), seed=0)
     spec = ModelSpec(residual, augmentation={"shift": 0.3})
-    model = build_model(spec, input_shape=SHAPE, num_classes=3, weights=None)
+    model = build_model(spec, images, seed=0, weights=None)
     set_trainable(model, "head")
     phase = Phase("head", "head", epochs=1, learning_rate=1e-3, views=3)
     stages = []
@@ -143,6 +145,53 @@ def test_views_are_augmented_validation_is_not(residual, make_images, tmp_path):
         np.testing.assert_array_equal(one.train[k], same.train[k])
         assert np.abs(one.train[k] - other.train[k]).max() > 1e-3
         assert np.abs(one.train[k] - one.train[(k + 1) % 3]).max() > 1e-3
+
+
+def test_batch_norm_is_estimated_from_training_images_alone(make_images):
+    """The statistics of the first layer by hand, over batches of 64; what is held out changes none of them."""
+    from casestudy.data import split_images
+    from casestudy.models import build_model
+    from casestudy.training.stages import estimate_batch_norms
+
+    images = make_images(signers=8, takes=5)
+    splits = split_images(images, SplitSpec("signer"), seed=0)
+    pixels = images.images.copy()
+    pixels[splits.validation], pixels[splits.test] = 0, 255
+    blinded = dataclasses.replace(splits, images=dataclasses.replace(images, images=pixels))
+    models = [build_model(ModelSpec("small_cnn"), images, seed=3, weights=None) for _ in range(2)]
+    for model, known in zip(models, (splits, blinded), strict=True):
+        estimate_batch_norms(model, known, seed=5)
+    one, other = models
+    for mine, theirs in zip(one.get_layer("base").variables, other.get_layer("base").variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    convolution, norm = one.get_layer("base").layers[1:3]
+    order = np.random.default_rng(5).permutation(splits.train)
+    assert len(order) > 64
+    responses = [
+        np.asarray(convolution(images.images[part].astype("float32") / 127.5 - 1)) for part in (order[:64], order[64:])
+    ]
+    mean = np.mean([response.mean(axis=(0, 1, 2)) for response in responses], axis=0)
+    variance = np.mean([response.var(axis=(0, 1, 2)) for response in responses], axis=0)
+    np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(norm.moving_variance, variance, rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_features_are_the_networks_own_and_not_augmented(make_images, tmp_path):
+    from casestudy.data import split_images
+    from casestudy.models import build_model, keras
+    from casestudy.training import frozen_features
+    from casestudy.training.stages import estimate_batch_norms
+
+    images = make_images()
+    splits = split_images(images, SplitSpec("signer"), seed=0)
+    spec = ModelSpec("small_cnn", weights=None, augmentation={"shift": 0.3, "brightness": 0.5})
+    found = frozen_features(spec, splits, seed=4, target=tmp_path / "features.npy")
+    model = build_model(spec, images, seed=4)
+    estimate_batch_norms(model, splits, seed=4)
+    pooled = keras.Model(model.inputs, model.get_layer("pooling").output)
+    expected = pooled.predict_on_batch(np.asarray(images.images, "float32"))
+    assert found.shape == (len(images), 256)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_reseeding_decides_what_is_random():
