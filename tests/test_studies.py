@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casestudy.cli.commands import build_parser, configure
+from casestudy.cli.commands import build_parser
 from casestudy.data.drawn import TEST, TRAIN, stand_in
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError
-from casestudy.runs.folder import RunFolder, begin
-from casestudy.runs.images import read_images
-from casestudy.runs.results import read_histories
-from casestudy.runs.steps import run_study
-from casestudy.runs.verify import verify_run
+from casestudy.report import write_report
+from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study, verify_run
+from casestudy.runs.record import Resolved, RunRecord, Source
+from casestudy.runs.steps import clean_run
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.training import Machine
 
 PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
 WITH_DATA = [study for study in STUDIES.values() if study.data != DataSpec()]
@@ -46,24 +46,24 @@ def test_a_study_says_where_it_comes_from(study):
 
 
 def test_no_module_asks_for_a_study_by_name():
-    for path in PACKAGE.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Compare):
                 texts = {part.value for part in [node.left, *node.comparators] if isinstance(part, ast.Constant)}
                 assert not texts & set(STUDIES), (path.stem, node.lineno)
 
 
+def at_28_pixels(study):
+    return dataclasses.replace(study, model=dataclasses.replace(study.model, image_size=(28, 28)))
+
+
 @by_name(WITH_DATA)
 def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
     changed, where = stand_in(study, tmp_path / "drawn")
-    run = RunFolder(tmp_path / "run")
-    pattern = changed.data.pattern
-    begin(run, where, {"study": changed.to_json(), "seed": 1, "compare_splits": False, "pattern": pattern})
+    run = RunFolder.begin(tmp_path / "run", Wishes(changed, 1), where)
     if changed.data.kind == "archive":
-        from casestudy.runs.steps import continue_run
-
-        continue_run(run, until="clean")
-    images = read_images(run, changed, (28, 28))
+        clean_run(run)
+    images = run.study_images(at_28_pixels(changed))
     names = study.data.class_names
     assert images.class_names == names
     assert images.images.shape == ((TRAIN + TEST) * len(names), 28, 28, 1)
@@ -103,7 +103,9 @@ def compared(tmp_path_factory):
     taken, given = gzip.decompress(train.read_bytes()), bytearray(gzip.decompress(test.read_bytes()))
     given[16 : 16 + 2 * 784] = taken[16 : 16 + 2 * 784]
     test.write_bytes(gzip.compress(bytes(given), mtime=0))
-    return run_study(study, data, folder / "run", seed=2), study, data
+    run = run_study(Wishes(study, 2), data, folder / "run")
+    write_report(run)
+    return run, study, data
 
 
 def test_every_model_is_tested_on_the_published_part(compared):
@@ -139,7 +141,7 @@ def test_the_models_are_compared(compared):
         assert run.read_json(f"{home}training.json")["parameters"] == parameters
     own = run.read_table("predictions.csv")
     assert table["accuracy"].iloc[-1] == (own["label"] == own["predicted"]).mean()
-    histories = read_histories(run)
+    histories = run.histories()
     assert list(histories) == ["dense", "dropout", "ours"]
     assert histories["dense"].equals(run.read_table("variants/dense/history.csv"))
     assert run.has("paired_tests.csv")
@@ -174,26 +176,26 @@ def test_it_verifies_and_a_forged_comparison_does_not(compared, tmp_path):
 
 def test_a_second_run_agrees_bit_for_bit(compared, tmp_path):
     run, study, data = compared
-    again = run_study(study, data, tmp_path / "again", seed=2)
+    again = run_study(Wishes(study, 2), data, tmp_path / "again")
     for name in ("predictions.csv", "predictions_dense.csv", "variants/dropout/history.csv", "copies.csv"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
-    assert again.settings["distorted_sha256"] == run.settings["distorted_sha256"]
+    assert again.facts.distorted_sha256 == run.facts.distorted_sha256
+    assert run.facts.distorted_sha256
 
 
-def arguments(*words):
-    return build_parser().parse_args(["run", *words])
+def asked(*words):
+    """Returns what this call of `casestudy` asks for."""
+    return Options.parse(vars(build_parser().parse_args(["run", *words]))).wishes()
 
 
 def test_variants_can_be_chosen():
     study = STUDIES["fashion-mnist"]
-    assert [v.name for v in configure(study, arguments("fashion-mnist", "--variants", "model-3,model-1")).variants] == [
-        "model-1",
-        "model-3",
-    ]
-    assert configure(study, arguments("fashion-mnist", "--variants", "none")).variants == ()
-    assert configure(study, arguments("fashion-mnist")).variants == study.variants
+    chosen = asked("fashion-mnist", "--variants", "model-3,model-1").study.variants
+    assert [variant.name for variant in chosen] == ["model-1", "model-3"]
+    assert asked("fashion-mnist", "--variants", "none").study.variants == ()
+    assert asked("fashion-mnist").study.variants == study.variants
     with pytest.raises(DataError, match=r"names of asl's \(it has none\); received 'x'"):
-        configure(STUDIES["asl"], arguments("--variants", "x"))
+        asked("asl", "--variants", "x")
 
 
 def test_quick_makes_every_training_short():
@@ -215,9 +217,8 @@ def test_data_that_a_study_lacks_are_asked_for(capsys):
 def test_the_published_split_of_a_study_holds_its_shares(tmp_path):
     study = STUDIES["fashion-mnist"]
     changed, where = stand_in(study, tmp_path)
-    run = RunFolder(tmp_path / "run")
-    begin(run, where, {"study": changed.to_json(), "seed": 1, "compare_splits": False, "pattern": None})
-    split = split_images(read_images(run, changed, (28, 28)), study.split, seed=1)
+    run = RunFolder.begin(tmp_path / "run", Wishes(changed, 1), where)
+    split = split_images(run.study_images(at_28_pixels(changed)), study.split, seed=1)
     assert len(split.validation) == round(0.1 * TRAIN * 10)
 
 
@@ -225,35 +226,29 @@ def test_the_published_split_of_a_study_holds_its_shares(tmp_path):
 def test_copies_of_the_licence_plates_are_found(realdata, tmp_path):
     """The data's README says that 44 of its 216 validation images are byte-exact copies of training images."""
     from casestudy.data.copies import copies_across_parts
-    from casestudy.runs.steps import continue_run, start_run
 
     study = STUDIES["licence-plates"]
-    run = start_run(study, realdata / "licence-plates.zip", tmp_path / "run", seed=1)
-    continue_run(run, until="clean")
-    images = read_images(run, study, (28, 28))
+    run = RunFolder.begin(tmp_path / "run", Wishes(study, 1), realdata / "licence-plates.zip")
+    clean_run(run)
+    images = run.study_images(at_28_pixels(study))
     assert images.images.shape == (1080, 28, 28, 1)
     copies = copies_across_parts(split_images(images, study.split, seed=1))
     assert (copies["kind"] == "exact").sum() == 44
 
 
-@pytest.mark.parametrize("wishes", ["", "--fraction 0.1 --epochs 3,2", "--learning-rate 1e-2,1e-3 --variants none"])
+@pytest.mark.parametrize("words", ["", "--fraction 0.1 --epochs 3,2", "--learning-rate 1e-2,1e-3 --variants none"])
 @by_name(STUDIES.values())
-def test_the_command_of_a_report_makes_the_same_study(study, wishes):
-    from casestudy.report.report import reproduce_command
-
-    wishes = wishes if len(study.phases) == 2 else wishes.replace(",2", "").replace(",1e-3", "")
-    study = configure(study, build_parser().parse_args(["run", study.name, *wishes.split()]))
-    settings = {
-        "study": study.to_json(),
-        "data": {"name": "data.zip"},
-        "seed": study.seed,
-        "machine": {"image_size": study.model.image_size or (64, 64)},
-        "compare_splits": False,
-        "pattern": study.data.pattern,
-        "initial_weights": None,
-    }
-    words = shlex.split(reproduce_command(settings))
-    again = configure(study, build_parser().parse_args(words[1:]))
+def test_the_command_of_a_report_makes_the_same_study(study, words, tmp_path):
+    words = words if len(study.phases) == 2 else words.replace(",2", "").replace(",1e-3", "")
+    wishes = asked(study.name, *words.split())
+    study = wishes.study
+    machine = Machine("CPU", study.model.image_size or (64, 64), "float32")
+    resolved = Resolved("random initialisation", None, machine, environment={})
+    run = RunFolder(tmp_path)
+    run.write_record(RunRecord(wishes, Source("data.zip", "/data.zip", ""), "2026-01-01T00:00:00+00:00", resolved))
+    program, command, *words = shlex.split(command_again(run))
+    assert (program, command) == ("casestudy", "run")
+    again = asked(*words).study
     for name in ("phases", "split", "variants", "data", "crop", "distortion"):
         assert getattr(again, name) == getattr(study, name), name
     assert again.model.options == study.model.options

@@ -38,15 +38,15 @@ def test_values_go_where_a_field_of_that_name_is():
 
 
 def test_a_search_tries_keeps_to_its_limit_and_goes_on(tmp_path, monkeypatch):
-    from casestudy.training import phases as training
+    from casestudy import training
 
     study, data = stand_in(STUDY, tmp_path / "data")
     train, trained = training.train, []
 
-    def watched(spec, splits, **options):
-        trained.append((spec, len(splits.train), options["phases"][0].epochs))
+    def watched(model, splits, phase, **options):
+        trained.append((model, len(splits.train), phase.epochs))
         assert not set(splits.train.tolist()) & set(splits.test.tolist())
-        return train(spec, splits, **options)
+        return train(model, splits, phase, **options)
 
     monkeypatch.setattr(training, "train", watched)
     found = json.loads(tune(study, data, tmp_path / "search", seed=3, trials=3).read_text())
@@ -74,12 +74,12 @@ def test_a_study_without_a_space_says_so(tmp_path):
 
 @pytest.mark.parametrize("study", [s for s in STUDIES.values() if s.search], ids=lambda study: study.name)
 def test_every_value_of_a_space_can_be_built(study):
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
     for name, choices in study.search.space.items():
         for choice in choices:
             changed = with_values(study, {name: choice})
-            build_model(changed.model, input_shape=(*study.model.image_size, 1), num_classes=47, weights=None)
+            build_network(changed.model, input_shape=(*study.model.image_size, 1), num_classes=47, weights=None)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "DATA" / "searches").glob("*.json")), ids=lambda path: path.stem)
