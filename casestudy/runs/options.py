@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from casestudy.choices import (
     ARCHITECTURES,
+    QUICK_IMAGE_SIZE,
     Crop,
     Epochs,
     ImageSize,
@@ -24,6 +25,7 @@ from casestudy.choices import (
 )
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
+from casestudy.models import resolve_weights
 from casestudy.records import Record, did_you_mean
 from casestudy.runs.record import Wishes
 from casestudy.studies import STUDIES
@@ -210,6 +212,8 @@ class Options(Record):
             model = dataclasses.replace(model, name=self.model, options={})
         if self.weights:
             model = dataclasses.replace(model, weights=None if self.weights == "none" else self.weights)
+        if model.weights == "signs":  # that a model has none is said at once, and not after the cleaning
+            resolve_weights(model, model.image_size or QUICK_IMAGE_SIZE)
         if self.mirror:
             model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
         if self.split:
