@@ -12,5 +12,5 @@ import lazy_loader
 # A notebook without ipywidgets shows plain progress bars, and nobody needs to be told to install anything.
 warnings.filterwarnings("ignore", message="IProgress not found")
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
