@@ -5,7 +5,7 @@ import pytest
 
 from casestudy.errors import DataError
 from casestudy.models.gradcam import grad_cam
-from casestudy.models.network import build_model
+from casestudy.models.network import build_network
 from casestudy.study import ModelSpec
 
 AUGMENTED = {"rotation": 0.1, "brightness": 0.3}
@@ -16,7 +16,7 @@ def network(name="small_cnn", size=32, classes=3, **options):
 
     keras.utils.set_random_seed(5)
     spec = ModelSpec(name, weights=None, dropout=0.5, **options)
-    return build_model(spec, input_shape=(size, size, 3), num_classes=classes, weights=None)
+    return build_network(spec, input_shape=(size, size, 3), num_classes=classes, weights=None)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_one_by_one_gives_what_the_batch_gives(photographs, monkeypatch):
 
     model, labels = network(), np.array([2, 1, 0, 2, 1])
     whole = grad_cam(model, photographs, labels)
-    monkeypatch.setattr(gradcam, "PREDICT_BATCH", 1)
+    monkeypatch.setattr(gradcam, "BATCH", 1)
     np.testing.assert_allclose(grad_cam(model, photographs, labels), whole, atol=1e-5)
 
 

@@ -19,9 +19,9 @@ AUGMENTATION = {"rotation": 0.1, "zoom": 0.2, "shift": 0.1, "brightness": 0.2, "
 
 
 def build(name="small_cnn", *, weights=None, **options):
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
-    return build_model(ModelSpec(name, **options), input_shape=SHAPE, num_classes=3, weights=weights)
+    return build_network(ModelSpec(name, **options), input_shape=SHAPE, num_classes=3, weights=weights)
 
 
 @pytest.fixture(scope="module")
@@ -74,10 +74,10 @@ def test_a_saved_model_is_complete(pixels, tmp_path):
 
 
 def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
-    from casestudy.models.network import average_with_mirror, load_model, load_parts, save_parts
+    from casestudy.models.network import average_with_mirror, load_model
 
     plain = build(augmentation=AUGMENTATION)
-    # As `train` hands it over: made from lists of tensors.
+    # As `inference_model` hands it over: made from lists of tensors.
     model = average_with_mirror(type(plain)(plain.inputs, plain.outputs, name=plain.name))
     assert model.count_params() == plain.count_params()
     straight, mirrored = (plain.predict_on_batch(x) for x in (pixels, pixels[:, :, ::-1]))
@@ -86,9 +86,7 @@ def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
     assert np.abs(straight - mirrored).max() > 1e-4
     np.testing.assert_allclose(model.predict_on_batch(pixels[:, :, ::-1]), expected, atol=1e-6)
     model.save(tmp_path / "model.keras")
-    save_parts(model, tmp_path)
-    for again in (load_model(tmp_path / "model.keras"), load_parts(tmp_path)):
-        np.testing.assert_array_equal(again.predict_on_batch(pixels), expected)
+    np.testing.assert_array_equal(load_model(tmp_path / "model.keras").predict_on_batch(pixels), expected)
 
 
 def test_augmentation_varies_training_and_nothing_else(pixels):
@@ -132,8 +130,7 @@ def test_only_a_wish_mirrors():
 
 
 def test_batch_norm_starts_from_the_images(pixels):
-    from casestudy.models.network import estimate_batch_norm
-    from casestudy.training.stages import batch_norms
+    from casestudy.training.stages import batch_norms, estimate_batch_norm
 
     base = build().get_layer("base")
     batches = [pixels[:3] / 127.5 - 1, pixels[3:] / 127.5 - 1]
@@ -156,11 +153,79 @@ def test_wrong_wishes_are_one_line():
         build(weights="imagenet")
     with pytest.raises(WeightsError, match=r"no file /nowhere\.weights\.h5"):
         build("mobilenet_v2_0.35", weights="/nowhere.weights.h5")
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
     with pytest.raises(DataError, match="cannot be built for images of 8x8") as caught:
-        build_model(ModelSpec("resnet50v2"), input_shape=(8, 8, 3), num_classes=3, weights=None)
+        build_network(ModelSpec("resnet50v2"), input_shape=(8, 8, 3), num_classes=3, weights=None)
     assert "\n" not in str(caught.value)
+
+
+def weights_of(model):
+    return [variable.numpy() for variable in model.variables if variable.name != "seed_generator_state"]
+
+
+def test_a_model_is_built_for_its_images(make_images):
+    from casestudy.models import build_model, origin_of
+
+    images, spec = make_images(labels=("A", "B", "C", "D"), size=24), ModelSpec("plain_cnn")
+    one, same, other = (build_model(spec, images, seed=seed) for seed in (4, 4, 5))
+    assert (one.input_shape, one.output_shape) == ((None, 24, 24, 3), (None, 4))
+    for mine, theirs in zip(weights_of(one), weights_of(same), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert (weights_of(one)[0] != weights_of(other)[0]).any()
+    origin = origin_of(one)
+    assert (origin.spec, origin.weights, origin.seed, origin.precision) == (spec, None, 4, "float32")
+
+
+def test_weights_asked_for_beside_the_spec_come_first(make_images, mobilenet, tmp_path):
+    from casestudy.models import build_model, origin_of
+
+    images, file = make_images(signers=1, takes=1), tmp_path / "mine.weights.h5"
+    mobilenet.get_layer("base").save_weights(file)
+    spec = ModelSpec("mobilenet_v2_0.35", weights=str(file))
+    loaded = build_model(spec, images, seed=1)
+    for mine, theirs in zip(loaded.get_layer("base").variables, mobilenet.get_layer("base").variables, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    for nothing in (None, "none"):
+        fresh = build_model(spec, images, seed=1, weights=nothing)
+        assert (origin_of(fresh).spec.weights, origin_of(fresh).weights) == (None, None)
+        assert (weights_of(fresh)[0] != weights_of(loaded)[0]).any()
+    with pytest.raises(WeightsError, match=r"there is no file .*gone\.weights\.h5"):
+        build_model(spec, images, seed=1, weights=str(tmp_path / "gone.weights.h5"))
+
+
+def test_precision_is_the_models_alone(make_images):
+    from casestudy.models import build_model, keras, origin_of
+
+    before, images = keras.config.dtype_policy().name, make_images(signers=1, takes=1)
+    half = build_model(ModelSpec("plain_cnn"), images, seed=1, precision="mixed_float16")
+    assert {layer.compute_dtype for layer in half.get_layer("base").layers if hasattr(layer, "kernel")} == {"float16"}
+    assert half.get_layer("probabilities").compute_dtype == "float32"
+    assert origin_of(half).precision == "mixed_float16"
+    assert keras.config.dtype_policy().name == before == "float32"
+    with pytest.raises(DataError, match="cannot be built"):
+        build_model(ModelSpec("plain_cnn", options={"filters": [8] * 6}), images, seed=1, precision="mixed_float16")
+    assert keras.config.dtype_policy().name == before
+
+
+def test_what_is_kept_of_a_model_has_no_optimizer_and_the_mirror_it_asks_for(make_images, pixels):
+    from casestudy.models import build_model, inference_model, keras, origin_of
+
+    images = make_images(signers=1, takes=1)
+    for asked in (False, True):
+        model = build_model(ModelSpec("plain_cnn", mirror_average=asked), images, seed=1)
+        model.compile("adam", "sparse_categorical_crossentropy")
+        finished = inference_model(model)
+        assert not finished.compiled
+        straight, mirrored = (model.predict_on_batch(x) for x in (pixels, pixels[:, :, ::-1]))
+        expected = (straight + mirrored) / 2 if asked else straight
+        np.testing.assert_allclose(finished.predict_on_batch(pixels), expected, atol=1e-6)
+        assert np.abs(straight - mirrored).max() > 1e-4
+        assert inference_model(finished) is finished
+    stranger = keras.Sequential([keras.layers.Flatten()], name="stranger")
+    assert inference_model(stranger) is stranger
+    with pytest.raises(DataError, match="received another, 'stranger'"):
+        origin_of(stranger)
 
 
 def test_weights_from_a_file(mobilenet, pixels, tmp_path):
@@ -266,7 +331,7 @@ def host(tmp_path, monkeypatch):
     from keras.src.backend import config
     from keras.src.utils import file_utils
 
-    from casestudy.data import sources
+    from casestudy.models import architectures
 
     served, real = Host(), file_utils.urlretrieve
 
@@ -277,7 +342,7 @@ def host(tmp_path, monkeypatch):
     monkeypatch.setattr(file_utils, "urlretrieve", redirected)
     monkeypatch.setattr(config, "_KERAS_DIR", str(tmp_path))
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(sources, "STALL", 0.5)
+    monkeypatch.setattr(architectures, "STALL", 0.5)
     yield served
     served.close()
 

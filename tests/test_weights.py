@@ -4,16 +4,30 @@ import re
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
 from casestudy import files
-from casestudy.errors import WeightsError
+from casestudy.choices import ARCHITECTURES
+from casestudy.errors import DataError, WeightsError
 from casestudy.files import find_in_checkout
 from casestudy.models import weights
-from casestudy.models.weights import SIGNS_FILE, host_answers, imagenet_file, resolve_weights, signs_file
+from casestudy.models.weights import (
+    SIGNS_FILE,
+    StartingWeights,
+    host_answers,
+    imagenet_file,
+    resolve_weights,
+    signs_file,
+)
+from casestudy.study import ModelSpec
 
 SIZE = (96, 96)
+
+
+def resolved(model, asked="auto"):
+    return resolve_weights(ModelSpec(model, weights=asked), SIZE)
 
 
 @pytest.fixture
@@ -35,11 +49,19 @@ def checkout(tmp_path, monkeypatch):
 
 @pytest.fixture
 def network(monkeypatch):
-    """Answers or not, as told, and counts how often it was asked."""
+    """Answers or not, as told, and counts how often it was asked; what Keras would then load is there or is not."""
     asked = []
 
-    def told(answer):
-        monkeypatch.setattr(weights, "host_answers", lambda: asked.append(1) or answer)
+    def told(answer, loads=True):
+        def load(*, input_shape, weights, **options):
+            assert (input_shape, weights) == ((*SIZE, 3), "imagenet")
+            asked.append(options)
+            if not loads:
+                raise WeightsError("not to be had")
+
+        monkeypatch.setattr(weights, "host_answers", lambda: asked.append("host") or answer)
+        builders = SimpleNamespace(MODELS=dict.fromkeys(ARCHITECTURES, load))
+        monkeypatch.setitem(sys.modules, "casestudy.models.architectures", builders)
         return asked
 
     return told
@@ -48,46 +70,67 @@ def network(monkeypatch):
 def test_auto_takes_what_keras_has_and_asks_nobody(home, network):
     asked = network(True)
     imagenet_file("resnet50v2", SIZE).write_bytes(b"x")
-    chosen, sentence = resolve_weights("resnet50v2", "auto", SIZE)
-    assert chosen == "imagenet"
-    assert "Keras' folder" in sentence
-    assert not asked
+    found = resolved("resnet50v2")
+    assert (found.source, found.image_size) == ("imagenet", None)
+    assert "Keras' folder" in found.sentence
+    assert "host" not in asked
 
 
 @pytest.mark.parametrize(("answers", "expected"), [(True, "imagenet"), (False, None)])
 def test_auto_downloads_where_the_host_answers(home, network, answers, expected):
     asked = network(answers)
-    chosen, sentence = resolve_weights("mobilenet_v2_0.35", "auto", SIZE)
-    assert chosen == expected
-    assert asked
-    assert ("downloaded" if answers else "random initialisation") in sentence
-    assert "\n" not in sentence
+    found = resolved("mobilenet_v2_0.35")
+    assert (found.source, found.image_size) == (expected, None)
+    assert asked == (["host", {}] if answers else ["host"])
+    assert ("downloaded" if answers else "random initialisation") in found.sentence
+    assert "\n" not in found.sentence
 
 
 def test_auto_takes_signs_where_imagenet_is_out_of_reach(home, network, checkout):
     network(False)
-    chosen, sentence = resolve_weights("resnet50v2", "auto", SIZE)
-    assert chosen is None
-    assert re.match(r"random initialisation: .*does not answer, and DATA.*signs\.npz is not here", sentence)
+    found = resolved("resnet50v2")
+    assert (found.source, found.image_size) == (None, None)
+    assert re.match(r"random initialisation: .*does not answer, and DATA.*signs\.npz is not here", found.sentence)
     (checkout / SIGNS_FILE).touch()
-    chosen, sentence = resolve_weights("resnet50v2", "auto", SIZE)
-    assert chosen == "signs"
-    assert re.match(r"signs \(this project's own, .*\): .*Keras' folder.*storage\.googleapis\.com does not", sentence)
-    chosen, sentence = resolve_weights("mobilenet_v2", "auto", SIZE)
-    assert chosen is None
-    assert "own weights are resnet50v2's" in sentence
+    found = resolved("resnet50v2")
+    assert (found.source, found.image_size) == ("signs", (64, 64))
+    assert re.match(
+        r"signs \(this project's own, .*\): .*Keras' folder.*storage\.googleapis\.com does not", found.sentence
+    )
+    found = resolved("mobilenet_v2")
+    assert found.source is None
+    assert "own weights are resnet50v2's" in found.sentence
     network(True)
-    assert resolve_weights("resnet50v2", "auto", SIZE)[0] == "imagenet"
+    assert resolved("resnet50v2").source == "imagenet"
+
+
+@pytest.mark.parametrize("in_folder", [True, False])
+def test_auto_takes_something_else_where_imagenet_cannot_be_loaded(home, network, checkout, in_folder, caplog):
+    asked = network(True, loads=False)
+    if in_folder:
+        imagenet_file("resnet50v2", SIZE).write_bytes(b"damaged")
+    found = resolved("resnet50v2")
+    assert found.source is None
+    assert re.match(r"random initialisation: ImageNet's could not be loaded, and DATA.*is not here", found.sentence)
+    (checkout / SIGNS_FILE).touch()
+    found = resolved("resnet50v2")
+    assert (found.source, found.image_size) == ("signs", (64, 64))
+    assert re.match(r"signs \(.*\): ImageNet's could not be loaded", found.sentence)
+    assert "not to be had" in caplog.text
+    assert resolve_weights(ModelSpec("mobilenet_v2", options={"alpha": 0.5}), SIZE).source is None
+    assert asked[-1] == {"alpha": 0.5}
+    assert resolved("resnet50v2", "imagenet").source == "imagenet"  # whoever asks by name hears of it in building
 
 
 def test_signs_are_one_models_and_a_checkouts(home, network, checkout):
     asked = network(True)
     with pytest.raises(WeightsError, match=r"at DATA.*none here.*--weights imagenet"):
-        resolve_weights("resnet50v2", "signs", SIZE)
+        resolved("resnet50v2", "signs")
     (checkout / SIGNS_FILE).touch()
-    assert resolve_weights("resnet50v2", "signs", SIZE)[0] == "signs"
+    found = resolved("resnet50v2", "signs")
+    assert (found.source, found.image_size) == ("signs", (64, 64))
     with pytest.raises(WeightsError, match=r"resnet50v2's; received small_cnn\. Use"):
-        resolve_weights("small_cnn", "signs", SIZE)
+        resolved("small_cnn", "signs")
     assert not asked
 
 
@@ -104,21 +147,20 @@ def test_a_checkout_is_found_from_its_folders_and_by_its_package(checkout, monke
 
 
 def test_weights_are_chosen_without_tensorflow():
-    code = "import sys, casestudy.weights; print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
+    code = "import sys, casestudy.models.weights; print({'tensorflow', 'keras', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
 
 def test_what_is_asked_for_is_what_comes(home, network):
     asked = network(True)
-    assert resolve_weights("resnet50v2", None, SIZE)[0] is None
-    assert resolve_weights("resnet50v2", "none", SIZE)[0] is None
-    assert resolve_weights("resnet50v2", "imagenet", SIZE)[0] == "imagenet"
-    assert resolve_weights("resnet50v2", "/there/my.weights.h5", SIZE) == (
-        "/there/my.weights.h5",
-        "the file my.weights.h5",
-    )
-    assert resolve_weights("small_cnn", "auto", SIZE)[0] is None
+    assert resolved("resnet50v2", None) == StartingWeights(None, "random initialisation, as asked")
+    with pytest.raises(DataError, match=r"received 'none'\. Write None"):
+        resolved("resnet50v2", "none")
+    assert resolved("resnet50v2", "imagenet").source == "imagenet"
+    file = "/there/my.weights.h5"
+    assert resolved("resnet50v2", file) == StartingWeights(file, "the file my.weights.h5", None)
+    assert resolved("small_cnn").source is None
     assert not asked
 
 
