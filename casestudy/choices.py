@@ -46,12 +46,12 @@ RESERVED = (OWN, "headline", "head", "head-random", "random", "distorted", "uniq
 class Augmentation(TypedDict, total=False):
     """What `models.build_augmentation` varies while training, and how far."""
 
-    rotation: Annotated[float, Between(0, 1)]  # full circles
-    zoom: Annotated[float, Between(0, 1, open="[)")]
-    shift: Annotated[float, Between(0, 1)]
-    brightness: Annotated[float, Between(0, 1)]
-    contrast: Annotated[float, Between(0, 1)]
-    mirror: bool
+    rotation: Annotated[float, Between(0, 1)]  # largest turn either way, in full circles: 0.05 is 18 degrees
+    zoom: Annotated[float, Between(0, 1, open="[)")]  # largest relative change of size, either way
+    shift: Annotated[float, Between(0, 1)]  # largest move in each direction, as a share of the side
+    brightness: Annotated[float, Between(0, 1)]  # largest change, as a share of 255
+    contrast: Annotated[float, Between(0, 1)]  # largest relative change
+    mirror: bool  # off unless asked for: a mirrored sign is a left hand's, and some characters are no longer themselves
 
 
 class Distortion(TypedDict, total=False):

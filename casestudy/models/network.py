@@ -160,39 +160,24 @@ def build_network(
 
 def build_augmentation(
     *,
+    mirror: bool = False,
     rotation: float = 0.0,
     zoom: float = 0.0,
     shift: float = 0.0,
     brightness: float = 0.0,
     contrast: float = 0.0,
-    mirror: bool = False,
 ) -> keras.Sequential:
-    """Returns layers that vary pixels while training and pass them through otherwise.
-
-    Args:
-        rotation: Largest turn either way, in full circles (0.05 is 18 degrees).
-        zoom: Largest relative change of size, either way.
-        shift: Largest move in each direction, as a share of the side.
-        brightness: Largest change, as a share of 255.
-        contrast: Largest relative change of contrast.
-        mirror: Flip left and right at random. Off unless asked for: a mirrored sign is a left hand's, and some
-            characters are no longer themselves.
-    """
+    """Returns layers that vary pixels while training and pass them through otherwise; see `choices.Augmentation`."""
     layers = keras.layers
-    chosen: list[keras.Layer] = []
-    if mirror:
-        chosen.append(layers.RandomFlip("horizontal"))
-    if rotation:
-        chosen.append(layers.RandomRotation(rotation, fill_mode="nearest"))
-    if zoom:
-        chosen.append(layers.RandomZoom((-zoom, zoom), fill_mode="nearest"))
-    if shift:
-        chosen.append(layers.RandomTranslation(shift, shift, fill_mode="nearest"))
-    if brightness:
-        chosen.append(layers.RandomBrightness(brightness, value_range=(0, 255)))
-    if contrast:
-        chosen.append(layers.RandomContrast(contrast, value_range=(0, 255)))
-    return keras.Sequential(chosen, name="augmentation")
+    chosen = {
+        layers.RandomFlip: mirror and {"mode": "horizontal"},
+        layers.RandomRotation: rotation and {"factor": rotation, "fill_mode": "nearest"},
+        layers.RandomZoom: zoom and {"height_factor": (-zoom, zoom), "fill_mode": "nearest"},
+        layers.RandomTranslation: shift and {"height_factor": shift, "width_factor": shift, "fill_mode": "nearest"},
+        layers.RandomBrightness: brightness and {"factor": brightness, "value_range": (0, 255)},
+        layers.RandomContrast: contrast and {"factor": contrast, "value_range": (0, 255)},
+    }
+    return keras.Sequential([layer(**how) for layer, how in chosen.items() if how], name="augmentation")
 
 
 def average_with_mirror(model: keras.Model) -> keras.Model:
