@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from casestudy.choices import ARCHITECTURES
-from casestudy.data.splits import split_images
+from casestudy.data import split_images
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
@@ -21,10 +21,10 @@ UPSAMPLE = {"upsample": {"filters": 3, "factor": 4}}
 
 
 def build(name, classes=47, *, shape=SHAPE, dropout=0.0, **settings):
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
     spec = ModelSpec(name, weights=None, dropout=dropout, **settings)
-    return build_model(spec, input_shape=shape, num_classes=classes, weights=None)
+    return build_network(spec, input_shape=shape, num_classes=classes, weights=None)
 
 
 def kinds(model):
@@ -68,9 +68,9 @@ def test_ours_is_small(classes, pooling):
 
 
 def test_every_architecture_has_a_name_that_the_command_line_knows():
-    from casestudy.models.network import MODELS
+    from casestudy.models.architectures import MODELS
 
-    assert tuple(MODELS) == ARCHITECTURES
+    assert list(MODELS) == list(ARCHITECTURES)
 
 
 @pytest.mark.parametrize("name", ["small_cnn", "dense", "plain_cnn", "fashion_cnn", "plates_cnn", "compact_cnn"])
@@ -89,7 +89,7 @@ def test_the_scaling_is_the_specs(pixels):
     for scaling, expected in (("-1 to 1", [-1, -0.6, 1]), ("0 to 1", [0, 0.2, 1])):
         layer = build("plain_cnn", scaling=scaling).get_layer("preprocessing")
         np.testing.assert_allclose(np.ravel(layer(ends)), expected, atol=1e-6)
-    with pytest.raises(DataError, match=r"-1 to 1 or 0 to 1; received '0-255'"):
+    with pytest.raises(DataError, match=r"-1 to 1, 0 to 1; received '0-255'"):
         build("plain_cnn", scaling="0-255")
 
 
@@ -190,13 +190,13 @@ def test_wrong_options_are_one_line(name, options, reason):
 
 
 def test_what_starts_from_random_numbers_takes_no_weights():
-    from casestudy.models.network import build_model
+    from casestudy.models.network import build_network
 
     with pytest.raises(WeightsError, match="compact_cnn starts from random weights; received 'imagenet'"):
-        build_model(ModelSpec("compact_cnn"), input_shape=SHAPE, num_classes=3, weights="imagenet")
+        build_network(ModelSpec("compact_cnn"), input_shape=SHAPE, num_classes=3, weights="imagenet")
     spec = ModelSpec("mobilenet_v2", options=UPSAMPLE)
     with pytest.raises(WeightsError, match="follows an upsampling layer"):
-        build_model(spec, input_shape=SHAPE, num_classes=3, weights="imagenet")
+        build_network(spec, input_shape=SHAPE, num_classes=3, weights="imagenet")
 
 
 def test_a_study_with_options_survives_json(small_study):
@@ -219,9 +219,14 @@ def splits(make_images):
 
 
 def run(splits, spec, phases, **options):
+    """Returns the model and its history: built from random numbers, and trained in the phases one by one."""
+    from casestudy.models import build_model
     from casestudy.training import train
 
-    return train(spec, splits, phases=phases, weights=None, seed=7, **options)
+    model = build_model(spec, splits.images, seed=7, weights=None)
+    for phase in phases:
+        history = train(model, splits, phase, seed=7, **options)
+    return model, history
 
 
 SPEC = ModelSpec("plates_cnn", dropout=0.3, options={"filters": [4, 4], "dropout": [0.2, 0.2], "batch_norm": True})
@@ -250,10 +255,11 @@ def test_everything_is_everything(pixels):
 
 
 def test_batch_norm_learns_with_everything_and_with_nothing_else(splits):
-    changed = run(splits, SPEC, EVERYTHING)
+    _, changed = run(splits, SPEC, EVERYTHING)
     assert changed.batch_norm_change > 1e-3
     assert changed.largest_change["train"]["Conv2D"] > 0
-    assert run(splits, SPEC, (Phase("train", "all", epochs=1, learning_rate=1e-2),)).batch_norm_change == 0.0
+    _, frozen = run(splits, SPEC, (Phase("train", "all", epochs=1, learning_rate=1e-2),))
+    assert frozen.batch_norm_change == 0.0
 
 
 def test_dropout_in_the_base_works_in_training_only(pixels):
@@ -282,7 +288,7 @@ def test_dropout_in_the_base_works_in_training_only(pixels):
 def test_a_killed_training_of_everything_goes_on(splits, monkeypatch, tmp_path):
     from casestudy.training import phases as training
 
-    real, whole = training._fit_epoch, run(splits, SPEC, EVERYTHING)
+    real, (model, whole) = training.fit_epoch, run(splits, SPEC, EVERYTHING)
 
     def killed_in_the_second(*args, entropy, **options):
         logs = real(*args, entropy=entropy, **options)
@@ -291,12 +297,12 @@ def test_a_killed_training_of_everything_goes_on(splits, monkeypatch, tmp_path):
         return logs
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_fit_epoch", killed_in_the_second)
+        patch.setattr(training, "fit_epoch", killed_in_the_second)
         with pytest.raises(RunError, match="killed"):
-            run(splits, SPEC, EVERYTHING, folder=tmp_path)
-    resumed = run(splits, SPEC, EVERYTHING, folder=tmp_path)
+            run(splits, SPEC, EVERYTHING, checkpoints=tmp_path)
+    again, resumed = run(splits, SPEC, EVERYTHING, checkpoints=tmp_path)
     assert resumed.history.to_dict("records") == whole.history.to_dict("records")
-    for mine, theirs in zip(resumed.model.get_weights(), whole.model.get_weights(), strict=True):
+    for mine, theirs in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
 
 
@@ -306,9 +312,9 @@ def test_flat_features_are_cached_like_maps(splits):
         Phase("head", "head", epochs=1, learning_rate=1e-2, batch_size=8),
         Phase("tune", "top:1", epochs=1, learning_rate=1e-2, batch_size=8),
     )
-    cached, plain = (run(splits, spec, phases, cache=cache) for cache in (True, False))
+    (model, cached), (other, plain) = (run(splits, spec, phases, cache=cache) for cache in (True, False))
     np.testing.assert_allclose(cached.history["value"], plain.history["value"], atol=1e-5)
-    for mine, theirs in zip(cached.model.get_weights(), plain.model.get_weights(), strict=True):
+    for mine, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-6)
 
 
@@ -333,21 +339,18 @@ def unlike_any_fresh_one(model):
         ("mobilenet_v2_0.35", UPSAMPLE),
     ],
 )
-def test_two_files_make_the_same_network(name, options, pixels, tmp_path):
-    from casestudy.models.network import load_model, load_parts, save_parts
+def test_a_file_makes_the_same_network(name, options, pixels, tmp_path):
+    from casestudy.models import load_model
 
     model = unlike_any_fresh_one(build(name, 5, augmentation=AUGMENTATION, scaling="0 to 1", options=options))
     expected = model.predict_on_batch(pixels)
-    save_parts(model, tmp_path / "parts")
-    assert sorted(path.name for path in (tmp_path / "parts").iterdir()) == ["architecture.json", "model.weights.h5"]
-    np.testing.assert_array_equal(load_parts(tmp_path / "parts").predict_on_batch(pixels), expected)
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(load_model(tmp_path / "model.keras").predict_on_batch(pixels), expected)
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
 def test_the_older_single_file_is_read_too(pixels, tmp_path):
-    from casestudy.models.network import load_model
+    from casestudy.models import load_model
 
     model = unlike_any_fresh_one(build("plates_cnn", 36))
     model.save(tmp_path / "car_dropout.h5")
@@ -356,7 +359,7 @@ def test_the_older_single_file_is_read_too(pixels, tmp_path):
 
 
 def test_a_compiled_network_is_read_without_what_it_was_compiled_with(pixels, tmp_path):
-    from casestudy.models.network import load_model
+    from casestudy.models import load_model
 
     model = build("plain_cnn", 3)
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
@@ -385,19 +388,15 @@ def trap(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
-@pytest.mark.parametrize("kind", ["parts", "model.keras", "model.h5"])
+@pytest.mark.parametrize("kind", ["model.keras", "model.h5"])
 def test_code_in_a_file_is_never_run(kind, trap, tmp_path):
-    from casestudy.models.backend import keras
-    from casestudy.models.network import load_model, load_parts, save_parts
+    from casestudy.models import keras, load_model
 
     model, sprung = trap
-    if kind == "parts":
-        save_parts(model, tmp_path / kind)
-    else:
-        model.save(tmp_path / kind)
+    model.save(tmp_path / kind)
     sprung.unlink(missing_ok=True)
     with pytest.raises(DataError, match=r"Keras' own layers; .* holds Lambda") as caught:
-        (load_parts if kind == "parts" else load_model)(tmp_path / kind)
+        load_model(tmp_path / kind)
     assert "\n" not in str(caught.value)
     assert not sprung.exists()
     if kind == "model.keras":  # the trap is a trap
@@ -420,49 +419,53 @@ def test_code_in_a_file_is_never_run(kind, trap, tmp_path):
     ids=lambda foreign: foreign["class_name"],
 )
 def test_what_keras_did_not_make_is_refused_wherever_it_hides(foreign, tmp_path):
-    from casestudy.models.network import load_model, load_parts, save_parts
+    from casestudy.models import load_model
 
-    model = build("plain_cnn", 3)
-    save_parts(model, tmp_path)
-    model.save(tmp_path / "model.keras")
-    config = json.loads((tmp_path / "architecture.json").read_text())
-    base = next(layer for layer in config["config"]["layers"] if layer["name"] == "base")
-    base["config"]["layers"][1]["config"]["activation"] = foreign
-    (tmp_path / "architecture.json").write_text(json.dumps(config))
+    build("plain_cnn", 3).save(tmp_path / "model.keras")
     with zipfile.ZipFile(tmp_path / "model.keras") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    base = next(layer for layer in config["config"]["layers"] if layer["name"] == "base")
+    base["config"]["layers"][1]["config"]["activation"] = foreign
     with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
         for name, data in {**members, "config.json": json.dumps(config)}.items():
             archive.writestr(name, data)
-    for load, path in ((load_parts, tmp_path), (load_model, tmp_path / "model.keras")):
-        with pytest.raises(DataError, match=f"holds {foreign['class_name']} of ") as caught:
-            load(path)
-        assert "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("harm", ["no weights", "no architecture", "no JSON", "no network", "another's weights"])
-def test_parts_that_make_no_whole_are_one_line(harm, tmp_path):
-    from casestudy.models.network import load_parts, save_parts
-
-    save_parts(build("plain_cnn", 3), tmp_path)
-    if harm == "no weights":
-        (tmp_path / "model.weights.h5").unlink()
-    elif harm == "no architecture":
-        (tmp_path / "architecture.json").unlink()
-    elif harm == "another's weights":
-        build("plain_cnn", 3, options={"filters": [8]}).save_weights(tmp_path / "model.weights.h5")
-    else:
-        (tmp_path / "architecture.json").write_text("{" if harm == "no JSON" else "[1]")
-    with pytest.raises(DataError, match=r"architecture\.json and model\.weights\.h5.*save_parts") as caught:
-        load_parts(tmp_path)
+    with pytest.raises(DataError, match=f"holds {foreign['class_name']} of ") as caught:
+        load_model(tmp_path / "model.keras")
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["model.keras", "model.h5"])
 def test_a_file_that_holds_no_network_is_one_line(name, tmp_path):
-    from casestudy.models.network import load_model
+    from casestudy.models import load_model
 
     (tmp_path / name).write_bytes(b"no network" * 9)
     with pytest.raises(DataError, match="is none") as caught:
         load_model(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("harm", ["no weights", "no architecture", "no JSON", "no network", "another's weights"])
+def test_a_file_that_makes_no_whole_is_one_line(harm, tmp_path):
+    from casestudy.models import load_model
+
+    for name, filters in (("model.keras", [4, 8]), ("another.keras", [8])):
+        build("plain_cnn", 3, options={"filters": filters}).save(tmp_path / name)
+    with zipfile.ZipFile(tmp_path / "another.keras") as archive:
+        weights = archive.read("model.weights.h5")
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    if harm == "no weights":
+        del members["model.weights.h5"]
+    elif harm == "no architecture":
+        del members["config.json"]
+    elif harm == "another's weights":
+        members["model.weights.h5"] = weights
+    else:
+        members["config.json"] = b"{" if harm == "no JSON" else b"[1]"
+    with zipfile.ZipFile(tmp_path / "model.keras", "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    with pytest.raises(DataError, match=r"from a \.keras file; .*model\.keras is none") as caught:
+        load_model(tmp_path / "model.keras")
     assert "\n" not in str(caught.value)
