@@ -60,10 +60,10 @@ class RunFiles:
 
     def read(self, kind: type[R], name: str) -> R:
         """Returns the record in a JSON file of the folder; a RunError names a field that is unknown or missing."""
-        values = self.read_json(name)
+        values, version = self.read_json(name), self.read_json("run.json").get("casestudy") or "before 0.2"
         values.pop("schema_version", None)
         try:
-            return kind.from_json(values, source=str(self.path / name))
+            return kind.from_json(values, source=f"{self.path / name} (written by casestudy {version})")
         except DataError as error:
             raise RunError(f"{error} Restore the file or make the run again.") from error
 

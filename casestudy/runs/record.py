@@ -199,26 +199,24 @@ class RunRecord:
         _update(left)
         writer = f"{source} (written by casestudy {version or 'before 0.2'})"
         try:
-            wishes = _take(left, Wishes, writer, "study")
-            resolved = _take(left, Resolved, writer, "initial_weights")
-            images = _take(left, ImageFacts, writer, "class_names")
-            data = Source.from_json(left.pop("data", None), source=writer)
-            started, files = left.pop("started", ""), left.pop("files", {})
+            if lacking := [name for name in ("study", "data", "started") if name not in left]:
+                raise DataError(f"{writer} lacks the field {lacking[0]}, which this version needs.")
+            wishes = _take(left, Wishes, writer)
+            resolved = _take(left, Resolved, writer)
+            images = _take(left, ImageFacts, writer)
+            data = Source.from_json(left.pop("data"), source=writer)
+            started, files = left.pop("started"), left.pop("files", {})
             if left:
                 raise DataError(f"{writer} has the field {min(left)}, which this version does not know.")
-            if wishes is None:
-                raise DataError(f"{writer} lacks the field study, which this version needs.")
         except DataError as error:
             raise RunError(f"{error} Open it with the version that wrote it, or make the run again.") from error
         return cls(wishes, data, str(started), resolved, images, files, str(version))
 
 
-def _take(left: dict[str, Any], kind: type[Any], source: str, mark: str) -> Any:
-    """Returns the record whose fields lie among those left, and takes them out; None where there is no `mark`."""
-    if mark not in left:
-        return None
-    names = [one.name for one in dataclasses.fields(kind)]
-    return kind.from_json({name: left.pop(name) for name in names if name in left}, source=source)
+def _take(left: dict[str, Any], kind: type[Any], source: str) -> Any:
+    """Returns the record whose fields lie among those left, and takes them out; None where none of them does."""
+    found = {one.name: left.pop(one.name) for one in dataclasses.fields(kind) if one.name in left}
+    return kind.from_json(found, source=source) if found else None
 
 
 def _update(values: dict[str, Any]) -> None:
