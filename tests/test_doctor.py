@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from casestudy import doctor
+from casestudy.models import weights
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_a_check_that_breaks_is_a_finding(tmp_path, monkeypatch):
 
 def test_it_loads_no_tensorflow_and_is_quick(tmp_path):
     code = (
-        "import sys; from casestudy.doctor import check_machine; examine(); "
+        "import sys; from casestudy.doctor import check_machine; check_machine(); "
         "print({'tensorflow', 'keras', 'numpy', 'pandas'} & set(sys.modules))"
     )
     started = time.perf_counter()
@@ -85,24 +86,24 @@ def test_another_keras_backend_is_lacking(monkeypatch):
 
 
 def test_weights_are_missing_then_damaged_then_whole(keras_home, monkeypatch):
-    missing = doctor.check_imagenet()
+    missing = doctor.check_starting_weights("ImageNet weights")
     assert str(keras_home) in missing.found
     assert "keras.applications.ResNet50V2" in missing.remedy
     keras_home.write_bytes(b"abc")
-    assert "damaged" in doctor.check_imagenet().found
-    monkeypatch.setattr(doctor, "RESNET50V2_MD5", "900150983cd24fb0d6963f7d28e17f72")  # of "abc", by RFC 1321
-    assert doctor.check_imagenet().ok
+    assert "damaged" in doctor.check_starting_weights("ImageNet weights").found
+    monkeypatch.setattr(weights, "RESNET50V2_MD5", "900150983cd24fb0d6963f7d28e17f72")  # of "abc", by RFC 1321
+    assert doctor.check_starting_weights("ImageNet weights").ok
 
 
 def test_signs_are_missing_then_damaged_then_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(doctor, "SIGNS_FILE", tmp_path / "signs.npz")
-    assert "checkout" in doctor.check_signs().remedy
+    monkeypatch.setattr(weights, "SIGNS_FILE", tmp_path / "signs.npz")
+    assert "checkout" in doctor.check_starting_weights("signs weights").remedy
     (tmp_path / "signs.npz").write_bytes(b"abc")
-    assert "damaged" in doctor.check_signs().found
-    assert "git checkout -- " in doctor.check_signs().remedy
+    assert "damaged" in doctor.check_starting_weights("signs weights").found
+    assert "git checkout -- " in doctor.check_starting_weights("signs weights").remedy
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", by FIPS 180-4
-    monkeypatch.setattr(doctor, "SIGNS_SHA256", digest)
-    whole = doctor.check_signs()
+    monkeypatch.setattr(weights, "SIGNS_SHA256", digest)
+    whole = doctor.check_starting_weights("signs weights")
     assert whole.ok
     assert "without network" in whole.found
 
@@ -114,7 +115,7 @@ def test_the_pinned_hash_is_the_one_keras_pins():
     source = Path(keras.origin).parent / "src/applications/resnet.py"
     pinned = re.search(r'"resnet50v2": \(\s*"\w{32}",\s*"(\w{32})"', source.read_text(encoding="utf-8"))
     assert pinned is not None
-    assert pinned[1] == doctor.RESNET50V2_MD5  # the second is the file without top
+    assert pinned[1] == weights.RESNET50V2_MD5  # the second is the file without top
 
 
 @pytest.mark.parametrize(("available", "ok"), [(8e9, True), (1e9, False)])

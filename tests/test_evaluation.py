@@ -20,7 +20,8 @@ from casestudy.evaluation.metrics import (
     wilson_interval,
 )
 from casestudy.evaluation.predictions import cross_entropy, prediction_table
-from casestudy.runs.folder import RunFolder, table_text
+from casestudy.runs import RunFolder
+from casestudy.runs.files import table_text
 
 
 def table(truth, probabilities, class_names, signers=None) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def test_rates_are_shares_of_the_true_label(by_hand):
 def test_nan_is_null_in_json(by_hand):
     assert json.loads(json.dumps(by_hand.to_json(), allow_nan=False))["images"] == 6
     alone = evaluate_predictions(by_hand.predictions.assign(signer="u1"), tuple("ABC"), seed=0)
-    assert alone.to_json()["loss_interval"] == [None, None]
+    assert alone.to_json()["loss_interval"] == (None, None)
 
 
 def test_samples_are_the_same_for_a_seed_however_the_rows_are_ordered(by_hand):

@@ -1,5 +1,6 @@
 """Axes in, the same axes out, with the numbers that were given on them."""
 
+import dataclasses
 import io
 from itertools import pairwise
 
@@ -9,6 +10,7 @@ import pytest
 from matplotlib import colors
 from PIL import Image
 
+from casestudy.evaluation import evaluate_predictions
 from casestudy.plots import results as plots
 
 
@@ -16,6 +18,14 @@ def saved(fig) -> bytes:
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png")
     return buffer.getvalue()
+
+
+def evaluation(truth, read, class_names):
+    """Returns what predictions amount to whose rows read `read` where `truth` is right."""
+    probabilities = np.eye(len(class_names), dtype="float32")[[class_names.index(label) for label in read]]
+    facts = {"name": [f"{k}.png" for k in range(len(truth))], "signer": "", "label": truth}
+    columns = {f"p_{name}": probabilities[:, k] for k, name in enumerate(class_names)}
+    return evaluate_predictions(pd.DataFrame({**facts, **columns}), tuple(class_names), seed=0)
 
 
 def test_history_runs_on_over_the_phases():
@@ -33,10 +43,9 @@ def test_history_runs_on_over_the_phases():
 
 
 def test_confusion_has_truth_down_and_guesses_across():
-    confusion = np.array([[8, 2, 0], [0, 0, 0], [1, 0, 3]])
     fig, (ax,) = plots.figure()
-    rates = np.array([[0.8, 0.2, 0], [np.nan] * 3, [0.25, 0, 0.75]])
-    assert plots.plot_confusion(ax, confusion, rates, ["A", "B", "C"]) is ax
+    truth, read = ["A"] * 10 + ["C"] * 4, ["A"] * 8 + ["B"] * 2 + ["A"] + ["C"] * 3
+    assert plots.plot_confusion(ax, evaluation(truth, read, ["A", "B", "C"])) is ax
     shown = {(round(t.get_position()[1]), round(t.get_position()[0])): t.get_text() for t in ax.texts}
     assert shown == {(0, 0): "8", (0, 1): "2", (2, 0): "1", (2, 2): "3"}
     np.testing.assert_allclose(ax.images[0].get_array(), [[0.8, 0.2, 0], [0, 0, 0], [0.25, 0, 0.75]])
@@ -61,7 +70,8 @@ def test_the_names_of_close_curves_do_not_touch():
 def test_26_and_47_labels_fit(labels, side, count, recwarn):
     fig, (ax,) = plots.figure(side, side)
     names = list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")[-labels:]
-    plots.plot_confusion(ax, np.full((labels, labels), count), np.full((labels, labels), 1 / labels), names)
+    even = dataclasses.replace(evaluation(names, names, names), confusion=np.full((labels, labels), count))
+    plots.plot_confusion(ax, even)
     fig.draw_without_rendering()
     cell = np.diff(ax.transData.transform([(0, 0), (1, 0)])[:, 0])[0]
     assert 0.35 * cell < max(text.get_window_extent().width for text in ax.texts) < cell
@@ -146,7 +156,7 @@ def test_any_name_can_be_drawn(name):
     rows = {"signer": [name, "user_2"], "accuracy": [0.5, 0.6], "low": [0.4, 0.5], "high": [0.6, 0.7]}
     for draw in (
         lambda ax: plots.plot_per_group(ax, pd.DataFrame(rows), "signer"),
-        lambda ax: plots.plot_confusion(ax, np.eye(2, dtype=int), np.eye(2), [name, "B"]),
+        lambda ax: plots.plot_confusion(ax, evaluation([name, "B"], [name, "B"], [name, "B"])),
         lambda ax: plots.plot_photograph(ax, Image.new("RGB", (8, 8)), name, "B"),
         lambda ax: plots.plot_heat(ax, np.zeros((8, 8, 3), np.uint8), np.eye(2, dtype=np.float32), name, "B"),
     ):

@@ -330,6 +330,8 @@ def test_several_files_lie_in_one_folder_under_their_names(server, tmp_path):
 
 
 def test_importing_is_light():
-    heavy = "import sys, casestudy.sources; print({'pooch', 'requests', 'numpy', 'pandas', 'tqdm'} & set(sys.modules))"
+    heavy = (
+        "import sys, casestudy.data.sources; print({'pooch', 'requests', 'numpy', 'pandas', 'tqdm'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
