@@ -1,6 +1,7 @@
 """Images come in as stored, cropped as asked, decoded once."""
 
 import shutil
+import struct
 import zipfile
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from casestudy.data import letters, load_images
 from casestudy.errors import DataError
+from casestudy.study import DataSpec
 
 
 @pytest.fixture
@@ -211,3 +213,39 @@ def test_auto_crops_where_there_are_boxes(tmp_path, gradient, encode, write_lett
         whole = load_images(path, image_size=(48, 64), cache_dir=tmp_path, crop="none")
         assert not whole.cropped
         np.testing.assert_array_equal(whole.images[0], gradient)
+
+
+def test_how_images_are_stored_is_told_in_a_data_spec(tmp_path, gradient, encode, write_letters):
+    facts = {"signer": "test", "label": "A"}
+    photos = [
+        {"entry": "0.png", "stored_as": "A/0.png", "data": encode(gradient), **facts},
+        {"entry": "1.png", "stored_as": "A/1.png", "data": encode(255 - gradient), **facts, "signer": "train"},
+    ]
+    path = write_letters(tmp_path / "letters.zip", photos)
+
+    def load(**spec):
+        return load_images(path, image_size=(48, 64), cache_dir=tmp_path / "cache", data=DataSpec(**spec))
+
+    whole = load()
+    assert (whole.signers.tolist(), whole.parts) == (["test", "train"], None)
+    parted = load(test_folder="test")
+    assert (parted.signers, parted.parts.tolist()) == (None, ["test", "train"])
+    grey = load(channels=1)
+    assert grey.images.shape == (2, 48, 64, 1)
+    np.testing.assert_array_equal(grey.images[0, :, :, 0], np.asarray(Image.fromarray(gradient).convert("L")))
+    assert len({whole.digest, grey.digest}) == 2
+    np.testing.assert_array_equal(whole.images[0], gradient)  # the grey ones lie in another cache file
+
+
+def test_idx_files_are_read_like_every_other_kind(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 10), dtype=np.uint8)
+    for part, labels in (("train", [1, 0, 1]), ("test", [0])):
+        images = pixels[: len(labels)] if part == "train" else pixels[3:]
+        for kind, values in (("images-idx3", images.swapaxes(1, 2)), ("labels-idx1", np.array(labels, np.uint8))):
+            header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
+            (tmp_path / f"my-{part}-{kind}-ubyte").write_bytes(header + values.tobytes())
+    spec = DataSpec(kind="idx", subset="my", class_names=("X", "Y"), transposed=True)
+    found = load_images(tmp_path, image_size=(8, 10), cache_dir=tmp_path / "cache", data=spec)
+    np.testing.assert_array_equal(found.images[..., 0], pixels)
+    assert [found.class_names[k] for k in found.labels] == ["Y", "X", "Y", "X"]
+    assert found.parts.tolist() == ["train"] * 3 + ["test"]
