@@ -125,7 +125,7 @@ def _problem(value: Any, hint: Any) -> str:
             return ""
         return next(problem for problem, one in zip(problems, arguments, strict=True) if one is not type(None))
     if origin is Literal:
-        if any(value == one and type(value) is type(one) for one in arguments):
+        if any(type(value) is type(one) and value == one for one in arguments):
             return ""
         remedy = did_you_mean(value, map(str, arguments)) or "Use one of them."
         return f"one of {', '.join(map(str, arguments))}; received {value!r}. {remedy}"
@@ -141,7 +141,7 @@ def _problem(value: Any, hint: Any) -> str:
         )
     wanted = {int: numbers.Integral, float: numbers.Real}.get(hint, origin or hint)
     if hint is Any or (isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))):
-        return "" if hint is not float or math.isfinite(value) else f"a finite number; received {value!r}. Change it."
+        return "" if hint is not float or abs(value) < math.inf else f"a finite number; received {value!r}. Change it."
     words = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", type(None): "None"}
     rule = words.get(hint) or f"a {getattr(hint, '__name__', hint)}"
     return f"{rule}; received {value!r}. Change it."
@@ -187,8 +187,8 @@ def _read(value: Any, hint: Any, source: str, place: str) -> Any:
     if origin in (Union, types.UnionType):
         return None if value is None else _read(value, next(a for a in arguments if a is not type(None)), source, place)
     if origin is tuple and isinstance(value, (list, tuple)):
-        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else arguments
-        pairs = enumerate(zip(value, kinds, strict=False))
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else [*arguments, *[Any] * len(value)]
+        pairs = enumerate(zip(value, kinds, strict=False))  # what is too much is left for the record to refuse
         return tuple(_read(one, kind, source, f"{place}[{k}]") for k, (one, kind) in pairs)
     if origin is dict and isinstance(value, Mapping):
         return {key: _read(one, arguments[1], source, f"{place}.{key}") for key, one in value.items()}

@@ -67,7 +67,9 @@ class ModelSpec(Record):
         known = ARCHITECTURES[self.name]
         for option in self.options:
             if option not in known:
-                raise _not_one_of(f"an option of {self.name}", option, known or ("none at all",))
+                if not known:
+                    raise DataError(f"{self.name} has no options; received {option!r}. Leave it out.")
+                raise _not_one_of(f"an option of {self.name}", option, known)
         if self.weights == "none":
             raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
 
@@ -167,7 +169,8 @@ class Variant(Record):
 
     def check(self) -> None:
         _check_phases(self.phases, f"the variant {self.name}")
-        if self.name in RESERVED or self.name.startswith("unique") or self.name.endswith(("-distorted", "-unique")):
+        name = self.name.replace("_", "-")  # as it is in the names of files
+        if name in RESERVED or name.startswith("unique") or name.endswith(("-distorted", "-unique")):
             raise DataError(
                 f"name of a Variant is one that no run uses for something else ({', '.join(RESERVED)}, …-distorted, "
                 f"…-unique); received {self.name!r}. Choose another."
