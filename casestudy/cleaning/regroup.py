@@ -21,7 +21,7 @@ import zipfile
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -51,15 +51,14 @@ def clean_archive(
     """Writes letters.zip from an archive of per-user folders and returns its ledger, one row for every entry.
 
     The zip appears under its name only when it is complete and has been read back: as many rows as entries, and every
-    stored file with the SHA-256 that it had in the archive. If a file of that name is there already, it is left alone:
-    with the same bytes all is well, with others it is an error.
+    stored file with the SHA-256 that it had in the archive. A file that has the name already is left alone: with the
+    same bytes all is well, with others it is an error.
 
     Args:
         archive: Anything that `archive.iter_members` reads.
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
-        pattern: A regular expression with a group `label` and, if it can, `signer`, searched in each entry's path; it
-            replaces the rules of `naming`.
+        pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
@@ -71,35 +70,29 @@ def clean_archive(
     """
     archive, compiled = Path(archive), _compile(pattern)
     if out_zip is None:
-        return _regroup(archive, None, password, compiled, workers, progress)
+        return _regroup(iter_members(archive, password=password), None, compiled, workers, progress)
     out_zip = Path(out_zip)
     _check_target(archive, out_zip)
     try:
         with atomic_path(out_zip) as partial:
             with zipfile.ZipFile(partial, "w") as target:
-                ledger = _regroup(archive, target, password, compiled, workers, progress)
+                ledger = _regroup(iter_members(archive, password=password), target, compiled, workers, progress)
             _require_labelled(archive, ledger)
             _require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
-                raise CaseStudyError(
-                    f"{out_zip} exists and holds something else: name another file with --out, or remove it first."
-                )
+                raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
         raise CaseStudyError(f"Cannot write {out_zip} ({error.strerror}): name another place with --out.") from None
     return ledger
 
 
 def _compile(pattern: str | None) -> re.Pattern[str] | None:
-    if pattern is None:
-        return None
     try:
-        compiled = re.compile(pattern)
+        compiled = None if pattern is None else re.compile(pattern)
     except re.error as error:
         raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}).") from None
-    if "label" not in compiled.groupindex:
-        raise CaseStudyError(
-            f"The pattern {pattern!r} lacks a group named label: write (?P<label>…) around the letter."
-        )
+    if compiled and "label" not in compiled.groupindex:
+        raise CaseStudyError(f"The pattern {pattern!r} lacks a group label: write (?P<label>…) around the letter.")
     return compiled
 
 
@@ -109,24 +102,20 @@ def _check_target(archive: Path, out_zip: Path) -> None:
     if not out_zip.parent.is_dir():
         raise CaseStudyError(f"There is no folder {out_zip.parent}: make it, or name another place with --out.")
     if archive.is_dir() and archive.resolve() in out_zip.resolve().parents:
-        raise CaseStudyError(
-            f"{out_zip} would lie inside the folder that is being cleaned: name another place with --out."
-        )
+        raise CaseStudyError(f"{out_zip} lies inside the folder to be cleaned: name another place with --out.")
 
 
 def _regroup(
-    archive: Path,
+    members: Iterator[Member],
     target: zipfile.ZipFile | None,
-    password: str | None,
     pattern: re.Pattern[str] | None,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
-    """Streams the archive through the screening into `target`, and adds boxes.csv and ledger.csv."""
+    """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     desk = _Desk()
     entries: Counter[str] = Counter()
     box_files: list[tuple[str, bytes]] = []
-    members = iter_members(archive, password=password)
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
     with bar, closing(_screen(members, workers or min(os.cpu_count() or 1, 8))) as screened:
@@ -139,13 +128,12 @@ def _regroup(
                 _store(target, row.stored_as, member.data)
             bar.update()
     if not entries:
-        raise DataError(f"{archive.name or archive} holds no files: there is nothing to clean.")
+        raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
     boxes, remarks = merge_boxes(box_files, {row.entry: row.stored_as for row in reversed(rows) if row.status in USED})
-    rows = [
-        dataclasses.replace(row, note=remarks[row.entry]) if row.status == "sidecar" and row.entry in remarks else row
-        for row in rows
-    ]
+    for k, row in enumerate(rows):
+        if row.status == "sidecar" and row.entry in remarks:
+            rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
         raise ConservationError(f"{sum(entries.values())} entries came in and {len(rows)} rows came out.")
     ledger = Ledger(tuple(rows))
@@ -162,9 +150,9 @@ def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="screening")
     try:
         for member in members:
-            waiting.append((member, pool.submit(_examine, member)))
+            waiting.append((member, pool.submit(_screen_member, member)))
             ahead += member.size
-            while len(waiting) > 8 * workers or (ahead > _WINDOW_BYTES and waiting):
+            while waiting and (len(waiting) > 8 * workers or ahead > _WINDOW_BYTES):
                 done, future = waiting.popleft()
                 ahead -= done.size
                 yield done, future.result()
@@ -175,7 +163,7 @@ def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, 
         pool.shutdown(cancel_futures=True)
 
 
-def _examine(member: Member) -> Screening | None:
+def _screen_member(member: Member) -> Screening | None:
     return screen(member.data) if is_meant_as_image(member.name, member.data) else None
 
 
@@ -194,18 +182,17 @@ class _Desk:
     def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
         """Returns the row of one entry, complete but for what only the whole archive shows; see `finish`."""
         digest = hashlib.sha256(member.data).hexdigest()
-        twin = self._first.get(digest)
+        twin = None
         if screening is None:
-            status, twin = "sidecar", None
+            status = "sidecar"
         elif screening.reason is not None:
-            status, twin = "corrupt", None
+            status = "corrupt"
         elif not place.label:
-            status, twin = "unrecognised", None
-        elif twin is not None:
-            status = "duplicate"
+            status = "unrecognised"
+        elif digest in self._first:
+            status, twin = "duplicate", self._first[digest]
         else:
-            status = "kept"
-            near = self._near.find_or_add(screening.thumbnail)
+            status, near = "kept", self._near.find_or_add(screening.thumbnail)
             twin = None if near is None else self._kept[near]
             self._first[digest] = len(self._rows)
             self._kept.append(len(self._rows))
@@ -235,18 +222,17 @@ class _Desk:
     def finish(self) -> list[LedgerRow]:
         """Returns all rows, with the signers judged over the whole archive and the remarks that depend on them."""
         signers = find_signers(self._places)
-        names = [
-            (place.signer if place.signer in signers else "") if place.label else find_owner(row.entry, signers)
-            for row, place in zip(self._rows, self._places, strict=True)
-        ]
+        names = []
+        for row, place in zip(self._rows, self._places, strict=True):
+            by_place = place.signer if place.signer in signers else ""
+            names.append(by_place if place.label else find_owner(row.entry, signers))
         rows = []
         for row, signer, twin in zip(self._rows, names, self._twins, strict=True):
-            remarks = [row.note] if row.note else []
-            if twin is not None and row.label != self._rows[twin].label:
-                remarks.append("different label")
-            if twin is not None and signer != names[twin]:
-                remarks.append("different signer")
-            rows.append(dataclasses.replace(row, signer=signer, note="; ".join(remarks)))
+            notes = [row.note]
+            if twin is not None:
+                notes.append("different label" if row.label != self._rows[twin].label else "")
+                notes.append("different signer" if signer != names[twin] else "")
+            rows.append(dataclasses.replace(row, signer=signer, note="; ".join(filter(None, notes))))
         return rows
 
 
@@ -269,9 +255,10 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
         return
     counts = ", ".join(f"{count} {status}" for status, count in ledger.counts().items() if count)
     first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
+    why = ": ".join(filter(None, (first.entry, first.reason or first.note)))
     raise DataError(
-        f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {first.entry}"
-        f"{': ' if first.reason or first.note else ''}{first.reason or first.note}). Nothing was written."
+        f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {why}). "
+        "Nothing was written."
     )
 
 
@@ -282,11 +269,8 @@ def _require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
         if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows)]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
         for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
-            try:
-                data = written.read(row.stored_as)
-            except zipfile.BadZipFile as error:
-                raise ConservationError(
-                    f"{row.stored_as} cannot be read back ({error}). Nothing was written."
-                ) from None
-            if hashlib.sha256(data).hexdigest() != row.sha256:
+            digest = ""
+            with suppress(zipfile.BadZipFile):
+                digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()
+            if digest != row.sha256:
                 raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")

@@ -15,20 +15,14 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-MAX_PIXELS = 50_000_000
-"""More than this is called a decompression bomb; the largest phone pictures of the common kind have 48 million."""
-
-SUPPORTED = ("JPEG", "PNG", "BMP", "GIF", "WEBP")
-"""Formats that the rest of the pipeline decodes; a sound image of another one is reported as unsupported."""
-
+MAX_PIXELS = 50_000_000  # more is a decompression bomb; the largest phone pictures of the common kind have 48 million
+SUPPORTED = ("JPEG", "PNG", "BMP", "GIF", "WEBP")  # what the rest of the pipeline decodes
 EXTENSIONS = (
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"),
     *(".heic", ".heif", ".avif", ".jp2", ".jxl", ".ppm", ".pgm"),
 )
-
 _THUMBNAIL_SIDE = 16
 _DECODED_SIDE = 256  # a JPEG is decoded at 1/2, 1/4 or 1/8 where that leaves at least this many pixels a side
-_STEP = 1
 
 _MAGIC = (
     ("JPEG", 0, b"\xff\xd8\xff"),
@@ -50,22 +44,13 @@ _APPLE_DOUBLE = b"\0\x05\x16\x07"  # the "._A0.jpg" beside "A0.jpg" that macOS p
 
 @dataclass(frozen=True)
 class Screening:
-    """What one look at a file's bytes found.
+    """What one look at a file's bytes found."""
 
-    Attributes:
-        reason: None for a sound image, else why not, keyword first: "empty", "truncated: …", "damaged: …",
-            "not an image: …", "zero dimension: …", "decompression bomb: …" or "unsupported format: …".
-        format: Such as "JPEG", from the content; empty if unknown.
-        width: In pixels, as stored (before any rotation asked for in metadata); None if unknown.
-        height: As `width`.
-        thumbnail: 16×16 grey levels, row by row; empty unless the image is sound.
-    """
-
-    reason: str | None
-    format: str = ""
-    width: int | None = None
+    reason: str | None  # None for a sound image, else why not, keyword first, such as "truncated: …"
+    format: str = ""  # such as "JPEG", from the content
+    width: int | None = None  # in pixels, before any rotation that metadata ask for
     height: int | None = None
-    thumbnail: bytes = b""
+    thumbnail: bytes = b""  # 16×16 grey levels, row by row, of a sound image
 
     @property
     def phash(self) -> str:
@@ -76,7 +61,7 @@ class Screening:
 
 
 def screen_image(data: bytes) -> str | None:
-    """Returns why `data` is not a sound image of a supported format, None if it is; see `Screening.reason`."""
+    """Returns why `data` is not a sound image of a supported format, None if it is."""
     return screen(data).reason
 
 
@@ -121,6 +106,9 @@ def screen(data: bytes) -> Screening:
             return Screening(f"decompression bomb: {width}×{height} pixels", name, width, height)
     elif name != "WEBP":  # whose size only Pillow knows
         return Screening("truncated: it ends before the size is stated", name)
+    if name == "JPEG" and _jpeg_frame(data)[:2] not in ((8, 0xC0), (8, 0xC1), (8, 0xC2)):
+        reason = "unsupported format: JPEG that is lossless, arithmetic-coded or not of 8 bits"
+        return Screening(reason, name, width, height)
     try:
         grey = _decode_jpeg(data) if name == "JPEG" else _decode_other(data)
     except Exception as error:  # decoders raise nearly anything on damaged bytes, and each of them is a finding
@@ -132,19 +120,10 @@ def screen(data: bytes) -> Screening:
 
 
 def _decode_jpeg(data: bytes) -> Image.Image:
-    precision, process = _jpeg_frame(data)[:2]
-    if precision != 8 or process not in (0xC0, 0xC1, 0xC2):
-        raise _UnsupportedError("JPEG that is lossless, arithmetic-coded or not of 8 bits")
-    colorspace = simplejpeg.decode_jpeg_header(data)[2]
     # Scaling skips no picture data: every coefficient is parsed before the small inverse transform.
-    pixels = simplejpeg.decode_jpeg(
-        data,
-        "CMYK" if colorspace in ("CMYK", "YCCK") else "GRAY",
-        min_height=_DECODED_SIDE,
-        min_width=_DECODED_SIDE,
-        strict=True,
-    )
-    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels[:, :, 1]))
+    colorspace = "CMYK" if simplejpeg.decode_jpeg_header(data)[2] in ("CMYK", "YCCK") else "GRAY"
+    pixels = simplejpeg.decode_jpeg(data, colorspace, min_height=_DECODED_SIDE, min_width=_DECODED_SIDE, strict=True)
+    return Image.fromarray(np.ascontiguousarray(pixels[:, :, 0 if colorspace == "GRAY" else 1]))
 
 
 def _decode_other(data: bytes) -> Image.Image:
@@ -157,14 +136,8 @@ def _decode_other(data: bytes) -> Image.Image:
         return image.convert("L")
 
 
-class _UnsupportedError(Exception):
-    pass
-
-
 def _explain(error: Exception, data: bytes) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
-    if isinstance(error, _UnsupportedError):
-        return f"unsupported format: {text}"
     if isinstance(error, Image.DecompressionBombError):
         return f"decompression bomb: {text}"
     ends_early = isinstance(error, EOFError) or "truncated" in text or "Premature end" in text
@@ -174,21 +147,15 @@ def _explain(error: Exception, data: bytes) -> str:
 
 def _stated_size(name: str, data: bytes) -> tuple[int | None, int | None]:
     """Returns the (width, height) that the header states, (None, None) if the file ends before it."""
+    layouts = {"PNG": (">II", 16), "GIF": ("<HH", 6), "BMP": ("<HH" if data[14:15] == b"\x0c" else "<ii", 18)}
     try:
         if name == "JPEG":
             return _jpeg_frame(data)[2:]
-        if name == "PNG":
-            return struct.unpack_from(">II", data, 16)
-        if name == "GIF":
-            return struct.unpack_from("<HH", data, 6)
-        if name == "BMP" and data[14] == 12:
-            return struct.unpack_from("<HH", data, 18)
-        if name == "BMP":
-            width, height = struct.unpack_from("<ii", data, 18)
-            return abs(width), abs(height)  # a negative height means rows from top to bottom
-    except (struct.error, IndexError):
-        pass
-    return None, None
+        form, start = layouts[name]
+        width, height = struct.unpack_from(form, data, start)
+        return abs(width), abs(height)  # a BMP's negative height means rows from top to bottom
+    except (struct.error, LookupError):
+        return None, None
 
 
 def _jpeg_frame(data: bytes) -> tuple[int, int, int, int]:
@@ -229,7 +196,7 @@ class NearDuplicates:
     """
 
     _CELL = 128
-    _TOLERANCE = 16 * _STEP  # what sixteen pixels can add up to
+    _TOLERANCE = 16  # what the sixteen pixels of a block can add up to, one grey level each
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, ...], list[tuple[int, bytes]]] = {}
@@ -237,7 +204,8 @@ class NearDuplicates:
 
     def find_or_add(self, thumbnail: bytes) -> int | None:
         """Returns which image, counted from 0, is the earliest match, None if there is none; remembers this one."""
-        sums = _block_sums(thumbnail)
+        blocks = np.frombuffer(thumbnail, np.uint8).reshape(4, 4, 4, 4)
+        sums = blocks.sum(axis=(1, 3), dtype=int).ravel().tolist()
         keys: list[tuple[int, ...]] = [()]
         for total in sums:
             cells = {(total - self._TOLERANCE) // self._CELL, (total + self._TOLERANCE) // self._CELL}
@@ -246,15 +214,9 @@ class NearDuplicates:
             number
             for key in keys
             for number, other in self._cells.get(key, ())
-            if all(-_STEP <= mine - its <= _STEP for mine, its in zip(thumbnail, other, strict=True))
+            if all(-1 <= mine - its <= 1 for mine, its in zip(thumbnail, other, strict=True))
         ]
         own_cell = tuple(total // self._CELL for total in sums)
         self._cells.setdefault(own_cell, []).append((self._count, thumbnail))
         self._count += 1
         return min(matches, default=None)
-
-
-def _block_sums(thumbnail: bytes) -> list[int]:
-    """Returns the sums of the sixteen 4×4 blocks of a thumbnail."""
-    pixels = np.frombuffer(thumbnail, np.uint8).reshape(4, 4, 4, 4)
-    return pixels.sum(axis=(1, 3), dtype=int).ravel().tolist()

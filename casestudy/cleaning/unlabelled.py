@@ -6,11 +6,11 @@ import csv
 import io
 import tempfile
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
-from casestudy.cleaning.boxes import COLUMNS
+from casestudy.cleaning.boxes import to_csv
 from casestudy.cleaning.errors import DataError
 from casestudy.cleaning.files import atomic_path
 from casestudy.cleaning.ledger import Ledger, LedgerRow
@@ -28,7 +28,7 @@ def write_unlabelled(archive: Path, target: Path, *, seed: int, pattern: str | N
         archive: Labelled photographs that students have never seen.
         target: A new file.
         seed: Decides the order.
-        pattern: See `clean_archive`.
+        pattern: As for `clean_archive`.
 
     Raises:
         DataError: `target` is there already, or the archive has no labelled photograph.
@@ -39,28 +39,20 @@ def write_unlabelled(archive: Path, target: Path, *, seed: int, pattern: str | N
         letters = Path(scratch) / "letters.zip"
         usable = clean_archive(archive, letters, pattern=pattern).labelled()
         order = np.random.default_rng(seed).permutation(len(usable))
-        chosen = [usable[k] for k in order]
-        names = [f"{NAMELESS}/{k:05d}{PurePosixPath(row.stored_as).suffix}" for k, row in enumerate(chosen)]
+        chosen = {f"{NAMELESS}/{k:05d}{Path(usable[j].stored_as).suffix}": usable[j] for k, j in enumerate(order)}
         target.parent.mkdir(parents=True, exist_ok=True)
         with (
             zipfile.ZipFile(letters) as source,
             atomic_path(target) as partial,
             zipfile.ZipFile(partial, "w") as hidden,
         ):
-            boxes = csv.DictReader(io.StringIO(source.read("boxes.csv").decode()))
-            corners = {box["image"]: [box[column] for column in COLUMNS[1:]] for box in boxes}
             rows = []
-            for name, row in zip(names, chosen, strict=True):
+            for name, row in chosen.items():
                 hidden.writestr(zipfile.ZipInfo(name), source.read(row.stored_as))
                 rows.append(LedgerRow(name, "kept", name, label=NAMELESS, bytes=row.bytes, sha256=row.sha256))
             hidden.writestr(zipfile.ZipInfo("ledger.csv"), Ledger(tuple(rows)).to_csv())
-            found = [
-                (name, *corners[row.stored_as])
-                for name, row in zip(names, chosen, strict=True)
-                if row.stored_as in corners
-            ]
+            boxes = {box[0]: box[1:] for box in csv.reader(io.StringIO(source.read("boxes.csv").decode()))}
+            found = [(name, *boxes[row.stored_as]) for name, row in chosen.items() if row.stored_as in boxes]
             if found:
-                text = io.StringIO()
-                csv.writer(text, lineterminator="\n").writerows([COLUMNS, *found])
-                hidden.writestr(zipfile.ZipInfo("boxes.csv"), text.getvalue())
-    return {name: row.label for name, row in zip(names, chosen, strict=True)}
+                hidden.writestr(zipfile.ZipInfo("boxes.csv"), to_csv(found))
+    return {name: row.label for name, row in chosen.items()}
