@@ -66,6 +66,8 @@ def _difference(wishes: Wishes, base: Study, options: Options) -> Options:
         "pattern": lambda study: study.data.pattern,
     }
     changed |= {name: one(wishes.study) for name, one in read.items() if one(wishes.study) != one(base)}
+    if any(variant not in base.variants for variant in wishes.study.variants):  # cut to the epochs that were asked for
+        changed["epochs"] = read["epochs"](wishes.study)
     return dataclasses.replace(options, **changed)
 
 

@@ -80,8 +80,8 @@ def _choice(default: Any, help: str, choices: Iterable[str]) -> Any:
 
 
 def _read_size(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return int(height), int(width or height)
+    height, x, width = text.partition("x")
+    return int(height), int(width if x else height)
 
 
 def _write_size(size: tuple[int, int]) -> str:
