@@ -5,18 +5,28 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import casestudy
 from casestudy.cleaning import add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
+from casestudy.records import did_you_mean
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
 
 Call = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a call, and where help is."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
-    args = build_parser().parse_args(arguments)
+    args, unknown = build_parser().parse_known_args(arguments)
+    if unknown:
+        near = did_you_mean(unknown[0], re.findall(r"--[a-z][a-z-]+", args.parser.format_help()))
+        args.parser.error(f"there is no {unknown[0]}. {near}".rstrip(". "))
     logging.basicConfig(
         level=logging.INFO if not args.quiet else logging.WARNING, format="%(message)s", stream=sys.stderr
     )
@@ -50,18 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of every command; the README's table is held against it by a test."""
-    common = argparse.ArgumentParser(add_help=False)
+    common = Parser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="say only what is wrong")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser = argparse.ArgumentParser(
-        prog="casestudy", description="From an archive of fingerspelled letters to an honest report."
-    )
+    parser = Parser(prog="casestudy", description="From an archive of fingerspelled letters to an honest report.")
     parser.add_argument("--version", action="version", version=f"casestudy {casestudy.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     def command(name: str, help: str, call: Call | None = None) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[common])
-        added.set_defaults(call=call)
+        added.set_defaults(call=call, parser=added)
         return added
 
     run = command("run", "clean, train, evaluate and report; goes on where it was stopped", _run)
