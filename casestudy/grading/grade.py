@@ -11,40 +11,27 @@ import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.evidence import Evidence, NoEvidence
-from casestudy.grading.findings import NOT_EARNED, NOTHING, REVIEW, SHARES
+from casestudy.grading.contents import Contents, NoEvidence
 from casestudy.grading.key import Key
+from casestudy.grading.outcomes import NOT_EARNED, NOTHING, REVIEW, SHARES, Outcome
 from casestudy.grading.rubric import Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission, readable
 
 EXCERPT = 1_500  # characters of an answer that are shown
 
 
-@dataclass(frozen=True)
-class Result:
-    """What one criterion earned.
-
-    Attributes:
-        criterion: Of the rubric.
-        status: "earned", "partial", "not earned", "needs review" or "no evidence".
-        points: 0 while it needs review.
-        evidence: File, cell and value that were looked at.
-        sentence: Why, in one sentence.
-        hint: What to look at next; may be "".
-        comment: The instructor's; may be "".
-    """
+@dataclass(frozen=True, kw_only=True)
+class Result(Outcome):
+    """What one criterion earned: an outcome, its points (0 while it needs review), and an instructor's comment."""
 
     criterion: Criterion
-    status: str
-    points: float
-    evidence: str
-    sentence: str
-    hint: str = ""
+    points: float = 0
     comment: str = ""
 
     @property
@@ -60,18 +47,18 @@ class GradeReport:
     Attributes:
         source: Name of the file that was handed in.
         student: Who, as far as that name tells.
+        problems: Why something that was handed in could not be read.
         results: In the order of the rubric.
         score: One sentence on the accuracy that was computed again; "" where it could not be.
-        problems: Why something that was handed in could not be read.
         remarks: What the instructor should know; nothing here costs points.
         prints: Digests and answers that `similar` compares; not shown.
     """
 
     source: str
     student: Student
+    problems: tuple[str, ...]
     results: tuple[Result, ...]
     score: str
-    problems: tuple[str, ...]
     remarks: tuple[str, ...]
     prints: dict[str, str]
 
@@ -91,29 +78,13 @@ class GradeReport:
         return sum(result.criterion.points for result in self.results if result.waits)
 
 
-def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
-    """Returns the grade of one submission; the same submission always gets the same."""
-    found = Evidence(submission, key)
-    results = tuple(_judge(criterion, found) for criterion in rubric.criteria)
-    return GradeReport(
-        source=submission.source,
-        student=submission.student,
-        results=results,
-        score=_score(found),
-        problems=submission.problems,
-        remarks=(*submission.problems, *submission.remarks, *_other_name(submission)),
-        prints=_prints(found, rubric),
-    )
-
-
 def grade_all(files: dict[str, Path], rubric: Rubric, key: Key) -> list[GradeReport]:
     """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others."""
     bar = tqdm(files.items(), desc="grading", unit="submission", delay=2, leave=False, disable=None)
     reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
-    alike = similar(reports)
     return [
-        dataclasses.replace(report, remarks=(*report.remarks, *alike[k])) if alike[k] else report
-        for k, report in enumerate(reports)
+        dataclasses.replace(report, remarks=(*report.remarks, *likeness))
+        for report, likeness in zip(reports, similar(reports), strict=True)
     ]
 
 
@@ -123,56 +94,54 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
         return grade(submission, rubric, key)
     except Exception as error:  # a fault of ours must not cost the others their grades
         remark = f"Grading broke on this file ({type(error).__name__}: {readable(error)}); please look yourself."
-        results = tuple(Result(c, REVIEW, 0, "", "The program could not judge this.") for c in rubric.criteria)
-        prints = {"file": submission.digest, "predictions": "", "seed": ""}
+        why = "The program could not judge this."
+        results = tuple(Result(REVIEW, "", why, criterion=criterion) for criterion in rubric.criteria)
         return GradeReport(
-            submission.source,
-            submission.student,
-            results,
-            "",
-            submission.problems,
-            (*submission.problems, remark),
-            prints,
+            *(submission.source, submission.student, submission.problems, results),
+            score="",
+            remarks=(*submission.problems, remark),
+            prints={"file": submission.digest},
         )
 
 
-def _judge(criterion: Criterion, found: Evidence) -> Result:
-    lacking = [need for need in criterion.needs if not found.has(need)]
-    if lacking:
-        what = ", ".join(lacking)
-        sentence = f"There is nothing to judge: the submission lacks {what}."
-        return Result(
-            criterion,
-            NOTHING,
-            0,
-            f"{what}: missing",
-            sentence,
-            "Call casestudy submit once more: it says what is missing before you hand in.",
-        )
+def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
+    """Returns the grade of one submission; the same submission always gets the same."""
+    found = Contents(submission, key)
+    return GradeReport(
+        *(submission.source, submission.student, submission.problems),
+        results=tuple(_judge(criterion, found) for criterion in rubric.criteria),
+        score=_score(found),
+        remarks=(*submission.problems, *submission.remarks, *_other_name(submission)),
+        prints=_prints(found, rubric),
+    )
+
+
+def _judge(criterion: Criterion, found: Contents) -> Result:
+    if lacking := ", ".join(need for need in criterion.needs if not found.has(need)):
+        sentence = f"There is nothing to judge: the submission lacks {lacking}."
+        hint = "Call casestudy submit once more: it says what is missing before you hand in."
+        return Result(NOTHING, f"{lacking}: missing", sentence, hint, criterion=criterion)
     if criterion.manual:
-        return _answered(criterion, found)
+        return Result(**vars(_answered(criterion, found)), criterion=criterion)
     try:
-        finding = CHECKS[criterion.check](found)
+        outcome = CHECKS[criterion.check](found)
     except NoEvidence as reason:
-        return Result(criterion, NOTHING, 0, "", str(reason))
+        return Result(NOTHING, "", str(reason), criterion=criterion)
     except Exception as error:  # a check's own fault costs nobody points and stops nobody's grading
         sentence = f"The check could not judge this ({type(error).__name__}); a person will."
-        return Result(criterion, REVIEW, 0, readable(error), sentence)
-    points = SHARES.get(finding.status, 0.0) * criterion.points
-    return Result(criterion, finding.status, points, finding.evidence, finding.sentence, finding.hint)
+        return Result(REVIEW, readable(error), sentence, criterion=criterion)
+    return Result(**vars(outcome), criterion=criterion, points=SHARES[outcome.status] * criterion.points)
 
 
-def _answered(criterion: Criterion, found: Evidence) -> Result:
+def _answered(criterion: Criterion, found: Contents) -> Outcome:
     """Returns "needs review", or "not earned" where an answer cell is as it was handed out."""
     answers = {need: found.answer(need) for need in criterion.answers}
-    empty = [name for name, text in answers.items() if not text]
-    if empty:
-        return Result(
-            criterion, NOT_EARNED, 0, f"cell {empty[0]}", "The question is not answered.", "Half a page is plenty."
-        )
+    for name, text in answers.items():
+        if not text:
+            return Outcome(NOT_EARNED, f"cell {name}", "The question is not answered.", "Half a page is plenty.")
     words = sum(len(text.split()) for text in answers.values())
     evidence = f"cell {', '.join(answers)}: {words} words" if answers else "the notebooks"
-    return Result(criterion, REVIEW, 0, evidence, "A person reads this.")
+    return Outcome(REVIEW, evidence, "A person reads this.")
 
 
 def answers_of(report: GradeReport, result: Result) -> str:
@@ -181,7 +150,7 @@ def answers_of(report: GradeReport, result: Result) -> str:
     return "\n\n".join(text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts)
 
 
-def _score(found: Evidence) -> str:
+def _score(found: Contents) -> str:
     try:
         evaluation = found.evaluation
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
@@ -195,11 +164,10 @@ def _score(found: Evidence) -> str:
 
 def _other_name(submission: Submission) -> list[str]:
     """Returns a remark where the name inside is not the one outside: perhaps somebody else's work."""
-    inside = readable(submission.manifest.get("student") or "", 80)
-    letters = [_letters(name) for name in (inside, submission.student.name)]
-    if not inside or not submission.student.id or letters[0] == letters[1]:
+    inside, student = readable(submission.manifest.get("student") or "", 80), submission.student
+    if not inside or not student.id or _letters(inside) == _letters(student.name):
         return []
-    return [f"The submission says it is {inside}'s; the file was handed in by {submission.student.name}."]
+    return [f"The submission says it is {inside}'s; the file was handed in by {student.name}."]
 
 
 def _letters(name: str) -> list[str]:
@@ -208,19 +176,19 @@ def _letters(name: str) -> list[str]:
     return sorted(re.sub(r"([aou])e", r"\1", re.sub(r"[\W_]", "", bare)))
 
 
-def _prints(found: Evidence, rubric: Rubric) -> dict[str, str]:
-    """Returns what two submissions can share: the seed, the predicted probabilities, and each answer."""
-    files = found.submission.files
-    prints = {"file": found.submission.digest, "predictions": ""}
-    if "run/predictions.csv" in files:
-        prints["predictions"] = hashlib.sha256(files["run/predictions.csv"]).hexdigest()
+def _prints(found: Contents, rubric: Rubric) -> dict[str, str]:
+    """Returns what two submissions can share: the file, its predictions, the seed, and each answer."""
+    predictions = found.submission.files.get("run/predictions.csv")
     try:
-        prints["seed"] = str(found.settings.get("seed"))
+        seed = str(found.settings.get("seed"))
     except NoEvidence:
-        prints["seed"] = ""
-    for need in dict.fromkeys(need for criterion in rubric.criteria for need in criterion.answers):
-        prints[need] = found.answer(need) if found.has(need) else ""
-    return prints
+        seed = ""
+    return {
+        "file": found.submission.digest,
+        "predictions": hashlib.sha256(predictions).hexdigest() if predictions is not None else "",
+        "seed": seed,
+        **{need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)},
+    }
 
 
 def similar(reports: list[GradeReport]) -> list[list[str]]:
@@ -230,24 +198,23 @@ def similar(reports: list[GradeReport]) -> list[list[str]]:
     """
     found: list[list[str]] = [[] for _ in reports]
     words = [
-        {name: shingles(text) for name, text in report.prints.items() if name.startswith("answer-")}
+        {need: shingles(text) for need, text in report.prints.items() if need.startswith("answer-")}
         for report in reports
     ]
-    for one, first in enumerate(reports):
-        for two in range(one):
-            second = reports[two]
-            shared = []
-            if first.prints["file"] and first.prints["file"] == second.prints["file"]:
-                shared.append("the whole file")
-            elif first.prints["predictions"] and first.prints["predictions"] == second.prints["predictions"]:
-                seed = readable(first.prints["seed"], 20)
-                same = f" (both have seed {seed}, which on equal machines gives equal runs)"
-                other = ", though their seeds differ"
-                shared.append(f"every prediction{same if first.prints['seed'] == second.prints['seed'] else other}")
-            shared += [name for name, own in words[one].items() if alike(own, words[two].get(name, frozenset()))]
-            for here, there in ((one, second), (two, first)):
-                if shared:
-                    found[here].append(f"Shares with {there.student.name} ({there.source}): {', '.join(shared)}.")
+    for one, two in combinations(range(len(reports)), 2):
+        first, second = reports[one], reports[two]
+        same = {name for name, text in first.prints.items() if text and text == second.prints.get(name)}
+        shared = []
+        if "file" in same:
+            shared.append("the whole file")
+        elif "predictions" in same:
+            seeds = [report.prints["seed"] for report in (first, second)]
+            equal = f" (both have seed {readable(seeds[0], 20)}, which on equal machines gives equal runs)"
+            shared.append("every prediction" + (equal if seeds[0] == seeds[1] else ", though their seeds differ"))
+        shared += [need for need, own in words[one].items() if alike(own, words[two].get(need, frozenset()))]
+        if shared:
+            found[one].append(f"Shares with {second.student.name} ({second.source}): {', '.join(shared)}.")
+            found[two].append(f"Shares with {first.student.name} ({first.source}): {', '.join(shared)}.")
     return found
 
 

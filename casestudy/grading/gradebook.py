@@ -7,20 +7,27 @@ import io
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
-from casestudy.grading.findings import EARNED, REVIEW
 from casestudy.grading.grade import GradeReport, answers_of, grade_all
 from casestudy.grading.key import load_key
+from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.rubric import Rubric, load_rubric
 from casestudy.grading.scores import merge
 from casestudy.grading.submission import find_submissions, readable
 from casestudy.report import page, points, source
 
 GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
-TITLE = "Case study"  # of the column that a learning platform takes for the assignment
+# The columns that Canvas imports, whose sixth is the assignment's name there, then those that Moodle does.
+GRADES_HEADER = (
+    *("Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Case study"),
+    *("Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"),
+)
+CRITERIA_HEADER = ("student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment")
+SCORES_HEADER = ("file", "student", "criterion", "most", "points", "comment", "question", "answer")
 
 
 def grade_submissions(
@@ -65,7 +72,8 @@ def grade_submissions(
             _write(gradescope, gradescope_results(reports[0]))
     except Exception as error:
         if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
-            _write(gradescope, ungraded(str(error)))
+            said = f"This submission could not be graded. Tell your instructor: {readable(error, 500)}"
+            _write(gradescope, _json({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None))
         raise
     return reports
 
@@ -79,21 +87,28 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
     there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
     if there:
         raise GradingError(f"Grades are never overwritten; {out} has {there[0]} already. Name a new folder with --out.")
-    homes = _homes(reports)
+    homes, style = _homes(reports), source("report.css") + source("grades.css")
     for report, home in zip(reports, homes, strict=True):
-        _write(
-            out / home / "feedback.html", page("feedback.html", report=report, problems=report.problems, style=_style())
-        )
+        _write(out / home / "feedback.html", page("feedback.html", report=report, style=style))
         _write(out / home / "feedback.md", feedback_text(report))
         _write(out / home / "results.json", gradescope_results(report))
-    _write(out / CRITERIA, _csv(_criteria(reports)))
-    _write(out / SCORES, _csv(_scores(reports)))
-    _write(out / OVERVIEW, _overview(reports, homes, rubric))
-    _write(out / GRADES, _csv(_grades(reports)))  # last: what says that the others are there
-
-
-def _style() -> str:
-    return source("report.css") + source("grades.css")
+    criteria: list[tuple[object, ...]] = []
+    scores: list[tuple[object, ...]] = []
+    grades: list[tuple[object, ...]] = []
+    for report in reports:
+        file, name, id = report.source, report.student.name, report.student.id
+        for result in report.results:
+            what, most, title = result.criterion.id, result.criterion.points, result.criterion.title
+            seen = (result.evidence, result.sentence, result.comment)
+            criteria.append((name, id, file, what, result.status, result.points, most, *seen))
+            if result.waits:  # what a person has to judge, with room for points and a comment
+                scores.append((file, name, what, most, "", "", title, readable(answers_of(report, result), 1_500)))
+        moodle = (f"Participant {id}" if id else "", name, report.points, report.most, report.open)
+        grades.append((name, id, "", "", "", report.points, *moodle, standing(report), file))
+    _write(out / CRITERIA, _csv(CRITERIA_HEADER, criteria))
+    _write(out / SCORES, _csv(SCORES_HEADER, scores))
+    _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
+    _write(out / GRADES, _csv(GRADES_HEADER, grades))  # last: what says that the others are there
 
 
 def _write(target: Path, text: str) -> None:
@@ -104,15 +119,16 @@ def _write(target: Path, text: str) -> None:
 
 def _homes(reports: list[GradeReport]) -> list[str]:
     """Returns a folder for each report: harmless, short, and its own even where capital letters do not count."""
-    found: list[str] = []
+    found: dict[str, str] = {}
     for report in reports:
-        plain = re.sub(r"[^\w-]+", "_", " ".join((report.student.name, report.student.id)).strip())[:60].strip("_")
-        home, count = f"students/{plain or 'nameless'}", 1
-        while home.casefold() in (other.casefold() for other in found):
+        plain = re.sub(r"[^\w-]+", "_", f"{report.student.name} {report.student.id}".strip())[:60].strip("_")
+        first = home = f"students/{plain or 'nameless'}"
+        count = 1
+        while home.casefold() in found:
             count += 1
-            home = f"students/{plain or 'nameless'}-{count}"
-        found.append(home)
-    return found
+            home = f"{first}-{count}"
+        found[home.casefold()] = home
+    return list(found.values())
 
 
 def feedback_text(report: GradeReport) -> str:
@@ -120,10 +136,8 @@ def feedback_text(report: GradeReport) -> str:
     lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
     lines += [report.score, ""] if report.score else []
     for result in report.results:
-        criterion = result.criterion
-        lines.append(f"## {criterion.title}")
-        got = f"{points(result.points)} of {points(criterion.points)} points"
-        lines += ["", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
+        got = f"{points(result.points)} of {points(result.criterion.points)} points"
+        lines += [f"## {result.criterion.title}", "", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
         for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
             lines += [f"- {name}: {_plain(text)}"] if text else []
         lines.append("")
@@ -143,12 +157,6 @@ def _plain(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
 
 
-def ungraded(reason: str) -> str:
-    """Returns a results.json for what could not be graded at all: no points, and why."""
-    said = f"This submission could not be graded. Tell your instructor: {readable(reason, 500)}"
-    return json.dumps({"score": 0, "output": said, "output_format": "text", "tests": []}, ensure_ascii=False) + "\n"
-
-
 def gradescope_results(report: GradeReport) -> str:
     """Returns results.json in the format of Gradescope's autograders (gradescope-autograders.readthedocs.io)."""
     tests = [
@@ -158,65 +166,22 @@ def gradescope_results(report: GradeReport) -> str:
             "score": result.points,
             "max_score": result.criterion.points,
             "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
-            "output": " ".join(
-                part for part in (result.status + ":", result.sentence, result.hint, result.comment) if part
-            ),
+            "output": " ".join(filter(None, (f"{result.status}:", result.sentence, result.hint, result.comment))),
             "output_format": "text",
             "visibility": "visible",
         }
         for number, result in enumerate(report.results, 1)
     ]
-    values = {"score": report.points, "output": standing(report), "output_format": "text", "tests": tests}
-    return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
+    return _json({"score": report.points, "output": standing(report), "output_format": "text", "tests": tests})
 
 
-def _grades(reports: list[GradeReport]) -> list[list[object]]:
-    """Returns rows with the columns that Canvas imports, then those that Moodle does."""
-    header: list[object] = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", TITLE]
-    header += ["Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"]
-    rows = [
-        [
-            *(report.student.name, report.student.id, "", "", "", report.points),
-            f"Participant {report.student.id}" if report.student.id else "",
-            *(report.student.name, report.points, report.most, report.open, standing(report), report.source),
-        ]
-        for report in reports
-    ]
-    return [header, *rows]
+def _json(values: dict[str, object], indent: int | None = 1) -> str:
+    return json.dumps(values, indent=indent, ensure_ascii=False) + "\n"
 
 
-def _criteria(reports: list[GradeReport]) -> list[list[object]]:
-    header: list[object] = ["student", "id", "file", "criterion", "status", "points"]
-    header += ["most", "evidence", "sentence", "comment"]
-    rows = [
-        [
-            *(report.student.name, report.student.id, report.source, result.criterion.id, result.status, result.points),
-            *(result.criterion.points, result.evidence, result.sentence, result.comment),
-        ]
-        for report in reports
-        for result in report.results
-    ]
-    return [header, *rows]
-
-
-def _scores(reports: list[GradeReport]) -> list[list[object]]:
-    """Returns a row for everything that a person has to judge, with room for points and a comment."""
-    header: list[object] = ["file", "student", "criterion", "most", "points", "comment", "question", "answer"]
-    rows = [
-        [
-            *(report.source, report.student.name, result.criterion.id, result.criterion.points, "", ""),
-            *(result.criterion.title, readable(answers_of(report, result), 1_500)),
-        ]
-        for report in reports
-        for result in report.results
-        if result.status == REVIEW
-    ]
-    return [header, *rows]
-
-
-def _csv(rows: list[list[object]]) -> str:
+def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([[_harmless(cell) for cell in row] for row in rows])
+    csv.writer(text, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in (header, *rows))
     return text.getvalue()
 
 
@@ -230,7 +195,7 @@ def _harmless(cell: object) -> object:
     return f"'{cell}" if risky else (points(cell) if isinstance(cell, float) and cell >= 0 else cell)
 
 
-def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric) -> str:
+def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:
     criteria = []
     for k, criterion in enumerate(rubric.criteria):
         results = [report.results[k] for report in reports]
@@ -253,5 +218,5 @@ def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric) -> s
         mistakes=[(*what, count) for what, count in lost.most_common(12)],
         bins=[bins[k] for k in range(10)],
         open=sum(report.open > 0 for report in reports),
-        style=_style(),
+        style=style,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from casestudy.errors import DataError
+from casestudy.evaluation import PREFIX, predict_probabilities
+from casestudy.models import load_model
 from casestudy.runs import RunFolder
 
 PREDICTIONS = "hidden_predictions.csv"
@@ -23,17 +26,13 @@ def predict_hidden(run: RunFolder, photographs: Path) -> Path:
         DataError: The predictions are there already.
         RunError: The run has no model yet.
     """
-    import pandas as pd
-
-    from casestudy.evaluation import PREFIX, predict_probabilities
-    from casestudy.models import load_model
-
     run.require("model.keras")
-    if run.has(PREDICTIONS):
-        raise DataError(f"Predictions are never overwritten; {run.path / PREDICTIONS} is there. Move it away first.")
+    target = run.path / PREDICTIONS
+    if target.exists():
+        raise DataError(f"Predictions are never overwritten; {target} is there. Move it away first.")
     images = run.load_images(letters=photographs)
     probabilities = predict_probabilities(load_model(run.path / "model.keras"), images, np.arange(len(images)))
     table = pd.DataFrame(probabilities, columns=[PREFIX + name for name in run.facts.class_names])
     table.insert(0, "name", images.names)
     run.write_table(PREDICTIONS, table)
-    return run.path / PREDICTIONS
+    return target

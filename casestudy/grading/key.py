@@ -12,7 +12,7 @@ from typing import Any
 from casestudy.cleaning import duplicate_groups, write_unlabelled
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
-from casestudy.runs import RunFolder, Wishes
+from casestudy.runs import RunFolder
 
 SCHEMA_VERSION = 1
 FACTS = ("entry", "status", "stored_as", "signer", "label", "sha256", "duplicate_of", "near_duplicate_of")
@@ -48,12 +48,8 @@ class Key:
     @cached_property
     def photographs(self) -> dict[str, Photograph]:
         """Every usable photograph, by its name in letters.zip."""
-        groups = duplicate_groups(self.ledger)
-        return {
-            row["stored_as"]: Photograph(row["label"], row["signer"], groups[row["stored_as"]])
-            for row in self.ledger
-            if row["stored_as"] in groups
-        }
+        groups, rows = duplicate_groups(self.ledger), {row["stored_as"]: row for row in self.ledger}
+        return {name: Photograph(rows[name]["label"], rows[name]["signer"], group) for name, group in groups.items()}
 
 
 def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_out: Path = Path("hidden.zip")) -> Key:
@@ -62,7 +58,7 @@ def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_
     Args:
         run: Its ledger and labels are taken for the truth; `casestudy verify` says whether they can be.
         target: A new file.
-        hidden: An archive of labelled photographs that nobody has seen, for a hidden test; None for none.
+        hidden: An archive of labelled photographs that nobody has seen, for a hidden test.
         hand_out: The new file with those photographs without their labels.
 
     Raises:
@@ -74,26 +70,22 @@ def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_
     run.require("splits.csv")
     if target.exists():
         raise GradingError(f"A key is never overwritten; {target} is there already. Name another file with --out.")
-    record, ledger = run.record, run.read_table("ledger.csv")
-    wishes = record.wishes
+    wishes, labels = run.record.wishes, {}
+    if hidden:
+        labels = write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
+    ledger = run.read_table("ledger.csv")[list(FACTS)]
     key = Key(
         study=wishes.study.name,
-        archive=record.data.sha256,
+        archive=run.record.data.sha256,
         class_names=run.facts.class_names,
-        ledger=tuple(ledger[list(FACTS)].to_dict("records")),
-        hidden=write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
-        if hidden
-        else {},
+        ledger=tuple(ledger.to_dict("records")),
+        hidden=labels,
     )
     text = json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(key)}, indent=1, ensure_ascii=False)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(target) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
     return key
-
-
-def _hide(wishes: Wishes, archive: Path, hand_out: Path) -> dict[str, str]:
-    return write_unlabelled(archive, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
 
 
 def load_key(path: Path) -> Key:
@@ -106,7 +98,7 @@ def load_key(path: Path) -> Key:
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         version = values.pop("schema_version")
-        values["class_names"], values["ledger"] = tuple(values["class_names"]), tuple(values["ledger"])
+        values |= {name: tuple(values[name]) for name in ("class_names", "ledger")}
         key = Key(**values)
         if version != SCHEMA_VERSION or any(set(row) != set(FACTS) for row in key.ledger):
             raise ValueError(f"schema {version!r}")

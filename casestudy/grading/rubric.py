@@ -10,6 +10,7 @@ from pathlib import Path
 from casestudy.errors import GradingError
 from casestudy.files import find_in_checkout
 from casestudy.grading.checks import CHECKS, MANUAL
+from casestudy.grading.contents import as_number
 
 RUBRIC = Path("rubric.md")
 COLUMNS = ("id", "points", "criterion", "full credit", "partial credit", "no credit", "evidence", "check")
@@ -17,16 +18,7 @@ COLUMNS = ("id", "points", "criterion", "full credit", "partial credit", "no cre
 
 @dataclass(frozen=True)
 class Criterion:
-    """One row of the rubric.
-
-    Attributes:
-        id: Lower-case letters, digits and hyphens.
-        points: For full credit; partial credit is half of them.
-        title: What is judged.
-        full: What full credit means; so do `partial` and `none`.
-        evidence: What is looked at, as the rubric words it.
-        check: A name of `checks.CHECKS`, or "manual".
-    """
+    """One row of the rubric, in the order of `COLUMNS`; partial credit is half of the points."""
 
     id: str
     points: float
@@ -81,9 +73,8 @@ def load_rubric(path: str | Path | None = None) -> Rubric:
     """
     file = Path(path) if path else find_in_checkout(RUBRIC)
     if file is None or not file.is_file():
-        raise GradingError(
-            f"A rubric is a Markdown file; there is none at {path or RUBRIC}. Name it with --rubric FILE."
-        )
+        there = path or RUBRIC
+        raise GradingError(f"A rubric is a Markdown file; there is none at {there}. Name it with --rubric FILE.")
     try:
         lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
@@ -91,21 +82,22 @@ def load_rubric(path: str | Path | None = None) -> Rubric:
     rows = [(number, _cells(line)) for number, line in enumerate(lines, 1) if line.lstrip().startswith("|")]
     start = next((k for k, (_, cells) in enumerate(rows) if [c.lower() for c in cells] == list(COLUMNS)), None)
     if start is None:
-        first = f"line {rows[0][0]}" if rows else "no line"
+        header, first = f"| {' | '.join(COLUMNS)} |", f"line {rows[0][0]}" if rows else "no line"
         raise GradingError(
-            f"{file} must hold a table whose first row is | {' | '.join(COLUMNS)} |; {first} begins another one. "
-            f"Put that row back."
+            f"{file} must hold a table whose first row is {header}; {first} begins another one. Put that row back."
         )
     criteria: list[Criterion] = []
     previous = rows[start][0]
     for number, cells in rows[start + 1 :]:
+        row = f"{file}, line {number}: this row"
         if number != previous + 1:
-            raise _broken(file, number, "is cut off from the table by a line that is no row", "Remove that line")
+            raise GradingError(f"{row} is cut off from the table by a line that is no row. Remove that line.")
         previous = number
         if not all(re.fullmatch(r":?-+:?", cell) for cell in cells):
-            criteria.append(_criterion(file, number, cells, criteria))
+            criteria.append(_criterion(cells, criteria, row))
     if not criteria:
-        raise _broken(file, previous, "is the last of a table without criteria", "Give it a row a criterion")
+        what = "is the last of a table without criteria"
+        raise GradingError(f"{file}, line {previous}: this row {what}. Give it a row a criterion.")
     return Rubric(tuple(criteria))
 
 
@@ -115,28 +107,19 @@ def _cells(line: str) -> list[str]:
     return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", inner)]
 
 
-def _criterion(file: Path, number: int, cells: list[str], before: list[Criterion]) -> Criterion:
+def _criterion(cells: list[str], before: list[Criterion], row: str) -> Criterion:
     if len(cells) != len(COLUMNS):
         remedy = "Write a | inside a cell as \\|" if len(cells) > len(COLUMNS) else "Fill in the missing cells"
-        raise _broken(file, number, f"has {len(cells)} cells instead of {len(COLUMNS)}", remedy)
-    empty = [column for column, cell in zip(COLUMNS, cells, strict=True) if not cell]
-    if empty:
-        raise _broken(file, number, f"has nothing under {empty[0]!r}", "Fill it in")
-    name, points, title, full, partial, none, evidence, check = cells
+        raise GradingError(f"{row} has {len(cells)} cells instead of {len(COLUMNS)}. {remedy}.")
+    if "" in cells:
+        raise GradingError(f"{row} has nothing under {COLUMNS[cells.index('')]!r}. Fill it in.")
+    name, points, *_, check = cells
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
-        raise _broken(file, number, f"has the id {name!r}", "Use lower-case letters, digits and hyphens")
+        raise GradingError(f"{row} has the id {name!r}. Use lower-case letters, digits and hyphens.")
     if any(criterion.id == name for criterion in before):
-        raise _broken(file, number, f"has the id {name!r} a second time", "Give every criterion its own")
-    try:
-        value = float(points)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise _broken(file, number, f"has {points!r} points", "Use a number from 0 up")
+        raise GradingError(f"{row} has the id {name!r} a second time. Give every criterion its own.")
+    if not 0 <= as_number(points) < math.inf:
+        raise GradingError(f"{row} has {points!r} points. Use a number from 0 up.")
     if check not in (*CHECKS, MANUAL):
-        raise _broken(file, number, f"has the check {check!r}", f"Use {MANUAL} or one of {', '.join(CHECKS)}")
-    return Criterion(name, value, title, full, partial, none, evidence, check)
-
-
-def _broken(file: Path, number: int, what: str, remedy: str) -> GradingError:
-    return GradingError(f"{file}, line {number}: this row {what}. {remedy}.")
+        raise GradingError(f"{row} has the check {check!r}. Use {MANUAL} or one of {', '.join(CHECKS)}.")
+    return Criterion(name, as_number(points), *cells[2:])

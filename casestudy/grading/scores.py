@@ -7,11 +7,12 @@ import dataclasses
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 from casestudy.errors import GradingError
-from casestudy.grading.evidence import as_number
-from casestudy.grading.findings import EARNED, NOT_EARNED, PARTIAL
-from casestudy.grading.grade import GradeReport, Result
+from casestudy.grading.contents import as_number
+from casestudy.grading.grade import GradeReport
+from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL
 from casestudy.report import points
 
 BY_HAND = "Judged by your instructor."
@@ -30,68 +31,59 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
     Raises:
         GradingError: A row does not fit; the message names the line.
     """
-    bank = (
-        {row["name"].strip("{}"): row["comment"] for _, row in _rows(comments, ("name", "comment"))} if comments else {}
-    )
-    given: dict[tuple[str, str], tuple[float | None, str]] = {}
-    known = {(report.source, result.criterion.id): result for report in reports for result in report.results}
-    for line, row in _rows(scores, ("file", "criterion", "points", "comment")):
-        place, spot = f"{scores}, line {line}", (_bare(row["file"]), row["criterion"].strip())
-        if spot not in known:
+    bank = {}
+    if comments:
+        bank = {row["name"].strip("{}"): row["comment"] for _, row in _rows(comments, ("name", "comment"))}
+    results = {(report.source, result.criterion.id): result for report in reports for result in report.results}
+    seen = set()
+    for place, row in _rows(scores, ("file", "criterion", "points", "comment")):
+        spot = file, criterion = _bare(row["file"]), row["criterion"].strip()
+        if spot not in results:
             raise GradingError(
-                f"{place}: there is no criterion {spot[1]!r} for a file {spot[0]!r}. Keep both as written."
+                f"{place}: there is no criterion {criterion!r} for a file {file!r}. Keep both as written."
             )
-        if spot in given:
-            raise GradingError(f"{place}: {spot[1]} of {spot[0]} is there twice. Keep one of the two rows.")
-        most, text = known[spot].criterion.points, row["points"].strip().replace(",", ".")
-        value = as_number(text) if text else None
-        if value is not None and not 0 <= value <= most:
-            raise GradingError(
-                f"{place}: points go from 0 to {points(most)}; received {row['points']!r}. Mend the cell."
-            )
-        given[spot] = (value, _filled_in(_bare(row["comment"]), bank, place))
+        if spot in seen:
+            raise GradingError(f"{place}: {criterion} of {file} is there twice. Keep one of the two rows.")
+        seen.add(spot)
+        most, text = results[spot].criterion.points, row["points"].strip().replace(",", ".")
+        changes: dict[str, Any] = {}
+        if text:
+            value, received = as_number(text), row["points"]
+            if not 0 <= value <= most:
+                raise GradingError(
+                    f"{place}: points go from 0 to {points(most)}; received {received!r}. Mend the cell."
+                )
+            status = EARNED if value == most else PARTIAL if value else NOT_EARNED
+            changes = {"status": status, "points": value, "sentence": BY_HAND, "hint": ""}
+        comment = _filled_in(_bare(row["comment"]), bank, place)
+        results[spot] = dataclasses.replace(results[spot], comment=comment, **changes)
     return [
-        dataclasses.replace(
-            report,
-            results=tuple(
-                _judged(result, given.get((report.source, result.criterion.id))) for result in report.results
-            ),
-        )
+        dataclasses.replace(report, results=tuple(results[report.source, r.criterion.id] for r in report.results))
         for report in reports
     ]
 
 
-def _judged(result: Result, given: tuple[float | None, str] | None) -> Result:
-    value, comment = given or (None, "")
-    if value is None:
-        return dataclasses.replace(result, comment=comment)
-    status = EARNED if value == result.criterion.points else PARTIAL if value else NOT_EARNED
-    return dataclasses.replace(result, status=status, points=value, sentence=BY_HAND, hint="", comment=comment)
-
-
 def _filled_in(comment: str, bank: dict[str, str], place: str) -> str:
-    def stored(found: re.Match[str]) -> str:
-        if found[1] not in bank:
-            raise GradingError(
-                f"{place}: there is no comment {found[0]} in the bank. Add it, or write the text itself."
-            )
-        return bank[found[1]]
-
-    return re.sub(r"\{([\w-]+)\}", stored, comment.strip())
+    for name in re.findall(r"\{([\w-]+)\}", comment):
+        if name not in bank:
+            what = f"there is no comment {{{name}}} in the bank"
+            raise GradingError(f"{place}: {what}. Add it, or write the text itself.")
+    return re.sub(r"\{([\w-]+)\}", lambda found: bank[found[1]], comment.strip())
 
 
 def _bare(cell: str) -> str:
+    """Returns a cell as it was before it was made harmless for spreadsheets."""
     return cell[1:] if re.match(r"'\s*[=+@-]", cell) else cell
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[int, dict[str, str]]]:
+def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
+    """Returns each row of a CSV file that is not empty, with the place to name where it does not fit."""
     try:
         reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), restval="")
-        rows = [(reader.line_num, row) for row in reader if any(value for value in row.values())]
+        rows = [(f"{path}, line {reader.line_num}", row) for row in reader if any(row.values())]
     except FileNotFoundError as error:
-        raise GradingError(
-            f"Scores and comments are CSV files; there is no file {path}. Name one that is there."
-        ) from error
+        what = f"Scores and comments are CSV files; there is no file {path}"
+        raise GradingError(f"{what}. Name one that is there.") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise GradingError(f"{path} is not a CSV table in UTF-8 ({error}). Save it as CSV UTF-8.") from error
     lacking = [column for column in columns if column not in (reader.fieldnames or [])]

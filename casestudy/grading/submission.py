@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 MANIFEST = "manifest.json"
-MOST_PACKED = 16_000_000  # bytes; `casestudy submit` writes 10 MB at most
+MOST_WRITTEN = 10_000_000  # bytes of a submission.zip of ours
+MOST_PACKED = 16_000_000  # bytes of one that is read
 MOST_ENTRIES = 2_000
 MOST_UNPACKED = {".json": 1_000_000, ".csv": 8_000_000, ".ipynb": 5_000_000}  # bytes of one file; parsed, it is larger
 MOST_TOGETHER = 60_000_000
@@ -76,19 +77,18 @@ class Submission:
 def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path]:
     """Returns the files named, and every file in the folders named, by names that tell them apart.
 
-    Hidden files and links in a folder are left out, and so is what `skip` names or holds.
-
-    A file that is no submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
+    Hidden files and links in a folder are left out, and so is what `skip` names or holds. A file that is no
+    submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
     """
     others = {path.resolve() for path in skip}
     found: list[Path] = []
     for path in paths:
-        inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in inside:
-            shown = file.relative_to(path).parts if path.is_dir() else ()
-            hidden = any(part.startswith((".", "__MACOSX")) for part in shown)
-            if not hidden and (not shown or (file.is_file() and not file.is_symlink())):
+        for file in sorted(path.rglob("*")) if path.is_dir() else ():
+            hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
+            if file.is_file() and not file.is_symlink() and not hidden:
                 found.append(file)
+        if not path.is_dir():
+            found.append(path)
     files = [file for file in dict.fromkeys(found) if not others & {file.resolve(), *file.resolve().parents}]
     shared = Path(os.path.commonpath([file.absolute().parent for file in files])) if files else Path()
     return {file.absolute().relative_to(shared).as_posix(): file for file in files}
@@ -104,11 +104,10 @@ def student_of(path: Path) -> Student:
     >>> student_of(Path("anna.zip"))
     Student(name='anna', id='')
     """
-    for text in (path.name, path.parent.name):
-        if found := re.match(r"(.+?)_(\d+)_assignsubmission_", text):  # Moodle
+    moodle, canvas = r"(.+?)_(\d+)_assignsubmission_", r"(.+?)(?:_LATE)?_(\d+)_\d+_"
+    for pattern, text in ((moodle, path.name), (moodle, path.parent.name), (canvas, path.name)):
+        if found := re.match(pattern, text):
             return Student(readable(found[1], 80), found[2])
-    if found := re.match(r"(.+?)(?:_LATE)?_(\d+)_\d+_", path.name):  # Canvas
-        return Student(readable(found[1], 80), found[2])
     return Student(readable(path.stem, 80) or "nameless")
 
 
@@ -133,6 +132,7 @@ def read_submission(path: Path, source: str = "") -> Submission:
 
 
 def _read_members(archive: zipfile.ZipFile, problems: list[str]) -> dict[str, bytes]:
+    """Returns the bytes of each file that grading reads, and adds to `problems` why others are not read."""
     members = archive.infolist()
     if not members:
         problems.append("The zip is empty.")
@@ -141,29 +141,25 @@ def _read_members(archive: zipfile.ZipFile, problems: list[str]) -> dict[str, by
             f"A submission has at most {MOST_ENTRIES:,} files; this one has {len(members):,}: none was read."
         )
         return {}
-    counts = Counter(member.filename for member in members)
     wanted = [member for member in members if READ.fullmatch(member.filename)]
-    closed = [member.filename for member in members if not READ.fullmatch(member.filename) and not member.is_dir()]
+    closed = [m.filename for m in members if not m.is_dir() and not READ.fullmatch(m.filename)]
     if closed:
         problems.append(f"Not looked at, because grading does not need it: {_some(closed)}.")
+    counts = Counter(member.filename for member in wanted)
     files: dict[str, bytes] = {}
     for member in wanted:
-        name = member.filename
-        if counts[name] > 1:
-            why = "is there twice"
-        elif stat.S_ISLNK(member.external_attr >> 16):
-            why = "is a link"
-        elif member.flag_bits & 1:
-            why = "is encrypted"
-        elif member.compress_type not in METHODS:
-            why = "is packed in an unusual way"
-        else:
+        reasons = {
+            "is there twice": counts[member.filename] > 1,
+            "is a link": stat.S_ISLNK(member.external_attr >> 16),
+            "is encrypted": member.flag_bits & 1,
+            "is packed in an unusual way": member.compress_type not in METHODS,
+        }
+        data, why = b"", next((reason for reason, holds in reasons.items() if holds), "")
+        if not why:
             data, why = _read(archive, member, MOST_TOGETHER - sum(map(len, files.values())))
-            if not why:
-                files[name] = data
-                continue
-        problem = f"{name} was not read: it {why}."
-        if problem not in problems:
+        if not why:
+            files[member.filename] = data
+        elif (problem := f"{member.filename} was not read: it {why}.") not in problems:
             problems.append(problem)
     return files
 
@@ -179,19 +175,23 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> tuple
     return (data, "") if len(data) <= most else (b"", f"is larger than {most / 1e6:,.0f} MB")
 
 
+def digests(files: dict[str, bytes]) -> dict[str, str]:
+    """Returns the SHA-256 of each file, as the manifest has them."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != MANIFEST}
+
+
 def _altered(submission: Submission) -> list[str]:
     """Returns a problem where files are not those that the manifest names."""
-    listed = submission.manifest.get("files")
+    listed, found = submission.manifest.get("files"), digests(submission.files)
     if not isinstance(listed, dict):
         return ["There is no manifest.json that says what was packed: the zip was not written by `casestudy submit`."]
-    found = {name: hashlib.sha256(data).hexdigest() for name, data in submission.files.items() if name != MANIFEST}
     other = sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name))
     return [f"Changed, added or removed after packing: {_some(other)}."] if other else []
 
 
-def _some(names: list[str], most: int = 5) -> str:
-    shown = ", ".join(readable(name, 60) for name in names[:most])
-    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
+def _some(names: list[str]) -> str:
+    shown = ", ".join(readable(name, 60) for name in names[:5])
+    return shown + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
 
 
 def readable(text: object, most: int = 200) -> str:
@@ -200,10 +200,6 @@ def readable(text: object, most: int = 200) -> str:
     >>> readable("A\u202eB\u200bC\\nD"), readable("long", 3)
     ('ABC D', 'lo…')
     """
-    kept = "".join(
-        " " if character.isspace() else character
-        for character in str(text)[: 4 * most]
-        if character.isspace() or unicodedata.category(character)[0] != "C"
-    )
-    kept = " ".join(kept.split())
+    shown = (c for c in str(text)[: 4 * most] if c.isspace() or unicodedata.category(c)[0] != "C")
+    kept = " ".join("".join(shown).split())
     return kept if len(kept) <= most else kept[: most - 1] + "…"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import zipfile
@@ -13,27 +12,20 @@ from typing import Any
 import casestudy
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
-from casestudy.grading.evidence import LEFT_OUT, Evidence
-from casestudy.grading.findings import SHARES
+from casestudy.grading.checks import STEPS, notebooks_ran
+from casestudy.grading.contents import LEFT_OUT, Contents
 from casestudy.grading.key import Key
-from casestudy.grading.result_checks import STEPS, notebooks_ran
+from casestudy.grading.outcomes import SHARES
 from casestudy.grading.rubric import Rubric
-from casestudy.grading.submission import MANIFEST, MOST_UNPACKED, READ, Student, Submission
+from casestudy.grading.submission import MANIFEST, MOST_UNPACKED, MOST_WRITTEN, READ, Student, Submission, digests
 from casestudy.runs import RunFolder
 
 SCHEMA_VERSION = 1
-LARGEST = 10_000_000  # bytes of a submission.zip
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What was packed.
-
-    Attributes:
-        files: How many.
-        size: Bytes of the submission.zip.
-        missing: (points it costs, criterion, what is missing) for what can be told without the key.
-    """
+    """What was packed: how many files, the bytes of the submission.zip, and what is missing, as `lacking` tells it."""
 
     files: int
     size: int
@@ -56,40 +48,27 @@ def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
     """Returns what goes into a submission: the run's tables and settings, and the notebooks without their pictures.
 
     Neither photographs nor models go in: grading needs predictions, not pixels, and nobody's face leaves the machine.
-
-    Args:
-        run: Finished or not.
-        notebooks: The folder with the executed notebooks 01 to 05.
+    Of several copies of a notebook in the folder, the one that was saved last counts.
 
     Raises:
-        DataError: There is no such folder, or a notebook in it cannot be read.
+        DataError: There is no folder `notebooks`, or a notebook in it cannot be read.
     """
     if not notebooks.is_dir():
         raise DataError(f"--notebooks names the folder of your notebooks; there is no folder {notebooks}. Name yours.")
-    files = {
-        f"run/{path.relative_to(run.path).as_posix()}": path.read_bytes()
-        for path in sorted(run.path.rglob("*"))
-        if path.is_file() and READ.fullmatch(f"run/{path.relative_to(run.path).as_posix()}")
-    }
-    for name, path in _notebooks(notebooks).items():
+    inside = {f"run/{path.relative_to(run.path).as_posix()}": path for path in sorted(run.path.rglob("*"))}
+    files = {name: path.read_bytes() for name, path in inside.items() if READ.fullmatch(name) and path.is_file()}
+    executed: dict[str, Path] = {}
+    for path in sorted(notebooks.glob("*.ipynb"), key=lambda path: (path.stat().st_mtime, path.name)):
+        # Colab calls a copy "Copy of 01_read_the_case.ipynb", Jupyter "01_read_the_case-Copy1.ipynb".
+        name = re.fullmatch(r"(?:Copy of )*(\d\d_\w+?)(?:-Copy\d+| ?\(\d+\))*", path.stem)
+        if name and name[1][:2] in STEPS:
+            executed[f"notebooks/{name[1]}.ipynb"] = path
+    for file, path in sorted(executed.items()):
         try:
-            files[f"notebooks/{name}.ipynb"] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
+            files[file] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))
         except (ValueError, AttributeError, TypeError, KeyError) as error:
             raise DataError(f"{path} is not a notebook ({error}). Save it in Jupyter once more.") from error
     return files
-
-
-def _notebooks(folder: Path) -> dict[str, Path]:
-    """Returns the notebooks of the five steps, by name; of several copies the one that was saved last.
-
-    Colab calls a copy "Copy of 01_read_the_case.ipynb", Jupyter "01_read_the_case-Copy1.ipynb".
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.glob("*.ipynb"), key=lambda path: (path.stat().st_mtime, path.name)):
-        name = re.fullmatch(r"(?:Copy of )*(\d\d_\w+?)(?:-Copy\d+| ?\(\d+\))*", path.stem)
-        if name and name[1][:2] in STEPS:
-            found[name[1]] = path
-    return dict(sorted(found.items()))
 
 
 def _without_pictures(notebook: dict[str, Any]) -> bytes:
@@ -107,7 +86,7 @@ def _without_pictures(notebook: dict[str, Any]) -> bytes:
 
 def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, str]]:
     """Returns (points it costs, criterion, what is missing) for what can be told without the key."""
-    found = Evidence(Submission("", Student(""), files), Key("", "", (), (), {}))
+    found = Contents(Submission("", Student(""), files), Key("", "", (), (), {}))
     missing = []
     for criterion in rubric.criteria:
         needs = [need for need in criterion.needs if not found.has(need)]
@@ -116,9 +95,9 @@ def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, s
         what += [f"cell {need} is not answered" for need in answers if not found.answer(need)]
         share = 0.0
         if criterion.check == notebooks_ran.__name__ and not what:
-            finding = notebooks_ran(found)
-            share = SHARES.get(finding.status, 0.0)
-            what += [f"{finding.evidence}. {finding.hint}"] if share < 1 else []
+            outcome = notebooks_ran(found)
+            share = SHARES[outcome.status]
+            what += [f"{outcome.evidence}. {outcome.hint}"] if share < 1 else []
         if what:
             missing.append((criterion.points * (1 - share), criterion.title, ", ".join(what)))
     return missing
@@ -143,7 +122,7 @@ def write_submission(files: dict[str, bytes], target: Path, *, student: str = ""
         "schema_version": SCHEMA_VERSION,
         "casestudy": casestudy.__version__,
         "student": student,
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "files": digests(files),
     }
     everything = {MANIFEST: (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode(), **files}
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -153,9 +132,9 @@ def write_submission(files: dict[str, bytes], target: Path, *, student: str = ""
                 # A ZipInfo knows no clock: the same files make the same zip.
                 archive.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
         size = partial.stat().st_size
-        if size > LARGEST:
+        if size > MOST_WRITTEN:
             raise RunError(
-                f"A submission has at most {LARGEST // 10**6} MB; this one has {size / 1e6:.1f}. Clear the long "
+                f"A submission has at most {MOST_WRITTEN // 10**6} MB; this one has {size / 1e6:.1f}. Clear the long "
                 f"outputs of your notebooks, run them again and save them."
             )
     return size

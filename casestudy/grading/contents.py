@@ -1,4 +1,4 @@
-"""The evidence in a submission: its tables, settings and notebooks, parsed strictly and never believed."""
+"""What a submission contains: its tables, settings and notebooks, parsed strictly and never believed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from itertools import takewhile
+from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ MOST_CELLS = 1_000_000  # of a table
 LONGEST = 1_000  # cells of a notebook
 PLACEHOLDER = "Your answer: replace this line."
 AFTER_ANSWERS = ("next", "hand-in")  # the notebooks' own cells below an answer
-PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 LEFT_OUT = "picture-left-out"  # how `casestudy submit` marks an output that it took out
+PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
 
 
 class NoEvidence(Exception):
@@ -32,7 +33,7 @@ class NoEvidence(Exception):
 
 @dataclass(frozen=True)
 class Cell:
-    """A notebook's cell: its kind, source text, execution count, and what it showed."""
+    """A notebook's cell, with its execution count, the error it ended with, and whether it shows a picture."""
 
     id: str
     kind: str
@@ -43,20 +44,20 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What a submission shows, read when it is asked for; each property raises `NoEvidence` where there is none."""
+class Contents:
+    """What a submission contains, read when it is asked for; `NoEvidence` is raised for what cannot be read."""
 
     submission: Submission
     key: Key
 
     def has(self, need: str) -> bool:
         """Returns whether there is a file, or an answer cell, of that name; `*.ipynb` is any notebook."""
+        names = self.submission.files
         if need == "*.ipynb":
-            return any(name.startswith("notebooks/") for name in self.submission.files)
+            return any(name.startswith("notebooks/") for name in names)
         if need.startswith("answer-"):
-            return self._answer_cell(need) is not None
-        folds = re.compile(rf"run/folds/[^/]+/{re.escape(need)}")
-        return any(name == f"run/{need}" or folds.fullmatch(name) for name in self.submission.files)
+            return bool(self._cells_from(need))
+        return any(re.fullmatch(rf"run/(folds/[^/]+/)?{re.escape(need)}", name) for name in names)
 
     def text(self, name: str) -> str:
         """Returns a file as text: UTF-8, or what some editors make of it."""
@@ -64,8 +65,7 @@ class Evidence:
         if data is None:
             raise NoEvidence(f"{name} is not in the submission.")
         try:
-            utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-            return data.decode("utf-16" if utf16 else "utf-8-sig")
+            return data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
         except UnicodeDecodeError as error:
             raise NoEvidence(f"{name} is not text in UTF-8.") from error
 
@@ -86,13 +86,13 @@ class Evidence:
     def table(self, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
         """Returns a CSV table, every cell a str, with at least these columns."""
         reader = csv.reader(io.StringIO(self.text(name), newline=""), strict=True)
+        rows: list[list[str]] = []
         try:
             header = next(reader, [])
-            lacking = [column for column in columns if column not in header]
-            if lacking or len(set(header)) < len(header):
-                what = f"no column {readable(lacking[0], 40)!r}" if lacking else "a column twice"
-                raise NoEvidence(f"{name} has {what}.")
-            rows = []
+            if lacking := [column for column in columns if column not in header]:
+                raise NoEvidence(f"{name} has no column {readable(lacking[0], 40)!r}.")
+            if len(set(header)) < len(header):
+                raise NoEvidence(f"{name} has a column twice.")
             for row in reader:
                 if len(row) != len(header):
                     raise NoEvidence(f"{name}, line {reader.line_num}: {len(row)} cells instead of {len(header)}.")
@@ -124,106 +124,84 @@ class Evidence:
     @cached_property
     def evaluation(self) -> Evaluation:
         """Every figure, computed again: the probabilities are the student's, labels and signers are the key's."""
-        return self._evaluate("run/predictions.csv", tested=True)
-
-    def _evaluate(self, name: str, *, tested: bool) -> Evaluation:
-        key = self.key
-        columns = [PREFIX + label for label in key.class_names]
+        name, photographs = "run/predictions.csv", self.key.photographs
+        columns = self._probability_columns
         table = self.table(name, ("name", *columns))
         names = table["name"].tolist()
-        unknown = [one for one in names if one not in key.photographs]
-        if not names or unknown:
-            what = (
-                f"photographs that the archive does not have, such as {readable(unknown[0], 60)}"
-                if unknown
-                else "no rows"
-            )
-            raise NoEvidence(f"{name} has {what}.")
+        if not names:
+            raise NoEvidence(f"{name} has no rows.")
+        if unknown := [one for one in names if one not in photographs]:
+            what = readable(unknown[0], 60)
+            raise NoEvidence(f"{name} has photographs that the archive does not have, such as {what}.")
         if len(set(names)) < len(names):
             raise NoEvidence(f"{name} has {len(names) - len(set(names))} photographs more than once.")
-        if tested:
-            planned = set(self.splits["name"][(self.splits[self.part_columns] == "test").any(axis=1)])
-            if planned != set(names):
-                missing, more = len(planned - set(names)), len(set(names) - planned)
-                raise NoEvidence(
-                    f"{name} must have the photographs of the test part, each once: {missing} are missing, {more} are "
-                    f"of another part."
-                )
-        facts = [key.photographs[one] for one in names]
-        if "label" in table and (other := sum(a != b.label for a, b in zip(table["label"], facts, strict=True))):
+        planned = set(self.splits["name"][(self.splits[self.part_columns] == "test").any(axis=1)])
+        if planned != set(names):
+            missing, more = len(planned - set(names)), len(set(names) - planned)
+            must = f"{name} must have the photographs of the test part, each once"
+            raise NoEvidence(f"{must}: {missing} are missing, {more} are of another part.")
+        facts = [photographs[one] for one in names]
+        labels = [fact.label for fact in facts]
+        if "label" in table and (other := int((table["label"] != labels).sum())):
             raise NoEvidence(f"{name} gives {other} photographs a label that is not theirs.")
-        return evaluate_predictions(
-            pd.DataFrame(
-                {
-                    "name": names,
-                    "signer": [fact.signer for fact in facts],
-                    "label": [fact.label for fact in facts],
-                    **self._probabilities(name, table[columns]),
-                }
-            ),
-            key.class_names,
-            seed=0,
-        )
+        known = pd.DataFrame({"name": names, "signer": [fact.signer for fact in facts], "label": labels})
+        probabilities = pd.DataFrame(self._probabilities(name, table[columns]), columns=columns)
+        return evaluate_predictions(known.join(probabilities), self.key.class_names, seed=0)
 
-    def _probabilities(self, name: str, cells: pd.DataFrame) -> dict[str, np.ndarray]:
-        values = np.array(
-            [[as_number(cell) for cell in row] for row in cells.itertuples(index=False)], dtype=np.float64
-        )
+    @property
+    def _probability_columns(self) -> list[str]:
+        return [PREFIX + label for label in self.key.class_names]
+
+    def _probabilities(self, name: str, cells: pd.DataFrame) -> np.ndarray:
+        """Returns float64 (N, K), each row a distribution."""
+        values = as_numbers(cells)
         sound = np.isfinite(values) & (values >= 0) & (values <= 1)
         if not sound.all():
             row, column = np.argwhere(~sound)[0]
             what = readable(cells.iat[row, column], 30)
             raise NoEvidence(f"{name}, row {row + 1}: {what!r} in column {cells.columns[column]} is no probability.")
-        if np.abs(values.sum(axis=1) - 1).max() > 1e-3:
-            row = int(np.abs(values.sum(axis=1) - 1).argmax())
-            raise NoEvidence(f"{name}, row {row + 1}: the probabilities add up to {values[row].sum():.3f}, not to 1.")
-        return {column: values[:, k] for k, column in enumerate(cells.columns)}
+        sums = values.sum(axis=1)
+        row = np.abs(sums - 1).argmax()
+        if abs(sums[row] - 1) > 1e-3:
+            raise NoEvidence(f"{name}, row {row + 1}: the probabilities add up to {sums[row]:.3f}, not to 1.")
+        return values
 
     def hidden_answers(self) -> np.ndarray:
         """Returns bool (N,): whether each photograph of the hidden test was read rightly."""
-        name = "run/hidden_predictions.csv"
-        columns = [PREFIX + label for label in self.key.class_names]
+        name, columns = "run/hidden_predictions.csv", self._probability_columns
         table = self.table(name, ("name", *columns))
         if sorted(table["name"]) != sorted(self.key.hidden):
             raise NoEvidence(f"{name} must have every photograph of the hidden test once.")
-        probabilities = np.column_stack(list(self._probabilities(name, table[columns]).values()))
-        read = np.array(self.key.class_names)[probabilities.argmax(axis=1)]
+        read = np.array(self.key.class_names)[self._probabilities(name, table[columns]).argmax(axis=1)]
         return read == np.array([self.key.hidden[one] for one in table["name"]])
 
     def trainings(self) -> dict[str, dict[str, Any]]:
         """Returns training.json of every fold, or of the whole where there are no folds, by where it lies."""
-        files, last = self.submission.files, "training.json"
-        folds = sorted(name for name in files if name.startswith("run/folds/") and name.endswith(last))
+        last = "training.json"
+        folds = sorted(n for n in self.submission.files if n.startswith("run/folds/") and n.endswith(last))
         return {name.removesuffix(last): self.json(name) for name in folds or [f"run/{last}"]}
 
-    def history(self, home: str) -> pd.DataFrame:
-        """Returns the history of a training: phase, epoch, metric, and value as float."""
+    def history(self, home: str) -> dict[str, dict[str, list[float]]]:
+        """Returns a training's history: of each phase, the values of each metric, epoch by epoch."""
         table = self.table(f"{home}history.csv", ("phase", "epoch", "metric", "value"))
-        table["value"] = [as_number(cell) for cell in table["value"]]
-        if not np.isfinite(table["value"].astype(float)).all():
-            raise NoEvidence(f"{home}history.csv has a value that is no number.")
-        return table
-
-    @property
-    def notebooks(self) -> dict[str, list[Cell]]:
-        """The cells of every notebook that can be read, by the notebook's file name."""
-        return self._notebooks[0]
-
-    @property
-    def unreadable(self) -> list[str]:
-        """Why a notebook cannot be read, for each that cannot."""
-        return self._notebooks[1]
+        history: dict[str, dict[str, list[float]]] = {}
+        for phase, metric, cell in zip(table["phase"], table["metric"], table["value"], strict=True):
+            if not math.isfinite(value := as_number(cell)):
+                raise NoEvidence(f"{home}history.csv has a value that is no number.")
+            history.setdefault(phase, {}).setdefault(metric, []).append(value)
+        return history
 
     @cached_property
-    def _notebooks(self) -> tuple[dict[str, list[Cell]], list[str]]:
-        found, reasons = {}, []
+    def notebooks(self) -> tuple[dict[str, list[Cell]], list[str]]:
+        """The cells of every notebook that can be read, by its file name; and why others cannot, a sentence each."""
+        found, unreadable = {}, []
         for name in sorted(self.submission.files):
             if name.startswith("notebooks/"):
                 try:
                     found[name] = self._cells(name)
                 except NoEvidence as reason:
-                    reasons.append(str(reason))
-        return found, reasons
+                    unreadable.append(str(reason))
+        return found, unreadable
 
     def _cells(self, name: str) -> list[Cell]:
         cells = self.json(name).get("cells")
@@ -235,44 +213,55 @@ class Evidence:
 
     def answer(self, name: str) -> str:
         """Returns what stands in an answer cell and in the texts added below it; "" where nothing was written."""
-        place = self._answer_cell(name)
-        if place is None:
+        cells = self._cells_from(name)
+        if not cells:
             raise NoEvidence(f"There is no cell {name} in the notebooks.")
-        cells, start = place
-        own = [cells[start].source.replace(PLACEHOLDER, "")]
-        for cell in cells[start + 1 :]:
-            if cell.kind == "code" or cell.id in AFTER_ANSWERS:
-                break
-            own.append(cell.source)
-        written = "\n\n".join(own)
+        added = takewhile(lambda cell: cell.kind != "code" and cell.id not in AFTER_ANSWERS, cells[1:])
+        written = "\n\n".join([cells[0].source.replace(PLACEHOLDER, ""), *(cell.source for cell in added)])
         return written.strip() if re.search(r"\w", readable(written, len(written) + 1)) else ""
 
-    def _answer_cell(self, name: str) -> tuple[list[Cell], int] | None:
-        """Returns the cells of the notebook that has this answer cell, and its place among them."""
-        every = ((cells, k, cell.id) for cells in self.notebooks.values() for k, cell in enumerate(cells))
-        return next(((cells, k) for cells, k, found in every if found == name), None)
+    def _cells_from(self, name: str) -> list[Cell]:
+        """Returns the answer cell of that name and all below it in its notebook; [] where there is none."""
+        for cells in self.notebooks[0].values():
+            for k, cell in enumerate(cells):
+                if cell.id == name:
+                    return cells[k:]
+        return []
 
 
 def _cell(values: dict[str, Any]) -> Cell:
-    metadata, outputs = values.get("metadata"), values.get("outputs")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    outputs = outputs if isinstance(outputs, list) else []
-    shown = [output for output in outputs if isinstance(output, dict)]
-    count, source = values.get("execution_count"), values.get("source") or ""
+    outputs, source, count = values.get("outputs"), values.get("source") or "", values.get("execution_count")
+    shown = [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
     error = next((output.get("ename", "error") for output in shown if output.get("output_type") == "error"), "")
-    pictures = [
-        LEFT_OUT in output.get("metadata", {}) or any(kind in output.get("data", {}) for kind in PICTURES)
-        for output in shown
-        if isinstance(output.get("data", {}), dict) and isinstance(output.get("metadata", {}), dict)
-    ]
     return Cell(
-        id=str(values.get("id") or metadata.get("id") or ""),  # Colab keeps it in the metadata
+        id=str(values.get("id") or inside(values, "metadata").get("id") or ""),  # Colab keeps it in the metadata
         kind=str(values.get("cell_type", "")),
         source="".join(map(str, source)) if isinstance(source, list) else str(source),
         count=count if isinstance(count, int) else None,
         error=readable(error, 80),
-        picture=any(pictures),
+        picture=any(LEFT_OUT in inside(o, "metadata") or PICTURES & inside(o, "data").keys() for o in shown),
     )
+
+
+def inside(values: Any, *names: str) -> dict[str, Any]:
+    """Returns the dictionary within dictionaries; {} where there is none."""
+    for name in names:
+        values = values.get(name) if isinstance(values, dict) else None
+    return values if isinstance(values, dict) else {}
+
+
+def moved_in(training: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Returns how far each kind of layer moved in each phase; a kind whose change is no number is left out."""
+    return {
+        phase: {kind: float(change) for kind, change in kinds.items() if is_number(change)}
+        for phase, kinds in inside(training, "largest_change").items()
+        if isinstance(kinds, dict)
+    }
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Returns whether a value of a JSON file is a number."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def as_number(cell: object) -> float:
@@ -285,3 +274,8 @@ def as_number(cell: object) -> float:
         return float(cell)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return math.nan
+
+
+def as_numbers(cells: pd.DataFrame) -> np.ndarray:
+    """Returns float64 (N, K): the number that each cell holds, NaN where it holds none."""
+    return np.array([[as_number(cell) for cell in row] for row in cells.to_numpy()], dtype=np.float64)

@@ -1,16 +1,15 @@
-"""What a check of the rubric can find, and how it says so."""
+"""What a check can find, and how it says so."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 EARNED, PARTIAL, NOT_EARNED, REVIEW, NOTHING = "earned", "partial", "not earned", "needs review", "no evidence"
-SHARES = {EARNED: 1.0, PARTIAL: 0.5}  # of the points; every other status earns none
+SHARES = {EARNED: 1.0, PARTIAL: 0.5, NOT_EARNED: 0.0}  # of the points; the other two earn nothing
 
 
 @dataclass(frozen=True)
-class Finding:
+class Outcome:
     """What a check found.
 
     Attributes:
@@ -24,10 +23,3 @@ class Finding:
     evidence: str
     sentence: str
     hint: str = ""
-
-
-def inside(values: Any, *names: str) -> dict[str, Any]:
-    """Returns the dictionary within dictionaries; {} where there is none."""
-    for name in names:
-        values = values.get(name) if isinstance(values, dict) else None
-    return values if isinstance(values, dict) else {}
