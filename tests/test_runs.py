@@ -1,15 +1,23 @@
 """The run folder keeps what it is given, and says what it lacks."""
 
+import dataclasses
 import hashlib
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from casestudy.cli import main
 from casestudy.errors import RunError
 from casestudy.files import file_digest
-from casestudy.runs.folder import RunFolder
+from casestudy.runs import RunFolder, Wishes, prepare_run, run_study, verify_run
+from casestudy.runs.record import ImageFacts, RunRecord, Source
+from casestudy.studies import STUDIES
+from casestudy.study import DataSpec, ModelSpec, Phase, Variant
+from casestudy.training import Machine
 
 
 def test_tables_come_back_as_they_went_in(tmp_path):
@@ -112,3 +120,157 @@ def test_a_notebook_shows_the_line_alone(tmp_path):
     shell.run_cell("from casestudy import RunFolder; RunFolder.open(there)")
     assert len(shown) == 1
     assert shown[0].startswith("RunError: A run folder holds a run.json")
+
+
+# --- what run.json, metrics.json and training.json hold -------------------------------------------------------------
+
+BEFORE = json.loads((Path(__file__).parent / "data" / "run_7ebbc04.json").read_text(encoding="utf-8"))  # as it wrote it
+PATTERN = r"(?P<label>[A-C])\d"
+
+
+def old_run(run, *, without=(), **changes):
+    """Makes a run folder one of the version before, which had asked for a pattern and named no version."""
+    values = {**BEFORE, "study": {**BEFORE["study"], "variants": []}, "data": run.read_json("run.json")["data"]}
+    values |= {"files": run.record.files, **changes}
+    for name in ("variant_weights", *without):
+        del values[name]
+    (run.path / "run.json").write_text(json.dumps(values), encoding="utf-8")
+    return run
+
+
+@pytest.fixture
+def wishes(small_study):
+    """What the run of the version before was asked for."""
+    return Wishes(dataclasses.replace(small_study, data=DataSpec(pattern=PATTERN)), 3)
+
+
+def test_run_json_of_the_version_before_is_read(small_study, tmp_path):
+    (tmp_path / "run.json").write_text(json.dumps(BEFORE), encoding="utf-8")
+    record = RunFolder.open(tmp_path).record
+    study = record.wishes.study
+    assert record.version == ""
+    assert study.data == DataSpec(pattern=PATTERN)
+    assert dataclasses.replace(study, variants=(), data=DataSpec()) == small_study
+    phase = Phase("train", "everything", epochs=1, learning_rate=1e-2)
+    dense = ModelSpec("dense", weights=None, options={"size": [8, 8], "units": [4]})
+    assert study.variants == (Variant("dense", dense, (phase,), published=0.5, note="smaller"),)
+    assert (record.wishes.seed, record.wishes.compare_splits, record.wishes.precision) == (3, False, None)
+    assert record.data == Source("letters.zip", "/data/letters.zip", "5" * 64)
+    assert record.resolved.machine == Machine("CPU", (32, 32), "float32")
+    assert (record.resolved.initial_weights, record.resolved.environment["keras"]) == (None, "3.12.4")
+    assert record.resolved.variant_weights == {"dense": (None, "random initialisation, as asked")}
+    assert record.images == ImageFacts("signer", cropped=False, class_names=("A", "B", "C"))
+    assert record.files == {"predictions.csv": "7" * 64}
+    again = RunRecord.from_json(json.loads(json.dumps(record.to_json())), source="itself")
+    assert again == record
+
+
+@pytest.mark.parametrize("pattern", [None, PATTERN])
+def test_a_run_of_the_version_before_holds_and_stays(pattern, run_copy, letters_zip, small_study, wishes, capsys):
+    run = old_run(run_copy, pattern=pattern)
+    before = (run.path / "run.json").read_bytes()
+    assert [what for what, holds, _ in verify_run(RunFolder.open(run.path)) if not holds] == []
+    assert main(["report", str(run.path)]) == 0
+    assert run_study(wishes if pattern else Wishes(small_study, 3), letters_zip, run.path).finished
+    with pytest.raises(RunError, match=r"differs in study\.data\.pattern\."):
+        run_study(wishes if not pattern else Wishes(small_study, 3), letters_zip, run.path)
+    assert (run.path / "run.json").read_bytes() == before
+
+
+def test_a_run_of_the_version_before_goes_on(finished_run, run_copy, letters_zip, wishes):
+    run = old_run(run_copy, without=["files"])
+    for name in ("metrics.json", "predictions.csv", "history.csv", "model.keras", "predictions_head.csv"):
+        (run.path / name).unlink()
+    again = run_study(wishes, letters_zip, run.path)
+    assert again.finished
+    for name in ("splits.csv", "history.csv", "predictions.csv", "predictions_head.csv", "per_label.csv"):
+        assert (run.path / name).read_bytes() == (finished_run.path / name).read_bytes(), name
+    assert [what for what, holds, _ in verify_run(again) if not holds] == []
+
+
+def test_a_run_that_the_version_before_had_only_begun_goes_on(finished_run, letters_zip, wishes, tmp_path):
+    begun = {name: BEFORE[name] for name in ("schema_version", "seed", "compare_splits", "pattern", "precision")}
+    begun |= {"study": {**BEFORE["study"], "variants": []}, "started": BEFORE["started"]}
+    begun["data"] = finished_run.read_json("run.json")["data"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text(json.dumps(begun), encoding="utf-8")
+    run = RunFolder.begin(tmp_path / "run", wishes, letters_zip)
+    prepare_run(run)
+    assert (run.path / "splits.csv").read_bytes() == (finished_run.path / "splits.csv").read_bytes()
+    assert run.record.started == BEFORE["started"]
+    assert run.resolved == finished_run.resolved
+
+
+# Each record in the three files, by the way to it, with the fields that it cannot do without.
+FIELDS = {
+    "run.json": {
+        "": "study seed data started weights initial_weights machine environment protocol cropped class_names",
+        "study": "name title source model phases split",
+        "study.model": "name",
+        "study.phases.0": "name trainable epochs learning_rate",
+        "study.phases.1": "name trainable epochs learning_rate",
+        "study.split": "",
+        "study.data": "",
+        "data": "name path sha256",
+        "machine": "device image_size precision",
+    },
+    "metrics.json": {
+        "": "scores",
+        "scores.0": "name protocol training predictions images accuracy loss interval loss_interval interval_method "
+        "calibration_error",
+        "scores.2": "name protocol training predictions images accuracy loss interval loss_interval interval_method "
+        "calibration_error",
+    },
+    "training.json": {"": "seconds images_per_second batch_norm_change parameters"},
+}
+READ_BY = {
+    "run.json": ("run", "report", "verify", "submit", "key", "predict"),
+    "metrics.json": ("run", "report", "verify"),
+    "training.json": ("run", "report"),
+}
+CASES = [
+    (file, place, field)
+    for file, records in FIELDS.items()
+    for place, names in records.items()
+    for field in ("", *names.split())  # "" adds one
+]
+
+
+@pytest.mark.parametrize(("file", "place", "field"), CASES, ids=[f"{a} {b} {c or 'more'}" for a, b, c in CASES])
+def test_a_field_that_is_unknown_or_missing_is_named_with_the_version(
+    file, place, field, run_copy, letters_zip, small_study, tmp_path, capsys, monkeypatch
+):
+    """Whichever command reads the file: one line, exit code 2, no traceback."""
+    values = run_copy.read_json(file)
+    part = values
+    for step in place.split(".") if place else ():
+        part = part[int(step) if step.isdecimal() else step]
+    if field:
+        del part[field]
+    else:
+        part["mystery"] = 1
+    if file == "run.json":
+        values["casestudy"] = "9.8.7"
+    else:
+        run_copy.write_json("run.json", {**run_copy.read_json("run.json"), "casestudy": "9.8.7"})
+    (run_copy.path / file).write_text(json.dumps(values), encoding="utf-8")
+    monkeypatch.setitem(STUDIES, "small", small_study)
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    calls = {
+        "run": ["run", "small", "--data", str(letters_zip), "--seed", "3", "--out", str(run_copy.path)],
+        "report": ["report", str(run_copy.path)],
+        "verify": ["verify", str(run_copy.path)],
+        "submit": ["submit", str(run_copy.path), "--notebooks", str(notebooks), "--out", str(tmp_path / "out.zip")],
+        "key": ["key", str(run_copy.path), "--out", str(tmp_path / "key.json")],
+        "predict": ["predict", str(run_copy.path), str(letters_zip)],
+    }
+    before = sorted(path.name for path in tmp_path.iterdir())
+    for command in READ_BY[file]:
+        assert main(calls[command]) == 2, command
+        (line,) = capsys.readouterr().err.splitlines()
+        assert file in line
+        assert "written by casestudy 9.8.7" in line
+        word = "lacks" if field else "has"
+        assert re.search(rf"{word} the field ([\w.\[\]]+\.)?{field or 'mystery'},", line), line
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
