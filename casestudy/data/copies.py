@@ -24,23 +24,21 @@ def copies_across_parts(splits: Splits) -> pd.DataFrame:
     """
     images, part = splits.images, splits.part_of()
     seen = np.sort(np.concatenate([splits.train, splits.validation]))
-    first: dict[int, int] = {}
-    for k in seen.tolist():
-        first.setdefault(int(images.groups[k]), k)
-    exact = {k: first[group] for k in splits.test.tolist() if (group := int(images.groups[k])) in first}
-    rest = np.array([k for k in splits.test.tolist() if k not in exact], dtype=np.int64)
+    groups, first = np.unique(images.groups[seen], return_index=True)
+    copy_of = dict(zip(groups.tolist(), seen[first].tolist(), strict=True))
+    found = [(k, copy_of[g], "exact") for k in splits.test.tolist() if (g := int(images.groups[k])) in copy_of]
+    rest = splits.test[~np.isin(images.groups[splits.test], groups)]
     nearest, difference = nearest_images(images, rest, seen)
-    near = {k: j for k, j, far in zip(rest.tolist(), nearest.tolist(), difference, strict=True) if far <= NEAR}
+    near = difference <= NEAR
+    found += [(k, j, "near") for k, j in zip(rest[near].tolist(), nearest[near].tolist(), strict=True)]
     rows = [
-        (images.names[k], images.class_names[images.labels[k]], images.names[j], part[j], kind)
-        for kind, pairs in (("exact", exact), ("near", near))
-        for k, j in pairs.items()
+        (images.names[k], images.class_names[images.labels[k]], images.names[j], part[j], kind) for k, j, kind in found
     ]
     return pd.DataFrame(rows, columns=["name", "label", "copy", "part", "kind"])
 
 
 def nearest_images(images: ImageSet, wanted: np.ndarray, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns for each image of `wanted` the index of the one of `among` that differs least, and by how much.
+    """Returns the index of the image of `among` that differs least from each of `wanted`, and by how much.
 
     The difference is the root mean square over all pixels, in grey levels of 255: float (len(wanted),).
     """

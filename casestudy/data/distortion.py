@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -17,27 +18,18 @@ def distort(
 ) -> ImageSet:
     """Returns the images at `indices`, each under a distortion of its own; what comes in from outside is black.
 
-    An image's distortion depends on the seed and on its name, not on the others.
-
     Args:
         images: The whole set.
         indices: Which of them.
         rotation: Largest turn either way, in full circles.
         shift: Largest move in each direction, as a share of the side.
         zoom: Largest relative change of size, either way.
-        seed: Another one gives other distortions.
+        seed: An image's distortion follows from it and from the image's name alone.
     """
     pixels = np.stack([_distort(images.images[k], str(images.names[k]), rotation, shift, zoom, seed) for k in indices])
-    return dataclasses.replace(
-        images,
-        images=pixels,
-        labels=images.labels[indices],
-        signers=None if images.signers is None else images.signers[indices],
-        names=images.names[indices],
-        groups=images.groups[indices],
-        digest=hashlib.sha256(pixels.tobytes()).hexdigest(),
-        parts=None if images.parts is None else images.parts[indices],
-    )
+    kept: dict[str, Any] = {name: getattr(images, name) for name in ("labels", "signers", "names", "groups", "parts")}
+    kept = {name: None if values is None else values[indices] for name, values in kept.items()}
+    return dataclasses.replace(images, images=pixels, digest=hashlib.sha256(pixels.tobytes()).hexdigest(), **kept)
 
 
 def _distort(pixels: np.ndarray, name: str, rotation: float, shift: float, zoom: float, seed: int) -> np.ndarray:

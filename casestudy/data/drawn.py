@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import itertools
 import struct
 import zipfile
 from pathlib import Path
@@ -25,12 +26,7 @@ FOLDERS = {"train": TRAIN, "test": TEST}
 
 
 def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
-    """Returns the study as it reads the stand-in, and where in `folder` the stand-in is; drawn unless it is there.
-
-    Args:
-        study: Its data must name their labels in `class_names`.
-        folder: Made where missing.
-    """
+    """Returns the study as it reads the stand-in, and where in `folder` it is; the data must have `class_names`."""
     folder.mkdir(parents=True, exist_ok=True)
     names, data = study.data.class_names, study.data
     if data.kind == "idx":
@@ -38,26 +34,24 @@ def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
         target.mkdir(exist_ok=True)
         for part, count in FOLDERS.items():
             images = np.stack([_draw(name, k, part) for k in range(count) for name in names])
-            stored = images.transpose(0, 2, 1) if data.transposed else images
+            begins = f"{data.subset}-{part}" if data.subset else part
+            _write_idx(target / f"{begins}-images-idx3-ubyte.gz", images.swapaxes(1, 2) if data.transposed else images)
             labels = np.tile(np.arange(len(names), dtype=np.uint8), count)
-            prefix = f"{data.subset}-" if data.subset else ""
-            _write_idx(target / f"{prefix}{part}-images-idx3-ubyte.gz", stored)
-            _write_idx(target / f"{prefix}{part}-labels-idx1-ubyte.gz", labels)
+            _write_idx(target / f"{begins}-labels-idx1-ubyte.gz", labels)
         return study, target
     target = folder / "letters-in-parts.zip"
     with atomic_path(target) as partial, zipfile.ZipFile(partial, "w") as archive:
         for part, count in FOLDERS.items():
-            for k in range(count):
-                for name in names:
-                    buffer = io.BytesIO()
-                    Image.fromarray(_draw(name, k, part)).save(buffer, "PNG")
-                    archive.writestr(zipfile.ZipInfo(f"{part}/{name}/{k}.png"), buffer.getvalue())
+            for k, name in itertools.product(range(count), names):
+                buffer = io.BytesIO()
+                Image.fromarray(_draw(name, k, part)).save(buffer, "PNG")
+                archive.writestr(zipfile.ZipInfo(f"{part}/{name}/{k}.png"), buffer.getvalue())
     parts = dataclasses.replace(data, pattern="(?P<signer>train|test)/(?P<label>.)/", test_folder="test")
     return dataclasses.replace(study, data=parts), target
 
 
 def _draw(name: str, number: int, part: str) -> np.ndarray:
-    """Returns uint8 (SIDE, SIDE): white on black; the same arguments draw the same image."""
+    """Returns uint8 (SIDE, SIDE), white on black; the same arguments draw the same image."""
     chance = np.random.default_rng([*name.encode(), number, *part.encode()])
     image = Image.new("L", (SIDE, SIDE))
     size = int(chance.integers(15, 21)) / max(1, len(name[:2]) - 0.4)

@@ -31,19 +31,12 @@ DEFLATE_LIMIT = 1032  # bytes that one byte of a gzipped file can hold at most
 
 @dataclass(frozen=True)
 class IdxFile:
-    """A file on the disk or in a zip.
+    """A file on the disk or in a zip."""
 
-    Attributes:
-        path: Where it is; a zip counts as a folder.
-        size: In bytes, as it lies there.
-        open: Opens it for reading.
-        fingerprint: Returns what tells its content from others.
-    """
-
-    path: Path
-    size: int
+    path: Path  # a zip counts as a folder
+    size: int  # in bytes, as it lies there
     open: Callable[[], IO[bytes]]
-    fingerprint: Callable[[], str]
+    fingerprint: Callable[[], str]  # tells its content from others
 
 
 def on_disk(path: Path) -> IdxFile:
@@ -65,11 +58,7 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
 
 @contextlib.contextmanager
 def open_idx(file: IdxFile) -> Iterator[OpenIdx]:
-    """Yields the file with its header read, and closes it.
-
-    Raises:
-        DataError: As `read_idx`.
-    """
+    """Yields the file with its header read, and closes it; raises as `read_idx`."""
     with file.open() as stream:
         yield OpenIdx(stream, file)
 

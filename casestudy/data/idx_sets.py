@@ -17,12 +17,10 @@ from typing import IO
 
 import numpy as np
 from PIL import Image
-from tqdm.auto import tqdm
 
-from casestudy.data.idx import PIECE, IdxFile, OpenIdx, on_disk, open_idx
-from casestudy.data.image_set import ImageSet
+from casestudy.data.idx import PIECE, IdxFile, on_disk, open_idx
+from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
 from casestudy.errors import DataError
-from casestudy.files import atomic_path
 
 PARTS = ("train", "test")
 # emnist-balanced-train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-balanced-mapping.txt
@@ -30,7 +28,6 @@ OFFICIAL_NAME = re.compile(
     r"(?:(?P<set>[^.].*?)-)?"
     r"(?:(?P<part>train|test|t10k)-(?P<kind>images|labels)[-.]idx[13]-ubyte(?:\.gz)?|(?P<mapping>mapping)\.txt)"
 )
-CACHE_FORMAT = 1  # raise it when the same files would give other pixels
 BAD_ZIP = (zipfile.BadZipFile, OSError, RuntimeError, ValueError)  # what `zipfile` has for a damaged or encrypted one
 
 
@@ -69,15 +66,15 @@ def load_idx(
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     target = Path(cache_dir) / f"images-{digest[:16]}.npy"
     if not target.exists():
-        _write_pixels([files[f"{part}-images"] for part in PARTS], counts, transposed, image_size, target)
+        _decode([files[f"{part}-images"] for part in PARTS], counts, transposed, image_size, target)
     pixels = np.load(target, mmap_mode="r")
     return ImageSet(
         images=pixels,
         labels=np.concatenate(labels),
         class_names=tuple(names.values()),
         signers=None,
-        names=np.array([f"{part}/{k:05}" for part, count in zip(PARTS, counts, strict=True) for k in range(count)]),
-        groups=_same_pixels(pixels),
+        names=np.array([f"{part}/{k:05}" for part, ours in zip(PARTS, labels, strict=True) for k in range(len(ours))]),
+        groups=first_equal(hashlib.sha256(image).digest() for image in pixels),
         cropped=False,
         digest=digest,
         parts=np.repeat(PARTS, counts),
@@ -101,10 +98,8 @@ def _one_set(source: Path, subset: str) -> dict[str, IdxFile]:
     files = sets[wanted[0]]
     missing = sorted({f"{part}-{kind}" for part in PARTS for kind in ("images", "labels")} - files.keys())
     if missing:
-        raise DataError(
-            f"A set of IDX files is images and labels, each of train and test; {wanted[0][0]} lacks "
-            f"{', '.join(missing)}. Download the rest into the same folder."
-        )
+        lacking = f"{wanted[0][0]} lacks {', '.join(missing)}. Download the rest into the same folder."
+        raise DataError(f"A set of IDX files is images and labels, each of train and test; {lacking}")
     return files
 
 
@@ -121,10 +116,8 @@ def _files(source: Path) -> Iterator[IdxFile]:
         except BAD_ZIP as error:
             raise DataError(f"A zip must be whole; {source} is damaged ({error}). Download it again.") from error
         for member in members:
-            fingerprint = partial("{:08x}-{}".format, member.CRC, member.file_size)
-            yield IdxFile(
-                source / member.filename, member.file_size, partial(_open_member, source, member), fingerprint
-            )
+            path, opener = source / member.filename, partial(_open_member, source, member)
+            yield IdxFile(path, member.file_size, opener, partial("{:08x}-{}".format, member.CRC, member.file_size))
 
 
 def _open_member(archive: Path, member: zipfile.ZipInfo) -> IO[bytes]:
@@ -132,9 +125,7 @@ def _open_member(archive: Path, member: zipfile.ZipInfo) -> IO[bytes]:
         with zipfile.ZipFile(archive) as opened:
             return opened.open(member)  # which can be read after the archive is closed
     except BAD_ZIP as error:
-        raise DataError(
-            f"A file must come out of its zip; {member.filename} of {archive} does not ({error}). Download it again."
-        ) from error
+        raise DataError(f"{member.filename} of {archive} does not come out ({error}). Download it again.") from error
 
 
 def _read_mapping(files: dict[str, IdxFile]) -> dict[int, str]:
@@ -147,9 +138,7 @@ def _read_mapping(files: dict[str, IdxFile]) -> dict[int, str]:
         return {int(row[0]): chr(int(row[1])) for row in rows}
     except (ValueError, IndexError, OverflowError, zipfile.BadZipFile) as error:
         name = files["mapping"].path.name
-        raise DataError(
-            f"A mapping has a label and a character's code in each line; {name} has not ({error}). Pass class_names."
-        ) from error
+        raise DataError(f"A mapping has label and character code in each line; {name} has not ({error}).") from error
 
 
 def _read_labels(file: IdxFile, names: dict[int, str]) -> np.ndarray:
@@ -170,43 +159,30 @@ def _read_labels(file: IdxFile, names: dict[int, str]) -> np.ndarray:
     return np.array([position[value] for value in values.tolist()], dtype=np.int64)[place]
 
 
-def _write_pixels(
+def _decode(
     files: list[IdxFile], counts: list[int], transposed: bool, image_size: tuple[int, int] | None, target: Path
 ) -> None:
     """Writes uint8 (N, height, width, 1), the images of all files, block by block."""
     with contextlib.ExitStack() as stack:
         opened = [stack.enter_context(open_idx(file)) for file in files]
         for idx, count in zip(opened, counts, strict=True):
-            _check_images(idx, count)
+            if idx.dtype != np.uint8 or len(idx.shape) != 3 or 0 in idx.shape:
+                raise DataError(
+                    f"Images are bytes in rows and columns; {idx.name} holds {idx.dtype.name} of the shape "
+                    f"{idx.shape}. Put the file of the images in its place."
+                )
+            if idx.shape[0] != count:
+                raise DataError(
+                    f"Every image has one label; {idx.name} holds {idx.shape[0]:,} images for {count:,} labels. "
+                    f"Take both files from one set."
+                )
         sizes = {idx.shape[1:][:: -1 if transposed else 1] for idx in opened}
         if len(sizes) > 1:
             raise DataError(f"The images of a set have one size; these have {sorted(sizes)}. Take all from one set.")
         size = image_size or sizes.pop()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = stack.enter_context(atomic_path(target))
-        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=(sum(counts), *size, 1))
-        done = 0
-        with tqdm(total=len(pixels), desc="decode", unit="img", delay=2) as bar:
-            at_a_time = max(1, PIECE // math.prod(size))
-            for block in itertools.chain.from_iterable(idx.blocks(at_a_time) for idx in opened):
-                pixels[done : done + len(block), ..., 0] = _upright(block, transposed, size)
-                done += len(block)
-                bar.update(len(block))
-        pixels.flush()
-        del pixels  # Windows cannot rename a file that is still mapped
-
-
-def _check_images(idx: OpenIdx, count: int) -> None:
-    if idx.dtype != np.uint8 or len(idx.shape) != 3 or 0 in idx.shape:
-        raise DataError(
-            f"Images are bytes in rows and columns; {idx.name} holds {idx.dtype.name} of the shape {idx.shape}. "
-            f"Put the file of the images in its place."
-        )
-    if idx.shape[0] != count:
-        raise DataError(
-            f"Every image has one label; {idx.name} holds {idx.shape[0]:,} images for {count:,} labels. "
-            f"Take both files from one set."
-        )
+        blocks = itertools.chain.from_iterable(idx.blocks(max(1, PIECE // math.prod(size))) for idx in opened)
+        upright = (_upright(block, transposed, size) for block in blocks)
+        write_pixels(target, (sum(counts), *size, 1), upright)
 
 
 def _upright(block: np.ndarray, transposed: bool, size: tuple[int, int]) -> np.ndarray:
@@ -216,14 +192,3 @@ def _upright(block: np.ndarray, transposed: bool, size: tuple[int, int]) -> np.n
         return block
     resized = (Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR) for image in block)
     return np.stack([np.asarray(image) for image in resized])
-
-
-def _same_pixels(images: np.ndarray) -> np.ndarray:
-    """Returns int64 (N,): for each image the first one that has the same pixels.
-
-    >>> _same_pixels(np.array([[1, 2], [3, 4], [1, 2]], dtype=np.uint8)).tolist()
-    [0, 1, 0]
-    """
-    first: dict[bytes, int] = {}
-    digests = (hashlib.sha256(image).digest() for image in np.asarray(images))
-    return np.array([first.setdefault(digest, k) for k, digest in enumerate(digests)], dtype=np.int64)

@@ -1,37 +1,56 @@
-"""Labelled images of one size, wherever they come from."""
+"""Labelled images of one size, wherever they come from, and the file that their pixels lie in."""
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
+
+from casestudy.files import atomic_path
+
+CACHE_FORMAT = 1  # raise it when the same input would give other pixels
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Labelled images of one size.
+    """Labelled images of one size."""
 
-    Attributes:
-        images: uint8 (N, height, width, C), usually memory-mapped.
-        labels: int64 (N,), indices into `class_names`.
-        class_names: The K labels, in alphabetical order unless the data have one of their own.
-        signers: str (N,), who is in the photograph, "" where unknown; None where the data names nobody.
-        names: str (N,), where each image is stored in its source.
-        groups: int64 (N,), equal for images that are exact or near duplicates of one another.
-        cropped: Whether hands were cut out by their boxes.
-        digest: Hash of the content and of how it was cropped and resized.
-        parts: str (N,), "train" or "test" where the data were published in parts; None elsewhere.
-    """
-
-    images: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    signers: np.ndarray | None
-    names: np.ndarray
-    groups: np.ndarray
-    cropped: bool
-    digest: str
-    parts: np.ndarray | None = None
+    images: np.ndarray  # uint8 (N, height, width, C), usually memory-mapped
+    labels: np.ndarray  # int64 (N,), indices into `class_names`
+    class_names: tuple[str, ...]  # K labels, in alphabetical order unless the data have one of their own
+    signers: np.ndarray | None  # str (N,), who is in the photograph, "" where unknown; None where nobody is named
+    names: np.ndarray  # str (N,), where each image is stored in its source
+    groups: np.ndarray  # int64 (N,), equal for images that are exact or near duplicates of one another
+    cropped: bool  # whether hands were cut out by their boxes
+    digest: str  # of the content and of how it was cropped and resized
+    parts: np.ndarray | None = None  # str (N,), "train" or "test" where the data were published in parts
 
     def __len__(self) -> int:
         return len(self.labels)
+
+
+def first_equal(contents: Iterable[Hashable]) -> np.ndarray:
+    """Returns int64 (N,): for each content the place of the first one that is equal.
+
+    >>> first_equal([b"A", b"B", b"A"]).tolist()
+    [0, 1, 0]
+    """
+    first: dict[Hashable, int] = {}
+    return np.array([first.setdefault(content, k) for k, content in enumerate(contents)], dtype=np.int64)
+
+
+def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> None:
+    """Writes uint8 `shape`, block by block, to a `.npy` file that can be mapped into memory."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as unfinished, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
+        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        done = 0
+        for block in blocks:
+            pixels[done : done + len(block)] = block.reshape(-1, *shape[1:])
+            done += len(block)
+            bar.update(len(block))
+        pixels.flush()
+        del pixels  # Windows cannot rename a file that is still mapped

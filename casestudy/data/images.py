@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from typing import Any
 
 import numpy as np
 
@@ -37,20 +38,13 @@ def load_images(
     Raises:
         DataError: The source is missing, holds no labelled image, has no boxes, or an image cannot be decoded.
     """
-    stored = data or DataSpec()
-    if stored.kind == "idx":
-        return load_idx(
-            source,
-            cache_dir=cache_dir,
-            subset=stored.subset,
-            class_names=stored.class_names or None,
-            transposed=stored.transposed,
-            image_size=image_size,
-        )
-    images = load_letters(
-        source, image_size=image_size, cache_dir=cache_dir, crop=crop, margin=margin, channels=stored.channels
-    )
-    if not stored.test_folder or images.signers is None:
+    data = data or DataSpec()
+    options: dict[str, Any] = {"image_size": image_size, "cache_dir": cache_dir}
+    if data.kind == "idx":
+        names = data.class_names or None
+        return load_idx(source, subset=data.subset, class_names=names, transposed=data.transposed, **options)
+    images = load_letters(source, crop=crop, margin=margin, channels=data.channels, **options)
+    if not data.test_folder or images.signers is None:
         return images
-    parts = np.where(images.signers == stored.test_folder, "test", "train")
+    parts = np.where(images.signers == data.test_folder, "test", "train")
     return dataclasses.replace(images, signers=None, parts=parts)

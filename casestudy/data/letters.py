@@ -6,6 +6,7 @@ from there: the whole set is never held in memory, and a second run opens it in 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import io
@@ -13,17 +14,17 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageOps
-from tqdm.auto import tqdm
 
 from casestudy.cleaning import duplicate_groups
-from casestudy.data.image_set import ImageSet
+from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
 from casestudy.errors import DataError
 
 log = logging.getLogger(__name__)
@@ -31,24 +32,22 @@ log = logging.getLogger(__name__)
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
-CACHE_FORMAT = 1  # raise it when the same input would give other pixels
 
 
 @dataclass(frozen=True)
 class _Photo:
     name: str
     label: str
-    signer: str = ""
-    group: int = -1
-    box: Box | None = None
+    signer: str
+    group: int
+    box: Box | None
 
 
 @dataclass(frozen=True)
 class _Source:
     photos: list[_Photo]
     digest: str
-    read: Callable[[str], bytes] = field(repr=False)
-    close: Callable[[], None] = field(default=lambda: None, repr=False)
+    read: Callable[[str], bytes]
 
 
 def load_letters(
@@ -56,124 +55,108 @@ def load_letters(
     *,
     image_size: tuple[int, int],
     cache_dir: str | os.PathLike[str],
-    crop: str = "none",
-    margin: float = 0.1,
-    channels: int = 3,
+    crop: str,
+    margin: float,
+    channels: int,
 ) -> ImageSet:
-    """Returns the labelled images of a letters.zip, of a zip of class folders or of a folder of class folders.
-
-    Args:
-        source: What `clean_archive` wrote, or class folders (`A/….jpg`).
-        image_size: (height, width) of the result in pixels.
-        cache_dir: Folder for the decoded pixels; made where missing.
-        crop: "boxes" cuts a square round each hand by boxes.csv, "none" takes the whole photograph, "auto" cuts where
-            there are boxes.
-        margin: How much larger than the box the square is, as a share of its side.
-        channels: 3 for colours, 1 for greys.
-
-    Raises:
-        DataError: The source is missing, holds no labelled image, has no boxes, or an image cannot be decoded.
-    """
-    path = Path(source)
-    if path.is_dir():
-        found = _from_folder(path)
-    elif path.is_file() and zipfile.is_zipfile(path):
-        found = _from_zip(path)
-    else:
-        raise DataError(
-            f"Images come from a letters.zip or a folder of class folders; {path} is neither. "
-            f"Make one first: casestudy clean PHOTOS.rar --out letters.zip"
-        )
-    photos = found.photos
-    if not photos:
-        raise DataError(f"No labelled image in {path}. Look into its ledger.csv, or name the labels with --pattern.")
+    """Returns the labelled images of a letters.zip or of class folders; see `load_images`."""
     if crop not in ("auto", "boxes", "none"):
         raise DataError(f"crop is auto, boxes or none; received {crop!r}.")
-    lacking = [photo.name for photo in photos if photo.box is None]
-    if crop == "boxes" and len(lacking) == len(photos):
-        raise DataError(f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Use --crop none.")
-    cropped = crop != "none" and len(lacking) < len(photos)
-    if cropped and lacking:
-        log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
-    recipe = json.dumps(
-        [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None] + [channels] * (channels != 3)
-    )
-    digest = hashlib.sha256(recipe.encode()).hexdigest()
-    try:
+    path = Path(source)
+    with _open(path) as found:
+        photos = found.photos
+        lacking = [photo.name for photo in photos if photo.box is None]
+        if not photos:
+            raise DataError(f"No labelled image in {path}. Look into its ledger.csv, or name labels with --pattern.")
+        if crop == "boxes" and len(lacking) == len(photos):
+            raise DataError(
+                f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Use --crop none."
+            )
+        cropped = crop != "none" and len(lacking) < len(photos)
+        if cropped and lacking:
+            log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
+        recipe = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
+        digest = hashlib.sha256(json.dumps(recipe + [channels] * (channels != 3)).encode()).hexdigest()
         target = Path(cache_dir) / f"images-{digest[:16]}.npy"
-        images = _decode(found, image_size, margin if cropped else None, channels, target)
-    finally:
-        found.close()
-    class_names = tuple(sorted({photo.label for photo in photos}))
-    index = {name: k for k, name in enumerate(class_names)}
+        if not target.exists():
+            blocks = _decoded(found, image_size, margin if cropped else None, "RGB" if channels == 3 else "L")
+            write_pixels(target, (len(photos), *image_size, channels), blocks)
+    class_names, labels = np.unique([photo.label for photo in photos], return_inverse=True)
     signers = np.array([photo.signer for photo in photos])
     return ImageSet(
-        images=images,
-        labels=np.array([index[photo.label] for photo in photos], dtype=np.int64),
-        class_names=class_names,
+        images=np.load(target, mmap_mode="r"),
+        labels=labels,
+        class_names=tuple(class_names.tolist()),
         signers=signers if any(signers) else None,
         names=np.array([photo.name for photo in photos]),
-        groups=np.array([k if p.group < 0 else p.group for k, p in enumerate(photos)], dtype=np.int64),
+        groups=np.array([photo.group for photo in photos], dtype=np.int64),
         cropped=cropped,
         digest=digest,
     )
 
 
-def _from_zip(path: Path) -> _Source:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[_Source]:
+    if path.is_dir():
+        yield _from_folder(path)
+    elif path.is_file() and zipfile.is_zipfile(path):
+        try:
+            archive = zipfile.ZipFile(path)
+        except (zipfile.BadZipFile, OSError) as error:
+            raise DataError(f"A letters.zip must be whole; {path} is not ({error}). Make it again.") from error
+        with archive:
+            yield _from_ledger(archive) if "ledger.csv" in archive.namelist() else _from_class_folders(archive)
+    else:
         raise DataError(
-            f"A letters.zip must be whole; {path} is not ({error}). Make it again from the archive."
-        ) from error
-    members = {info.filename: info for info in archive.infolist()}
-    if "ledger.csv" not in members:
-        listing = sorted((name, info.CRC, info.file_size) for name, info in members.items() if _is_class_image(name))
-        first: dict[tuple[int, int], int] = {}
-        for k, (_, crc, size) in enumerate(listing):
-            first.setdefault((crc, size), k)
-        photos = [_Photo(name, Path(name).parent.name, group=first[crc, size]) for name, crc, size in listing]
-        digest = hashlib.sha256(json.dumps(listing).encode()).hexdigest()
-        return _Source(photos, digest, archive.read, archive.close)
-    ledger_bytes = archive.read("ledger.csv")
-    boxes_bytes = archive.read("boxes.csv") if "boxes.csv" in members else b""
+            f"Images come from a letters.zip or a folder of class folders; {path} is neither. "
+            f"Make one first: casestudy clean PHOTOS.rar --out letters.zip"
+        )
+
+
+def _from_ledger(archive: zipfile.ZipFile) -> _Source:
+    ledger = archive.read("ledger.csv")
     boxes = read_boxes(archive)
-    rows = list(csv.DictReader(io.StringIO(ledger_bytes.decode("utf-8"))))
+    rows = list(csv.DictReader(io.StringIO(ledger.decode())))
     groups = duplicate_groups(rows)
     photos = [
-        _Photo(row["stored_as"], row["label"], row["signer"], groups[row["stored_as"]], boxes.get(row["stored_as"]))
+        _Photo(name, row["label"], row["signer"], groups[name], boxes.get(name))
         for row in rows
-        if row["stored_as"] in groups
+        if (name := row["stored_as"]) in groups
     ]
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
-    digest = hashlib.sha256(ledger_bytes + boxes_bytes).hexdigest()
-    return _Source(photos, digest, archive.read, archive.close)
+    content = ledger + (archive.read("boxes.csv") if "boxes.csv" in archive.namelist() else b"")
+    return _Source(photos, hashlib.sha256(content).hexdigest(), archive.read)
 
 
 def read_boxes(archive: zipfile.ZipFile) -> dict[str, Box]:
-    """Returns the hand boxes of a letters.zip, (left, top, right, bottom) in pixels, by the names of its images."""
-    text = archive.read("boxes.csv").decode("utf-8") if "boxes.csv" in archive.namelist() else ""
-    return {
-        row["image"]: (
-            float(row["top_left_x"]),
-            float(row["top_left_y"]),
-            float(row["bottom_right_x"]),
-            float(row["bottom_right_y"]),
-        )
-        for row in csv.DictReader(io.StringIO(text))
-    }
+    """Returns the hand boxes of a letters.zip by the names of its images."""
+    text = archive.read("boxes.csv").decode() if "boxes.csv" in archive.namelist() else ""
+    corners = ("top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
+    rows = csv.DictReader(io.StringIO(text))
+    return {row["image"]: cast("Box", tuple(float(row[corner]) for corner in corners)) for row in rows}
+
+
+def _from_class_folders(archive: zipfile.ZipFile) -> _Source:
+    found = {info.filename: (info.CRC, info.file_size) for info in archive.infolist() if _is_class_image(info.filename)}
+    contents = dict(sorted(found.items()))
+    listing = json.dumps([(name, *content) for name, content in contents.items()])
+    return _Source(_class_photos(contents), hashlib.sha256(listing.encode()).hexdigest(), archive.read)
 
 
 def _from_folder(path: Path) -> _Source:
-    names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-    names = [name for name in names if _is_class_image(name)]
-    digest, photos = hashlib.sha256(), []
-    first: dict[bytes, int] = {}
-    for k, name in enumerate(names):
-        content = hashlib.sha256((path / name).read_bytes()).digest()
-        digest.update(name.encode() + content)
-        photos.append(_Photo(name, Path(name).parent.name, group=first.setdefault(content, k)))
-    return _Source(photos, digest.hexdigest(), lambda name: (path / name).read_bytes())
+    def read(name: str) -> bytes:
+        return (path / name).read_bytes()
+
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    contents = {name: hashlib.sha256(read(name)).digest() for name in names if _is_class_image(name)}
+    listing = b"".join(name.encode() + content for name, content in contents.items())
+    return _Source(_class_photos(contents), hashlib.sha256(listing).hexdigest(), read)
+
+
+def _class_photos(contents: Mapping[str, Hashable]) -> list[_Photo]:
+    """Returns photographs labelled by their folders, from what tells the content of each name."""
+    groups = first_equal(contents.values()).tolist()
+    return [_Photo(name, Path(name).parent.name, "", k, None) for name, k in zip(contents, groups, strict=True)]
 
 
 def _is_class_image(name: str) -> bool:
@@ -182,28 +165,8 @@ def _is_class_image(name: str) -> bool:
     return len(parts) > 1 and not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _decode(
-    found: _Source, image_size: tuple[int, int], margin: float | None, channels: int, target: Path
-) -> np.ndarray:
-    if not target.exists():
-        height, width = image_size
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(f".{os.getpid()}.tmp")
-        shape = (len(found.photos), height, width, channels)
-        try:
-            pixels = np.lib.format.open_memmap(partial, mode="w+", dtype=np.uint8, shape=shape)
-            for k, array in enumerate(_decoded(found, image_size, margin, "RGB" if channels == 3 else "L")):
-                pixels[k] = array.reshape(shape[1:])
-            pixels.flush()
-            del pixels  # Windows cannot rename a file that is still mapped
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
-    return np.load(target, mmap_mode="r")
-
-
 def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, mode: str) -> Iterator[np.ndarray]:
-    """Yields uint8 (height, width, 3), or (height, width) in mode "L", in order, some hundreds in flight at most."""
+    """Yields uint8 (1, height, width, 3), or (1, height, width) in mode "L", in order, some hundreds in flight."""
 
     def one(photo: _Photo) -> np.ndarray:
         try:
@@ -214,13 +177,11 @@ def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, 
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
             ) from error
         region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
-        return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region))
+        return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region))[None]
 
-    with ThreadPoolExecutor() as pool, tqdm(total=len(found.photos), desc="decode", unit="img", delay=2) as bar:
+    with ThreadPoolExecutor() as pool:
         for start in range(0, len(found.photos), 256):
-            for array in pool.map(one, found.photos[start : start + 256]):
-                bar.update()
-                yield array
+            yield from pool.map(one, found.photos[start : start + 256])
 
 
 def square_box(box: Box, size: tuple[int, int], margin: float) -> Box:

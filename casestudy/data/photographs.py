@@ -24,16 +24,11 @@ MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may
 
 @dataclass(frozen=True)
 class Photographs:
-    """An open zip of photographs, or images that were published without files; without either it holds none.
-
-    Attributes:
-        margin: How much larger than its box a cut is, as a share; None takes photographs whole.
-        images: Those without files.
-    """
+    """An open zip of photographs, or images that were published without files; without either it holds none."""
 
     archive: zipfile.ZipFile | None = None
     boxes: dict[str, Box] | None = None
-    margin: float | None = None
+    margin: float | None = None  # how much larger than its box a cut is, as a share; None takes photographs whole
     images: ImageSet | None = None
 
     @cached_property
@@ -66,21 +61,19 @@ class Photographs:
         for name in names:
             buffer = io.BytesIO()
             self.picture(name, size).save(buffer, "JPEG", quality=75)
-            found[name] = base64.b64encode(buffer.getvalue()).decode()
-            used += len(found[name])
+            encoded = base64.b64encode(buffer.getvalue()).decode()
+            used += len(encoded)
             if used > MOST_BYTES:
-                del found[name]
                 break
+            found[name] = encoded
         return found
 
 
 def decode_picture(data: bytes, size: int, box: Box | None = None, margin: float = 0.0) -> Image.Image:
-    """Returns a photograph in RGB whose longer side is at most `size` pixels.
-
-    Of a damaged one it shows what can still be decoded, and an empty square where nothing can.
+    """Returns a photograph in RGB whose longer side is at most `size` pixels; an empty square where nothing decodes.
 
     Args:
-        data: The bytes of the file.
+        data: The bytes of the file; a damaged one shows what can still be decoded.
         size: In pixels.
         box: Cuts this box out, as a square; corners in pixels.
         margin: How much larger than its box the cut is, as a share.
@@ -117,12 +110,7 @@ def _nothing(size: int) -> Image.Image:
 
 @contextlib.contextmanager
 def open_photographs(source: Path | ImageSet, *, margin: float | None = None) -> Iterator[Photographs]:
-    """Yields the photographs of a letters.zip, or images that were published without files.
-
-    Args:
-        source: Where the zip is; where none is, there are no photographs.
-        margin: How much larger than its box a cut is, as a share; None takes photographs whole.
-    """
+    """Yields the photographs of a letters.zip (none where it is missing), or images published without files."""
     if isinstance(source, ImageSet):
         yield Photographs(images=source)
     elif source.is_file() and zipfile.is_zipfile(source):

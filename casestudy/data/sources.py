@@ -38,8 +38,8 @@ def data_for(
     Args:
         study: A study that brings no data of its own takes the sample.
         where: A path or a web address.
-        quick: Where no data are named, draw a tiny stand-in instead of downloading; the study returned reads it.
-        folder: Where the stand-in goes.
+        quick: Where no data are named, draw a tiny stand-in in `folder`; the study returned reads it.
+        folder: Made where missing.
 
     Raises:
         DataError: The data are not there, or the study names none that can be downloaded.
@@ -57,11 +57,7 @@ def data_for(
 
 
 def find_sample() -> Path:
-    """Returns the embedded sample of this project's checkout.
-
-    Raises:
-        DataError: There is no checkout here.
-    """
+    """Returns the embedded sample of this project's checkout; a DataError says that there is none here."""
     if sample := find_in_checkout(SAMPLE):
         return sample
     raise DataError(f"The sample is at {SAMPLE} of a checkout; there is none here. Name your own archive with --data.")
@@ -90,19 +86,14 @@ def find_data(
         path = path.expanduser()
     if path.exists():
         return path
-    mount = " Mount Google Drive first: from google.colab import drive; drive.mount('/content/drive')."
-    raise DataError(
-        f"Data is at a path or an http address; there is nothing at {path}."
-        f"{mount if path.as_posix().startswith(DRIVE) else ' Check its spelling, or name another with --data.'}"
-    )
+    remedy = "Check its spelling, or name another with --data."
+    if path.as_posix().startswith(DRIVE):
+        remedy = "Mount Google Drive first: from google.colab import drive; drive.mount('/content/drive')."
+    raise DataError(f"Data is at a path or an http address; there is nothing at {path}. {remedy}")
 
 
 def fetch_all(downloads: Sequence[Download], *, cache: Path | None = None) -> Path:
-    """Returns a folder that holds these files under their names; downloads those it lacks.
-
-    Raises:
-        DataError: One of them cannot be downloaded or kept, or is not the file that was pinned.
-    """
+    """Returns a folder that holds these files under their names, downloaded where it lacks them; as `find_data`."""
     folder = _cache_folder(cache, json.dumps([dataclasses.astuple(download) for download in downloads]))
     for download in downloads:
         _fetch(download.url, folder / download.name, download.sha256)
@@ -118,7 +109,7 @@ def _cache_folder(cache: Path | None, what: str) -> Path:
 
 
 def _file_name(url: str) -> str:
-    """Returns the name of the file that an address seems to give, with nothing in it that a file system minds.
+    """Returns the name of the file that an address seems to give, as every file system takes it.
 
     >>> _file_name("https://example.org/a/my%20photos.zip?raw=true"), _file_name("https://example.org/..?id=7")
     ('my_photos.zip', 'download')
@@ -152,10 +143,8 @@ def _fetch(url: str, target: Path, sha256: str | None) -> Path:
         difference = str(error).partition(". ")[0]
         raise DataError(f"A download must be the pinned file; {url} is not: {difference}. {by_hand}") from error
     except OSError as error:
-        raise DataError(
-            f"A download needs a folder to be kept in; {target.parent} cannot be written "
-            f"({error.strerror or error}). Name another in {CACHE_VARIABLE}, or free some space."
-        ) from error
+        why = f"{target.parent} cannot be written ({error.strerror or error})"
+        raise DataError(f"A download needs a folder; {why}. Name another in {CACHE_VARIABLE}.") from error
     if new and not sha256:
         log.info("%s has the SHA-256 %s; pin it to be sure of the same file next time.", target, file_digest(target))
     return target

@@ -25,32 +25,23 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Splits:
-    """Three disjoint parts of one `ImageSet`, as indices into it.
-
-    Attributes:
-        images: The whole set; parts are never copied out of it.
-        protocol: How the parts were made.
-        train: int64 indices, sorted; so are `validation` (may be empty) and `test`.
-        left_out: Indices of images in no part: a duplicate of each sits in a later part, or, in a split by signer,
-            nobody knows who is in it, or only a fraction was asked for.
-        fold: The signer held out as test, in leave-one-signer-out; else "".
-    """
+    """Three disjoint parts of one `ImageSet`, as int64 indices into it, sorted."""
 
     images: ImageSet
     protocol: Protocol
     train: np.ndarray
-    validation: np.ndarray
+    validation: np.ndarray  # may be empty
     test: np.ndarray
-    left_out: np.ndarray
-    fold: str = ""
+    left_out: (
+        np.ndarray
+    )  # in no part: a duplicate is in a later one, nobody knows the signer, or a fraction was asked for
+    fold: str = ""  # the signer held out as test, in leave-one-signer-out
 
     @cached_property
     def digest(self) -> str:
         """Hash of the images and of who is in training and validation: what a training depends on."""
-        digest = hashlib.sha256(self.images.digest.encode())
-        for part in (self.train, self.validation):
-            digest.update(part.tobytes() + b"|")
-        return digest.hexdigest()
+        parts = (self.images.digest.encode(), self.train.tobytes(), b"|", self.validation.tobytes(), b"|")
+        return hashlib.sha256(b"".join(parts)).hexdigest()
 
     def part_of(self) -> np.ndarray:
         """Returns str (N,): "train", "validation", "test" or "left out" for every image."""
@@ -63,10 +54,9 @@ class Splits:
         """Returns the class names that a part lacks, for each part that lacks any."""
         lacking = {}
         for name in PARTS:
-            indices = getattr(self, name)
-            present = set(self.images.labels[indices].tolist())
+            present = set(self.images.labels[getattr(self, name)].tolist())
             absent = [label for k, label in enumerate(self.images.class_names) if k not in present]
-            if absent and len(indices):
+            if absent and present:
                 lacking[name] = absent
         return lacking
 
@@ -84,11 +74,7 @@ def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:
 
 
 def split_folds(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
-    """Returns the splits that a protocol makes: one for each signer in leave-one-signer-out, else the only one.
-
-    Raises:
-        DataError: As `split_images`.
-    """
+    """Returns the splits of a protocol: one for each signer in leave-one-signer-out, else that of `split_images`."""
     if spec.protocol == "leave-one-signer-out":
         return leave_one_signer_out(images, fraction=spec.fraction, seed=seed)
     return [split_images(images, spec, seed=seed)]
@@ -109,12 +95,8 @@ def _unseen_signers(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
 def leave_one_signer_out(images: ImageSet, *, fraction: float = 1.0, seed: int = 0) -> list[Splits]:
     """Returns one split for each signer, who alone is its test part; each photograph is tested exactly once.
 
-    Every other signer trains: there is no validation part, so nothing is chosen by it and phases run all their epochs.
-
-    Args:
-        images: Of at least two signers.
-        fraction: Share of each fold's training images that is used; see `SplitSpec`.
-        seed: Decides which.
+    Every other signer trains, with the share `fraction` of the images: there is no validation part, so nothing is
+    chosen by it and phases run all their epochs.
     """
     names = _signers(images, at_least=2)
     whole = [_by_signer(images, [name], [], "leave-one-signer-out", fold=name) for name in names]
@@ -125,20 +107,19 @@ def _fewer(splits: Splits, fraction: float, seed: int) -> Splits:
     """Returns the splits with that share of training and of validation; the rest is in no part."""
     if fraction == 1:
         return splits
-    kept, unused = [], [splits.left_out]
-    for part in (splits.train, splits.validation):
-        chosen, rest = _stratified(splits.images, part, splits.images.labels, 1 - fraction if len(part) else 0, seed)
-        kept.append(np.sort(chosen))
-        unused.append(rest)
-    left_out = np.sort(np.concatenate(unused))
-    return dataclasses.replace(splits, train=kept[0], validation=kept[1], left_out=left_out)
+    images = splits.images
+    train, validation = (
+        np.sort(_stratified(images, part, images.labels, 1 - fraction if len(part) else 0, seed)[0])
+        for part in (splits.train, splits.validation)
+    )
+    used = np.concatenate([train, validation, splits.test])
+    left_out = np.setdiff1d(np.arange(len(images)), used)
+    return dataclasses.replace(splits, train=train, validation=validation, left_out=left_out)
 
 
 def _signers(images: ImageSet, at_least: int) -> list[str]:
     if images.signers is None:
-        raise DataError(
-            "A split by signer needs to know who is in each photograph; this data does not say. Use --split random."
-        )
+        raise DataError("A split by signer needs to know the signers; this data does not say. Use --split random.")
     names = [str(name) for name in np.unique(images.signers) if name]
     if len(names) < at_least:
         raise DataError(
@@ -170,9 +151,8 @@ def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     labels = images.labels[first]
     rest, test = _stratified(images, np.arange(len(groups)), labels, spec.test, seed)
     train, validation = _stratified(images, rest, labels, spec.validation / (1 - spec.test), seed)
-    train, validation, test = (
-        np.flatnonzero(np.isin(images.groups, groups[part])) for part in (train, validation, test)
-    )
+    sides = (groups[part] for part in (train, validation, test))
+    train, validation, test = (np.flatnonzero(np.isin(images.groups, side)) for side in sides)
     return Splits(images, "random", train, validation, test, left_out=np.empty(0, dtype=np.int64))
 
 
