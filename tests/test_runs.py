@@ -15,6 +15,7 @@ from casestudy.errors import RunError
 from casestudy.files import file_digest
 from casestudy.runs import RunFolder, Wishes, prepare_run, run_study, verify_run
 from casestudy.runs.record import ImageFacts, RunRecord, Source
+from casestudy.runs.trained import TESTS, fold_folder, models_of
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, ModelSpec, Phase, Variant
 from casestudy.training import Machine
@@ -274,3 +275,53 @@ def test_a_field_that_is_unknown_or_missing_is_named_with_the_version(
         word = "lacks" if field else "has"
         assert re.search(rf"{word} the field ([\w.\[\]]+\.)?{field or 'mystery'},", line), line
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+# --- the names of files and scores -----------------------------------------------------------------------------------
+
+
+def names_before(variants):
+    """Returns the table of each score, in the order in which the version before put names together."""
+    plain = {
+        "headline": "predictions.csv",
+        "head": "predictions_head.csv",
+        "head-random": "predictions_head_random.csv",
+        "random": "predictions_random.csv",
+        **{name: f"predictions_{name}.csv" for name in variants},
+    }
+    names = plain | {f"{name}-distorted": table.replace(".csv", "_distorted.csv") for name, table in plain.items()}
+    unique = {f"{name}-unique": table.replace("predictions", "predictions_unique") for name, table in names.items()}
+    return names | unique
+
+
+def names_now(study):
+    models = models_of(study, study.split.protocol)
+    return [(model.score(test), model.predictions(test)) for test in TESTS for model in models]
+
+
+@pytest.mark.parametrize("study", STUDIES.values(), ids=lambda study: study.name)
+def test_names_of_scores_and_tables_are_those_of_the_version_before(study):
+    before = names_before([variant.name for variant in study.variants])
+    assert names_now(study) == list(before.items())
+    assert len({table.casefold() for table in before.values()}) == len(before) == 4 * (4 + len(study.variants))
+
+
+def test_names_are_these(small_study):
+    phase = Phase("train", "everything", epochs=1, learning_rate=1e-2)
+    variants = tuple(Variant(name, ModelSpec("dense"), (phase,)) for name in ("dense", "custom-cnn", "a.b_c"))
+    names = dict(names_now(dataclasses.replace(small_study, variants=variants)))
+    assert names["headline"] == "predictions.csv"
+    assert names["headline-distorted"] == "predictions_distorted.csv"
+    assert names["headline-unique"] == "predictions_unique.csv"
+    assert names["head-random"] == "predictions_head_random.csv"
+    assert names["dense-distorted-unique"] == "predictions_unique_dense_distorted.csv"
+    assert names["custom-cnn-distorted-unique"] == "predictions_unique_custom-cnn_distorted.csv"
+    assert names["a.b_c"] == "predictions_a.b_c.csv"
+    homes = {model.id: model.home for model in models_of(dataclasses.replace(small_study, variants=variants), "signer")}
+    assert homes == {
+        **{"headline": "", "head": "", "head-random": "", "random": "random/"},
+        **{name: f"variants/{name}/" for name in ("dense", "custom-cnn", "a.b_c")},
+    }
+    assert [fold_folder(k, fold) for k, fold in enumerate(("", "user_1", "Zoë / 2"))] == [
+        *("", "folds/02-user_1/", "folds/03-Zoë_2/"),
+    ]
