@@ -1,0 +1,37 @@
+"""What README says can be done from Python is done, as it stands there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_verbs_run_as_they_stand_there(tmp_path, monkeypatch, draw, encode, capsys):
+    """On photographs of three signers, with a small network: the code itself is not changed."""
+    import casestudy as cs
+
+    for signer in range(1, 4):
+        (tmp_path / "photos.rar" / f"user_{signer}").mkdir(parents=True)  # a folder is as good as an archive
+        for label in "ABC":
+            for take in range(3):
+                photograph = tmp_path / "photos.rar" / f"user_{signer}" / f"{label}{take}.png"
+                photograph.write_bytes(encode(draw(label, signer, take)))
+    model = cs.ModelSpec("small_cnn", weights=None)
+    phases = (cs.Phase("head", "head", 1, 1e-2), cs.Phase("tune", "all", 1, 1e-3))
+    small = cs.Study("asl", "Small", "the tests", model, phases, cs.SplitSpec())
+    monkeypatch.setattr(cs, "STUDIES", {"asl": small}, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    names: dict[str, object] = {}
+    exec(code, names)
+    result, splits = names["result"], names["splits"]
+    assert len(result.predictions) == len(splits.test) == 9
+    right = result.predictions["label"] == result.predictions["predicted"]
+    assert result.accuracy == np.mean(right)
+    assert str(result.accuracy) in capsys.readouterr().out
+    assert list(names["training"].seconds) == ["head", "tune"]
+    assert (tmp_path / "first" / "checkpoints").is_dir() and (tmp_path / "letters.zip").is_file()
