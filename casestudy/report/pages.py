@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 
 def page(template: str, **values: Any) -> str:
-    """Returns a template of casestudy/templates, filled in; a value that is missing is an error, not a gap."""
+    """Returns a template, filled in; a value that is missing is an error, not a gap."""
     return _environment().get_template(template).render(**values)
 
 

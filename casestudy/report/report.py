@@ -36,8 +36,7 @@ def write_report(run: RunFolder) -> Path:
     Raises:
         RunError: The run has no results yet.
     """
-    text = render(run)
-    target = run.path / "report.html"
+    text, target = render(run), run.path / "report.html"
     with atomic_path(target) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
     return target
@@ -45,57 +44,62 @@ def write_report(run: RunFolder) -> Path:
 
 def render(run: RunFolder) -> str:
     """Returns the page as HTML; every value from a file is escaped, and no script but the page's own can run."""
-    record, scores = run.record, run.scores()
-    study, resolved, images = record.wishes.study, run.resolved, run.facts
-    evaluation = run.evaluation()
-    ledger, top_losses = run.ledger(), evaluation.top_losses()
-    samples, cells = evaluation.samples(seed=record.wishes.seed), sections.behind(evaluation)
+    record, study, images = run.record, run.record.wishes.study, run.facts
+    scores, evaluation, ledger = run.scores(), run.evaluation(), run.ledger()
+    top_losses, samples = evaluation.top_losses(), evaluation.samples(seed=record.wishes.seed)
+    most_confused, cells = evaluation.most_confused.head(10), sections.behind(evaluation)
+    behind = [photo["name"] for photos in cells.values() for photo in photos]
+    wanted = [*top_losses["name"], *samples["name"], *"; ".join(most_confused["examples"]).split("; ")]
     with run.photographs() as photographs:
-        shown_at_once = [*top_losses["name"], *samples["name"]]
-        pictures = photographs.thumbnails(sections.wanted_pictures(evaluation, shown_at_once, cells))
+        pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
     trainings = [run.training(home) for home in run.trainings()]
-    shown = [run.path / "plots" / f"{name}.png" for name in PLOTS]
-    plots = {path.stem: _embedded(path.read_bytes()) for path in shown if path.is_file()}
-    script = source("report.js")
+    parts, script = run.read_table("splits.csv"), source("report.js")
     return page(
         "report.html",
         record=record,
         study=study,
-        resolved=resolved,
+        resolved=run.resolved,
         images=images,
-        created=record.started[:10],
         command=command_again(run),
         protocols=PROTOCOLS,
         headline=scores[0],
         scores=scores,
         comparison=_comparison(run),
-        copies=_records(run.read_table("copies.csv")) if run.has("copies.csv") else [],
+        copies=run.read_table("copies.csv").to_dict("records") if run.has("copies.csv") else [],
         compared=sections.compared(scores),
         summary=summary_sentence(scores),
         guessing=math.log(len(evaluation.class_names)),
         entries=0 if ledger is None else len(ledger),
         flow=[] if ledger is None else sections.ledger_flow(ledger),
-        parts=sections.parts(run.read_table("splits.csv")),
+        parts=parts["part"].value_counts().to_dict() if "part" in parts else {},  # every fold has its own
         why_left_out=dataclasses.replace(study.split, protocol=images.protocol).why_left_out(),
         trainings=trainings,
         pace=sections.pace(trainings),
-        plots=plots,
+        plots=_plots(run),
         matrix=sections.matrix(evaluation),
-        behind=_for_script(evaluation.class_names, cells, pictures),
-        left_out=len(evaluation.predictions) - sum(map(len, cells.values())),
-        pictureless=sum(photo["name"] not in pictures for photos in cells.values() for photo in photos),
-        per_label=_records(evaluation.per_label),
-        per_signer=_records(evaluation.per_signer),
+        behind={
+            "labels": evaluation.class_names,
+            "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
+            "pictures": {name: pictures[name] for name in behind if name in pictures},
+        },
+        left_out=len(evaluation.predictions) - len(behind),
+        pictureless=sum(name not in pictures for name in behind),
+        evaluation=evaluation,
         signers=signer_sentence(evaluation.per_signer),
-        most_confused=_records(evaluation.most_confused.head(10)),
-        top_losses=_records(top_losses),
-        samples=_records(samples),
+        most_confused=most_confused,
+        top_losses=top_losses,
+        samples=samples,
         pictures=pictures,
-        reliability=_records(evaluation.reliability),
         style=source("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _plots(run: RunFolder) -> dict[str, str]:
+    files = {name: run.path / "plots" / f"{name}.png" for name in PLOTS}
+    coded = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items() if file.is_file()}
+    return {name: f"data:image/png;base64,{data}" for name, data in coded.items()}
 
 
 def _comparison(run: RunFolder) -> list[dict[str, Any]]:
@@ -103,18 +107,12 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     if not run.has("comparison.csv"):
         return []
     variants = {variant.name: variant for variant in run.record.wishes.study.variants}
-    started = {name: sentence for name, (_, sentence) in run.resolved.variant_weights.items()}
-    rows = _records(run.read_table("comparison.csv"))
-    return [
-        {
-            "published": variants[row["name"]].published if row["name"] in variants else None,
-            "note": variants[row["name"]].note if row["name"] in variants else "",
-            **row,
-            "support": row["images"],
-            "weights": started.get(row["name"]),
-        }
-        for row in rows
-    ]
+    rows = run.read_table("comparison.csv").to_dict("records")
+    for row in rows:
+        variant = variants.get(row["name"])
+        row |= {"published": variant and variant.published, "note": variant.note if variant else ""}
+        row |= {"support": row["images"], "weights": run.resolved.variant_weights.get(row["name"], (None, None))[1]}
+    return rows
 
 
 def summary_sentence(scores: Sequence[Score]) -> str:
@@ -152,21 +150,3 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
     )
     gap = 100 * (best["accuracy"] - worst["accuracy"])
     return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
-
-
-def _for_script(class_names: tuple[str, ...], cells: dict[tuple[int, int], Any], pictures: dict[str, str]) -> Any:
-    """Returns what the script needs to show the photographs behind a cell: labels, cells, pictures."""
-    shown = {photo["name"] for photos in cells.values() for photo in photos}
-    return {
-        "labels": class_names,
-        "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
-        "pictures": {name: data for name, data in pictures.items() if name in shown},
-    }
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return table.to_dict("records")
-
-
-def _embedded(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"

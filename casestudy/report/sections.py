@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from casestudy.evaluation import PREFIX, Evaluation
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score, TrainingRecord
+
+Cells = dict[tuple[int, int], list[dict[str, Any]]]  # (true, predicted): the photographs of a cell of the matrix
 
 STATUSES = {
     "kept": "sound photographs, stored under their label",
@@ -36,19 +39,14 @@ def ledger_flow(ledger: pd.DataFrame) -> list[dict[str, Any]]:
     for status, meaning in STATUSES.items():
         rows = ledger[ledger["status"] == status]
         named = rows.head(MOST_FILES)
-        files = [(row["entry"], _remark(row), row["label"]) for row in named.to_dict("records")]
-        groups: dict[str, list[str]] = {}
-        if status == "kept":
-            for entry, _, label in sorted(files, key=lambda file: file[2]):
-                groups.setdefault(label, []).append(entry)
         flow.append(
             {
                 "status": status,
                 "meaning": meaning,
                 "count": len(rows),
                 "near": int((rows["near_duplicate_of"] != "").sum()),
-                "groups": groups,
-                "files": [] if groups else files,
+                "groups": named.groupby("label")["entry"].agg(list).to_dict() if status == "kept" else {},
+                "files": [] if status == "kept" else [(row["entry"], _remark(row)) for row in named.to_dict("records")],
                 "left_out": len(rows) - len(named),
             }
         )
@@ -57,12 +55,7 @@ def ledger_flow(ledger: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _remark(row: dict[str, Any]) -> str:
     copy = f"same bytes as {row['duplicate_of']}" if row["duplicate_of"] else ""
-    return "; ".join(part for part in (row["reason"], copy, row["note"]) if part)
-
-
-def parts(splits: pd.DataFrame) -> dict[str, int]:
-    """Returns how many photographs each part of the split has; empty where every fold has its own parts."""
-    return splits["part"].value_counts().to_dict() if "part" in splits else {}
+    return "; ".join(filter(None, (row["reason"], copy, row["note"])))
 
 
 def shade(share: float) -> int:
@@ -83,24 +76,23 @@ def matrix(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def behind(evaluation: Evaluation) -> dict[tuple[int, int], list[dict[str, Any]]]:
-    """Returns the photographs behind each filled cell (true, predicted), the costliest first.
+def behind(evaluation: Evaluation) -> Cells:
+    """Returns the photographs behind each filled cell, the costliest first.
 
     Where there are too many, each cell keeps the same number of its costliest, so that no cell is empty.
     """
     position = {name: k for k, name in enumerate(evaluation.class_names)}
     table = evaluation.predictions.sort_values(["loss", "name"], ascending=[False, True])
     columns = [PREFIX + name for name in evaluation.class_names]
-    cells = {}
-    counts = evaluation.confusion[evaluation.confusion > 0]
-    most = per_cell(counts)
+    most = per_cell(evaluation.confusion)
+    cells: Cells = {}
     for (label, predicted), rows in table.groupby(["label", "predicted"], sort=False):
-        kept = rows.head(most)
-        truth = position[label]
-        facts = zip(kept["name"], kept["signer"].fillna(""), kept[columns].to_numpy(), strict=True)
+        kept, truth = rows.head(most), position[label]
         cells[truth, position[predicted]] = [
             {"name": name, "signer": signer, "guesses": _guesses(probabilities, truth)}
-            for name, signer, probabilities in facts
+            for name, signer, probabilities in zip(
+                kept["name"], kept["signer"].fillna(""), kept[columns].to_numpy(), strict=True
+            )
         ]
     return cells
 
@@ -111,29 +103,18 @@ def per_cell(counts: np.ndarray) -> int:
     >>> per_cell(np.array([10, 20])), per_cell(np.array([5000, 3, 3]))
     (20, 2394)
     """
-    low, high = 1, int(counts.max(initial=1))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if np.minimum(counts, middle).sum() <= MOST_BEHIND else (low, middle - 1)
-    return low
+    choices = range(1, int(counts.max(initial=1)) + 1)
+    return max(1, bisect_right(choices, MOST_BEHIND, key=lambda most: np.minimum(counts, most).sum()))
 
 
 def _guesses(probabilities: np.ndarray, truth: int) -> list[tuple[int, float]]:
     """Returns (label, probability) of the likeliest labels, and of the true one in any case."""
     best = np.argsort(-probabilities, kind="stable")[:GUESSES].tolist()
-    return [(k, round(float(probabilities[k]), 4)) for k in (best if truth in best else [*best, truth])]
+    return [(k, round(float(probabilities[k]), 4)) for k in dict.fromkeys([*best, truth])]
 
 
-def wanted_pictures(
-    evaluation: Evaluation, first: list[str], cells: dict[tuple[int, int], list[dict[str, Any]]]
-) -> Iterator[str]:
-    """Yields names of photographs by how much the page needs them: what it shows at once, then a round of each cell.
-
-    Mistakes come before what was read rightly.
-    """
-    yield from first
-    for names in evaluation.most_confused.head(10)["examples"]:
-        yield from names.split("; ")
+def by_turns(cells: Cells) -> Iterator[str]:
+    """Yields names of photographs by how much the page needs them: one of each cell in turn, mistakes first."""
     for wrong in (True, False):
         lists = [photos for (truth, guess), photos in cells.items() if (truth != guess) == wrong]
         for k in range(max(map(len, lists), default=0)):
@@ -154,9 +135,7 @@ def pace(trainings: Sequence[TrainingRecord]) -> list[dict[str, Any]]:
     """Returns seconds and images a second of each phase, all folds together."""
     rows = []
     for phase in trainings[0].seconds:
-        seconds = [training.seconds[phase] for training in trainings]
-        images = sum(
-            training.images_per_second[phase] * spent for training, spent in zip(trainings, seconds, strict=True)
-        )
-        rows.append({"phase": phase, "seconds": sum(seconds), "images_per_second": images / max(sum(seconds), 1e-9)})
+        seconds = sum(training.seconds[phase] for training in trainings)
+        images = sum(training.images_per_second[phase] * training.seconds[phase] for training in trainings)
+        rows.append({"phase": phase, "seconds": seconds, "images_per_second": images / max(seconds, 1e-9)})
     return rows
