@@ -78,8 +78,8 @@ def test_exit_codes_and_single_lines(tmp_path):
 
 def test_the_script_alone_says_what_it_needs(tmp_path):
     shutil.copy(SCRIPT, tmp_path)
-    # Without site-packages, where this project's own environment would offer it the package.
-    command = [sys.executable, "-S", str(tmp_path / "clean_data.py"), str(SOLID)]
+    # Without site-packages and PYTHONPATH, where this project's own environment would offer it the package.
+    command = [sys.executable, "-E", "-S", str(tmp_path / "clean_data.py"), str(SOLID)]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60)
     assert (told.returncode, told.stderr.count("\n")) == (2, 1)
     assert "folder casestudy" in told.stderr
