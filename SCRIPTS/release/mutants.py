@@ -256,11 +256,11 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT, path: Path = 
     parser.add_argument("--unchecked", action="store_true", help="take it that the tests pass on the unchanged copy")
     args = parser.parse_args(arguments)
     mutants = choose(read_list(path), args.wanted)
-    for mutant in mutants:  # at once, and not after an hour
-        mutate(mutant, (root / mutant.file).read_text(encoding="utf-8"))
     if args.list:
         print("\n".join(f"{mutant.room:<10} {mutant.id}" for mutant in mutants))
         return 0
+    for mutant in mutants:  # at once, and not after an hour
+        mutate(mutant, (root / mutant.file).read_text(encoding="utf-8"))
     try:
         verdicts = run(mutants, root, workers=args.workers, check=not args.unchecked)
     except KeyboardInterrupt:
