@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from casestudy.data import ImageSet
 from casestudy.data.idx import read_idx
 from casestudy.data.idx_sets import load_idx
-from casestudy.data.images import ImageSet
 from casestudy.errors import DataError
 
 EMNIST = (*"0123456789", *"ABCDEFGHIJKLMNOPQRSTUVWXYZ", *"abdefghnqrt")  # the 47 classes of "balanced", by label
