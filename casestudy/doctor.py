@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,23 +31,20 @@ WINDOWS_AVX2 = 40  # PF_AVX2_INSTRUCTIONS_AVAILABLE of IsProcessorFeaturePresent
 
 @dataclass(frozen=True)
 class Checked:
-    """One thing the case study needs or likes to have.
-
-    Attributes:
-        name: What was looked for.
-        ok: Whether it is there.
-        found: What this machine has, in a few words.
-        remedy: What to do about it, in one line; empty where `ok`.
-    """
+    """One thing the case study needs or likes to have: what was found, and what to do where that is not enough."""
 
     name: str
-    ok: bool
     found: str
     remedy: str = ""
 
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is to be done."""
+        return not self.remedy
+
 
 def check_machine(folder: Path | str = ".") -> list[Checked]:
-    """Returns one finding for each check, in the order of the pipeline; never raises.
+    """Returns what was found, in the order of the pipeline; never raises.
 
     Args:
         folder: Where runs will be written: its disk is the one looked at.
@@ -63,75 +61,75 @@ def check_machine(folder: Path | str = ".") -> list[Checked]:
         "disk": lambda: check_disk(Path(folder)),
         "processor": check_processor,
     }
-    findings = []
+    checked = []
     for name, check in checks.items():
         try:
-            findings.append(check())
+            checked.append(check())
         except Exception as error:  # a doctor who falls ill helps nobody: any surprise is itself a finding
             found = f"could not be examined ({type(error).__name__}: {error})"
-            findings.append(Checked(name, False, found, "Try the run all the same; if it fails, report this line."))
-    return findings
+            checked.append(Checked(name, found, "Try the run all the same; if it fails, report this line."))
+    return checked
 
 
 def check_python() -> Checked:
     """Returns whether this Python is one the project supports."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
-    return Checked("Python", ok, found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
+    return Checked("Python", found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
 
 
 def check_decoder() -> Checked:
     """Returns which programs can unpack compressed RAR archives here; stored ones, as the sample, need none."""
     found = ", ".join(decoder.name for decoder in find_decoders())
     remedy = "" if found else f"Get one: {HOW_TO_GET_ONE}. ZIP, TAR, folders and the sample work without."
-    return Checked("archive decoder", bool(found), found or "none", remedy)
+    return Checked("archive decoder", found or "none", remedy)
 
 
 def check_tensorflow() -> Checked:
     """Returns whether TensorFlow is installed, without importing it."""
     if not _installed("tensorflow"):
-        return Checked("TensorFlow", False, "not installed", "Run `pip install tensorflow`; cleaning works without it.")
-    return Checked("TensorFlow", True, _version("tensorflow", "tensorflow-cpu", "tf-nightly"))
+        return Checked("TensorFlow", "not installed", "Run `pip install tensorflow`; cleaning works without it.")
+    return Checked("TensorFlow", _version("tensorflow", "tensorflow-cpu", "tf-nightly"))
 
 
 def check_keras() -> Checked:
     """Returns Keras' version and backend, which must be TensorFlow with Keras 3."""
     if not _installed("keras"):
-        return Checked("Keras", False, "not installed", "Run `pip install tensorflow`, which brings it.")
+        return Checked("Keras", "not installed", "Run `pip install tensorflow`, which brings it.")
     version = _version("keras")
+    if version.startswith("2."):
+        return Checked("Keras", version, "Run `pip install --upgrade tensorflow`: the models are Keras 3's.")
     # casestudy sets the backend where the environment leaves it open, so keras.json has no say.
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    if version.startswith("2."):
-        return Checked("Keras", False, version, "Run `pip install --upgrade tensorflow`: the models are Keras 3's.")
     remedy = "" if backend == "tensorflow" else "Unset KERAS_BACKEND, or set it to tensorflow: training uses tf.data."
-    return Checked("Keras", not remedy, f"{version}, backend {backend}", remedy)
+    return Checked("Keras", f"{version}, backend {backend}", remedy)
 
 
 def check_gpu() -> Checked:
     """Returns the GPUs TensorFlow could use; the sample trains in minutes without one."""
-    gpus = _nvidia_gpus()
-    if not gpus:
-        found = "none for TensorFlow; training runs on the processor"
-        return Checked("GPU", False, found, "Not needed for the sample; for more data use an NVIDIA machine or Colab.")
-    found = "; ".join(gpus)
+    found = "; ".join(_nvidia_gpus())
+    if not found:
+        remedy = "Not needed for the sample; for more data use an NVIDIA machine or Colab."
+        return Checked("GPU", "none for TensorFlow; training runs on the processor", remedy)
     if sys.platform == "win32":
-        return Checked("GPU", False, found, "TensorFlow leaves GPUs unused on Windows: run the project inside WSL 2.")
+        return Checked("GPU", found, "TensorFlow leaves GPUs unused on Windows: run the project inside WSL 2.")
     if not (importlib.util.find_spec("nvidia") or shutil.which("nvcc") or Path("/usr/local/cuda").exists()):
-        return Checked("GPU", False, f"{found}; no CUDA libraries", "Run `pip install 'tensorflow[and-cuda]'`.")
-    return Checked("GPU", True, found)
+        return Checked("GPU", f"{found}; no CUDA libraries", "Run `pip install 'tensorflow[and-cuda]'`.")
+    return Checked("GPU", found)
 
 
 def check_starting_weights(name: str) -> Checked:
     """Returns whether these weights, ImageNet's or the project's own, are here, whole."""
-    return Checked(name, *check_weights()[name])
+    _, found, remedy = check_weights()[name]
+    return Checked(name, found, remedy)
 
 
 def check_memory() -> Checked:
     """Returns the memory of this machine, or of the container it is."""
     total, available = memory_bytes()
-    ok = available >= MEMORY_NEEDED
-    remedy = "" if ok else f"Close other programs until {_gb(MEMORY_NEEDED)} are free, or use a smaller --image-size."
-    return Checked("memory", ok, f"{_gb(available)} available of {_gb(total)}", remedy)
+    remedy = f"Close other programs until {_gb(MEMORY_NEEDED)} are free, or use a smaller --image-size."
+    found = f"{_gb(available)} available of {_gb(total)}"
+    return Checked("memory", found, remedy if available < MEMORY_NEEDED else "")
 
 
 def check_disk(folder: Path) -> Checked:
@@ -139,9 +137,8 @@ def check_disk(folder: Path) -> Checked:
     while not folder.exists():  # a folder still to be made is on the disk of the first parent there is
         folder = folder.absolute().parent
     free = shutil.disk_usage(folder).free
-    ok = free >= DISK_NEEDED
-    remedy = "" if ok else f"Free {_gb(DISK_NEEDED)}, or write elsewhere with --out."
-    return Checked("disk", ok, f"{_gb(free)} free in {folder.resolve()}", remedy)
+    remedy = f"Free {_gb(DISK_NEEDED)}, or write elsewhere with --out."
+    return Checked("disk", f"{_gb(free)} free in {folder.resolve()}", remedy if free < DISK_NEEDED else "")
 
 
 def check_processor() -> Checked:
@@ -149,15 +146,13 @@ def check_processor() -> Checked:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = f"{cores} core{'s' if cores > 1 else ''}"
     if platform.machine().lower() in ("arm64", "aarch64"):
-        return Checked("processor", True, f"{found}, {platform.machine()}")
+        return Checked("processor", f"{found}, {platform.machine()}")
     if not has_avx2():
-        return Checked(
-            "processor", False, f"{found}, no AVX2", "Training works but is slow: use another machine or Colab."
-        )
+        return Checked("processor", f"{found}, no AVX2", "Training works but is slow: use another machine or Colab.")
     if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0":
         remedy = "Unset TF_ENABLE_ONEDNN_OPTS: on some processors training takes twice as long without oneDNN."
-        return Checked("processor", False, f"{found}, AVX2, oneDNN switched off", remedy)
-    return Checked("processor", True, f"{found}, AVX2, oneDNN on")
+        return Checked("processor", f"{found}, AVX2, oneDNN switched off", remedy)
+    return Checked("processor", f"{found}, AVX2, oneDNN on")
 
 
 def memory_bytes() -> tuple[int, int]:
@@ -193,8 +188,7 @@ def _windows_memory(kernel32: Any) -> tuple[int, int]:
 
     class MemoryStatus(ctypes.Structure):
         _fields_ = (
-            ("length", ctypes.c_ulong),
-            ("load", ctypes.c_ulong),
+            *((name, ctypes.c_ulong) for name in ("length", "load")),
             *((name, ctypes.c_ulonglong) for name in names.split()),
         )
 
@@ -205,8 +199,6 @@ def _windows_memory(kernel32: Any) -> tuple[int, int]:
 
 def _nvidia_gpus() -> list[str]:
     """Returns name and memory of each NVIDIA GPU whose driver answers."""
-    if not shutil.which("nvidia-smi"):
-        return []
     try:
         return _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader").splitlines()
     except (OSError, subprocess.SubprocessError):
@@ -214,8 +206,7 @@ def _nvidia_gpus() -> list[str]:
 
 
 def _output(*command: str) -> str:
-    result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True)
-    return result.stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
 
 
 def _installed(module: str) -> bool:
@@ -225,10 +216,8 @@ def _installed(module: str) -> bool:
 def _version(*distributions: str) -> str:
     """Returns the version of the first of these distributions that is installed."""
     for name in distributions:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return "of unknown version"
 
 
