@@ -316,3 +316,101 @@ def test_memory_holds_one_member_at_a_time(tmp_path):
 @pytest.mark.realdata
 def test_the_real_archive_is_read_whole(realdata):
     assert sum(1 for _ in iter_members(realdata / "asl-signers.rar")) == 1688
+
+
+def test_a_folder_comes_in_the_order_of_its_paths(tmp_path):
+    names = ["a-b/1.jpg", "a/10.jpg", "a/2.jpg", "b/1.jpg", "c.jpg"]
+    for name in ("c.jpg", "b/1.jpg", "a/2.jpg", "a-b/1.jpg", "a/10.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert [member.name for member in iter_members(tmp_path)] == names
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar gz", "stored_rar5", "solid_rar5"])
+def test_a_member_may_be_as_large_as_the_limit(packed, kind, monkeypatch):
+    path = packed.get(kind, DATA / f"{kind}.rar")
+    largest = max(member.size for member in iter_members(path))
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", largest)
+    assert sha256s(path) == TRUTH
+    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", largest - 1)
+    with pytest.raises(ArchiveError, match=f"allowed are {largest - 1:,}"):
+        list(iter_members(path))
+
+
+def test_a_zip_whose_index_promises_more_than_it_holds_is_damaged(tmp_path):
+    path = tmp_path / "short.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("a.jpg", b"x" * 100)
+    data = bytearray(path.read_bytes())
+    size = data.index(b"PK\x01\x02") + 24  # of the file as it is unpacked
+    assert data[size] == 100
+    data[size] = 101
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match=r"a\.jpg is cut short"):
+        list(iter_members(path))
+
+
+def test_a_zip_with_one_encrypted_member_says_so_before_the_first(tmp_path):
+    path = tmp_path / "mixed.zip"
+    with zipfile.ZipFile(path, "w") as target:
+        target.writestr("a.txt", b"plain")
+        target.writestr("b.txt", b"secret")
+    data = bytearray(path.read_bytes())
+    data[data.rindex(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(data)
+    with pytest.raises(PasswordError, match="--password"):
+        next(iter_members(path))
+
+
+def test_a_name_that_is_no_unicode_keeps_its_bytes_readable(tmp_path):
+    path = tmp_path / "latin.tar"
+    with tarfile.open(path, "w") as target:
+        info = tarfile.TarInfo(b"Zo\xeb/A0.jpg".decode("utf-8", "surrogateescape"))
+        target.addfile(info)
+    assert [member.name for member in iter_members(path)] == ["Zo\\xeb/A0.jpg"]
+
+
+def test_two_decoders_that_disagree_are_told(monkeypatch):
+    """The first sends a wrong byte that its checksum lets pass, and stops: what was passed on cannot be taken back."""
+    path = DATA / "solid_rar5.rar"
+    members = list(iter_members(path))
+    k = next(k for k, member in enumerate(members) if member.size > 100)
+    sent = b"".join(member.data for member in members[:k]) + b"?" + members[k].data[1:]
+    whole = b"".join(member.data for member in members)
+    both = [fake(f"sys.stdout.buffer.write({data!r})") for data in (sent, whole)]
+    monkeypatch.setattr(decoders, "find_decoders", lambda: both)
+    monkeypatch.setattr("casestudy.cleaning.rar._matches", lambda entry, data: len(data) == entry.file_size)
+    seen = []
+    with pytest.raises(ArchiveError, match=f"two decoders disagree on {members[k].name}") as caught:
+        seen += (member.name for member in iter_members(path))
+    assert not isinstance(caught.value, DecoderError)
+
+
+@pytest.mark.parametrize("name", ["blake2_rar5", "stored_rar5"])
+def test_every_kind_of_checksum_is_compared(name, tmp_path, monkeypatch):
+    path = DATA / f"{name}.rar"
+    members = {member.name: member.data for member in iter_members(path)}
+    sent = bytearray(b"".join(members.values()))
+    sent[5] ^= 1
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake(f"sys.stdout.buffer.write({bytes(sent)!r})")])
+    if name == "stored_rar5":  # what is stored is read by rarfile, which compares nothing itself
+        read = rarfile.RarFile.read
+        monkeypatch.setattr(rarfile.RarFile, "read", lambda archive, entry: b"?" + read(archive, entry)[1:])
+    with pytest.raises(ArchiveError, match="fails its checksum"):
+        list(iter_members(path))
+
+
+def test_where_checksums_are_keyed_the_decoders_own_verdict_counts(monkeypatch):
+    path = DATA / "encrypted_rar5.rar"
+    with rarfile.RarFile(path) as index:
+        assert any(entry.file_encryption[1] & 2 for entry in index.infolist() if not entry.is_dir())
+    whole = b"".join(member.data for member in iter_members(path, password="secret"))
+    code = f"sys.stdout.buffer.write({whole!r}); sys.stdout.flush(); sys.exit(3)"
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [fake(code)])
+    with pytest.raises(PasswordError, match="does not open"):
+        list(iter_members(path, password="secret"))
+
+
+def test_a_password_is_for_decoders_that_read_it_from_their_input():
+    takes = {kind: Decoder("one", "one", kind).takes_password for kind in ("7zip", "unrar", "bsdtar", "unar")}
+    assert takes == {"7zip": True, "unrar": True, "bsdtar": False, "unar": False}
