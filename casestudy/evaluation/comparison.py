@@ -1,14 +1,12 @@
 """Several models on the same photographs: who is better, and is the difference more than noise.
 
-Two models that read the same photographs are compared where they disagree: the photographs that only one of them reads
-rightly. Were both equally good, a fair coin could have decided each of those. That is McNemar's test (McNemar 1947,
-doi:10.1007/BF02295996), which Dietterich (1998, doi:10.1162/089976698300017197) recommends where each model is trained
-once. Here it is exact, and its p-values are corrected for the number of comparisons (Holm 1979, Scandinavian Journal of
-Statistics 6, 65–70).
+Two models are compared where they disagree: on the photographs that only one of them reads rightly. Were both equally
+good, a fair coin could have decided each of those. That is McNemar's test (1947, doi:10.1007/BF02295996), which
+Dietterich (1998, doi:10.1162/089976698300017197) recommends where each model is trained once. Here it is exact, and
+corrected for the number of comparisons (Holm 1979, Scandinavian Journal of Statistics 6, 65–70).
 
-A p-value speaks of these trained models, on more photographs like these. It does not say what another seed of the
-training would give, and it takes each photograph for an independent one: where a few signers made all of them, chance
-plays a larger part than it says.
+A p-value speaks of these trained models, on more photographs like these; not of another seed of the training. It takes
+each photograph for an independent one: where a few signers made all of them, chance plays a larger part than it says.
 """
 
 from __future__ import annotations
@@ -32,24 +30,15 @@ HALVINGS = 60  # of an interval of length 2: the limit is then known to the last
 
 @dataclass(frozen=True)
 class Contender:
-    """A trained model in a comparison: its predictions, and what is known of it; NaN stands for what is not.
+    """A trained model in a comparison: its predictions, and what is known of it; NaN stands for what is not."""
 
-    Attributes:
-        name: Shown in tables and plots; no two are the same.
-        predictions: A table as `evaluation.predict` returns it; every contender needs the same photographs.
-        parameters: Number of weights.
-        seconds: Time of the training.
-        bytes: Size of the saved model.
-        train_accuracy: On the training photographs, in [0, 1]; the others likewise, losses in nats.
-    """
-
-    name: str
-    predictions: pd.DataFrame
-    parameters: float = math.nan
-    seconds: float = math.nan
-    bytes: float = math.nan
-    train_accuracy: float = math.nan
-    train_loss: float = math.nan
+    name: str  # shown in tables and plots; no two are the same
+    predictions: pd.DataFrame  # as `evaluation.predict` returns it; every contender needs the same photographs
+    parameters: float = math.nan  # number of weights
+    seconds: float = math.nan  # of the training
+    bytes: float = math.nan  # of the saved model
+    train_accuracy: float = math.nan  # in [0, 1]
+    train_loss: float = math.nan  # in nats
     validation_accuracy: float = math.nan
     validation_loss: float = math.nan
 
@@ -74,18 +63,15 @@ def compare(contenders: Sequence[Contender]) -> pd.DataFrame:
 
     Columns: name, parameters, seconds, bytes, train_accuracy, train_loss, validation_accuracy, validation_loss, images,
     accuracy, low, high (95 %, Wilson), loss, rank. See `ranks` for what sharing a rank means.
-
-    Raises:
-        DataError: The models were not tested on the same photographs, or two have one name.
     """
     right = _right(contenders)
     rows = []
     for contender in contenders:
+        known = {name: value for name, value in vars(contender).items() if name != "predictions"}
         hits, images = int(right[contender.name].sum()), len(right)
         low, high = wilson_interval(hits, images)
-        known = {key: value for key, value in vars(contender).items() if key != "predictions"}
-        score = {"images": images, "accuracy": hits / images, "low": low, "high": high}
-        rows.append({**known, **score, "loss": float(_judged(contender.predictions)["loss"].mean())})
+        loss = float(_judged(contender.predictions)["loss"].mean())
+        rows.append({**known, "images": images, "accuracy": hits / images, "low": low, "high": high, "loss": loss})
     return pd.DataFrame(rows).assign(rank=ranks(list(right), paired_tests(contenders)))
 
 
@@ -95,9 +81,6 @@ def paired_tests(contenders: Sequence[Contender]) -> pd.DataFrame:
     Columns: first, second; only_first_right, only_second_right (photographs); difference, low, high (accuracy of the
     first less that of the second, in points of a hundred, with the 95 % interval of `difference_interval`); p (exact
     McNemar test, two-sided); p_holm (the same corrected for the number of pairs); beyond_noise (is that below 0.05?).
-
-    Raises:
-        DataError: The models were not tested on the same photographs, or two have one name.
     """
     right = _right(contenders)
     return _tests(right, list(combinations(right, 2)))
@@ -108,9 +91,6 @@ def ladder(contenders: Sequence[Contender]) -> pd.DataFrame:
 
     Columns: name, accuracy (in [0, 1]); change, low, high (against the step before, in points of a hundred, with its
     95 % interval), p, p_holm (corrected for the number of steps), NaN in the first row; beyond_noise, False there.
-
-    Raises:
-        DataError: The models were not tested on the same photographs, or two have one name.
     """
     right = _right(contenders)
     steps = _tests(right, [(new, old) for old, new in pairwise(right)])
@@ -124,14 +104,10 @@ def ladder(contenders: Sequence[Contender]) -> pd.DataFrame:
 def ranks(names: Sequence[str], tests: pd.DataFrame) -> list[int]:
     """Returns 1 + the number of models that are better by more than noise, for each name.
 
-    A model counts as better when its corrected p-value is below 0.05, and also when a chain of such differences leads
-    up to it. So rank 1 means that nobody is demonstrably better, and whoever loses to a model by more than noise always
-    stands below it. Sharing a rank proves nobody equal, and being within noise does not carry over: of A, B and C,
-    A may beat C by more than noise while B is within noise of both. A and B then share rank 1, and C has rank 2.
-
-    Args:
-        names: Of the models.
-        tests: As `paired_tests` returns them.
+    A model counts as better when its corrected p-value in `paired_tests` is below 0.05, and also when a chain of such
+    differences leads up to it. So rank 1 means that nobody is demonstrably better, and whoever loses to a model by more
+    than noise always stands below it. Sharing a rank proves nobody equal: A may beat C by more than noise while B is
+    within noise of both. A and B then share rank 1, and C has rank 2.
     """
     better: dict[str, set[str]] = {name: set() for name in names}
     for _ in names:  # no chain is longer
@@ -144,8 +120,8 @@ def ranks(names: Sequence[str], tests: pd.DataFrame) -> list[int]:
 def pareto(table: pd.DataFrame) -> pd.Series:
     """Returns for each row whether no other has both fewer parameters and a higher accuracy.
 
-    One that is better in one of the two and equal in the other beats a model as well; two that are equal in both do
-    not beat each other. A model whose parameters are unknown is never among the best.
+    One that is equal in one of the two beats a model as well; two that are equal in both do not beat each other. A
+    model whose parameters are unknown is never among the best.
 
     >>> pareto(pd.DataFrame({"parameters": [10, 20, 20, 30], "accuracy": [0.7, 0.9, 0.8, 0.9]})).tolist()
     [True, True, False, False]
@@ -170,8 +146,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Returns p-values corrected for their number (Holm 1979), in the order given: float (N,), at most 1.
 
-    The smallest is multiplied by N, the next by N - 1 and so on, and none becomes smaller than one before it. The
-    chance to call even one difference real that is none stays below the level, however the tests hang together.
+    The smallest is multiplied by N, the next by N - 1 and so on, and none becomes smaller than one before it.
 
     >>> holm([0.01, 0.04, 0.03]).tolist()
     [0.03, 0.06, 0.06]
@@ -187,15 +162,14 @@ def difference_interval(only_first: int, only_second: int, images: int, *, z: fl
     """Returns the interval of the difference of two accuracies on the same photographs, in [-1, 1].
 
     The score interval of Tango (1998, Statistics in Medicine 17, 891–908): every difference that the score test does
-    not reject. At a difference of 0 that test is McNemar's (its asymptotic form), so the interval and the p-value tell
-    one story; the exact test is the more cautious of the two when few photographs are in dispute. Unlike the textbook
-    interval it has a width, and the right one, where the models disagree on no photograph or on one.
+    not reject. At a difference of 0 that test is McNemar's (its asymptotic form), so interval and p-value tell one
+    story. Unlike the textbook interval it has the right width where the models disagree on no photograph or on one.
 
     Args:
         only_first: Photographs that only the first model reads rightly.
         only_second: Photographs that only the second does.
         images: All photographs.
-        z: The point of the standard normal distribution that belongs to the level; 95 % unless told.
+        z: The point of the standard normal distribution that belongs to the level.
     """
 
     def rejected(delta: float) -> bool:
@@ -223,10 +197,11 @@ def _right(contenders: Sequence[Contender]) -> pd.DataFrame:
     columns = [_judged(contender.predictions)["right"].rename(contender.name) for contender in contenders]
     first = columns[0]
     for column in columns:
-        if column.index.get_level_values("name").has_duplicates or column.empty:
+        photographs = column.index.get_level_values("name").nunique()
+        if not photographs or photographs < len(column):
             raise DataError(
                 f"A table of predictions has one row a photograph, and at least one; that of {column.name!r} has "
-                f"{len(column)} rows for {column.index.get_level_values('name').nunique()}. Predict each once."
+                f"{len(column)} rows for {photographs}. Predict each once."
             )
         if not column.index.equals(first.index):
             raise DataError(
@@ -247,12 +222,9 @@ def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
 def _tests(right: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     rows = []
     for first, second in pairs:
-        only_first = int((right[first] & ~right[second]).sum())
-        only_second = int((right[second] & ~right[first]).sum())
-        difference = (only_first - only_second) / len(right)
-        low, high = difference_interval(only_first, only_second, len(right))
-        points = (100 * difference, 100 * low, 100 * high)
-        rows.append((first, second, only_first, only_second, *points, mcnemar(only_first, only_second)))
+        won, lost = int((right[first] & ~right[second]).sum()), int((right[second] & ~right[first]).sum())
+        shares = ((won - lost) / len(right), *difference_interval(won, lost, len(right)))
+        rows.append((first, second, won, lost, *(100 * share for share in shares), mcnemar(won, lost)))
     facts = ["first", "second", "only_first_right", "only_second_right", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=facts)
     corrected = holm(table["p"].to_numpy(dtype="float64"))

@@ -1,8 +1,7 @@
 """Numbers only: what the predictions say about each label, each signer and the whole.
 
-Everything is computed from one table of predictions, in which each row holds the true label beside the probabilities of
-the same photograph, from one pass. So labels and predictions cannot come from two shuffles, and whoever has
-predictions.csv can recompute every figure of the report. Means are sums divided once, never means of batch means.
+Everything is computed from one table of predictions, each row the true label beside the probabilities of the same
+photograph: whoever has predictions.csv can recompute every figure. Means are sums divided once, not means of means.
 """
 
 from __future__ import annotations
@@ -25,34 +24,20 @@ Z95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What one table of predictions amounts to.
-
-    Attributes:
-        accuracy: Share of photographs read rightly, in [0, 1].
-        loss: Mean cross-entropy in nats.
-        interval: 95 % interval of the accuracy.
-        loss_interval: The same of the loss; NaN where fewer than two signers are known.
-        interval_method: "bootstrap over N signers", or "Wilson" where fewer than two signers are known.
-        calibration_error: Expected calibration error over ten equal bins of confidence, in [0, 1].
-        confusion: int64 (K, K), true label down, predicted label across.
-        per_label: label, support, accuracy (recall), precision, f1, loss, low, high, most_confused_with.
-        per_signer: signer, support, accuracy, loss, low, high; empty where signers are unknown.
-        most_confused: label, predicted, count, share, examples (names, the surest errors first), most frequent first.
-        predictions: The table itself.
-    """
+    """What one table of predictions amounts to."""
 
     class_names: tuple[str, ...]
-    accuracy: float
-    loss: float
-    interval: tuple[float, float]
-    loss_interval: tuple[float, float]
-    interval_method: str
-    calibration_error: float
-    confusion: np.ndarray
-    per_label: pd.DataFrame
-    per_signer: pd.DataFrame
-    most_confused: pd.DataFrame
-    predictions: pd.DataFrame
+    accuracy: float  # share of photographs read rightly, in [0, 1]
+    loss: float  # mean cross-entropy in nats
+    interval: tuple[float, float]  # 95 % interval of the accuracy
+    loss_interval: tuple[float, float]  # the same of the loss; NaN where fewer than two signers are known
+    interval_method: str  # "bootstrap over N signers", or "Wilson" where fewer than two signers are known
+    calibration_error: float  # expected calibration error over ten equal bins of confidence, in [0, 1]
+    confusion: np.ndarray  # int64 (K, K), true label down, predicted label across
+    per_label: pd.DataFrame  # label, support, accuracy (recall), precision, f1, loss, low, high, most_confused_with
+    per_signer: pd.DataFrame  # signer, support, accuracy, loss, low, high; empty where signers are unknown
+    most_confused: pd.DataFrame  # label, predicted, count, share, examples (names, the surest errors first)
+    predictions: pd.DataFrame  # the table itself
 
     def to_json(self) -> dict:
         """Returns the headline numbers as plain JSON values, NaN as null."""
@@ -60,8 +45,8 @@ class Evaluation:
             "images": len(self.predictions),
             "accuracy": none_if_nan(self.accuracy),
             "loss": none_if_nan(self.loss),
-            "interval": tuple(none_if_nan(end) for end in self.interval),
-            "loss_interval": tuple(none_if_nan(end) for end in self.loss_interval),
+            "interval": tuple(map(none_if_nan, self.interval)),
+            "loss_interval": tuple(map(none_if_nan, self.loss_interval)),
             "interval_method": self.interval_method,
             "calibration_error": none_if_nan(self.calibration_error),
         }
@@ -84,7 +69,7 @@ class Evaluation:
 
     @property
     def reliability(self) -> pd.DataFrame:
-        """The bins behind the calibration error; see the function of this name."""
+        """The bins behind the calibration error."""
         right = self.predictions["label"] == self.predictions["predicted"]
         return reliability(self.predictions["confidence"].to_numpy(), right.to_numpy())
 
@@ -104,26 +89,22 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         class_names: The K labels; one without a row gets NaN, never 0.
         seed: Of the bootstrap over signers.
     """
-    class_count = len(class_names)
     probabilities, truth, guess, losses = judge(predictions, class_names)
-    right = truth == guess
-    confusion = np.zeros((class_count, class_count), dtype=np.int64)
+    right, confidence = truth == guess, probabilities.max(axis=1)
+    confusion = np.zeros((len(class_names), len(class_names)), dtype=np.int64)
     np.add.at(confusion, (truth, guess), 1)
-    table = predictions.assign(
-        predicted=np.array(class_names)[guess], confidence=probabilities.max(axis=1), loss=losses
-    )
-
+    table = predictions.assign(predicted=np.array(class_names)[guess], confidence=confidence, loss=losses)
     signers = predictions["signer"].fillna("").to_numpy(dtype=str)
     known = np.full(len(signers), bool(len(signers)) and all(signers))  # no table by signer where some are unknown
-    per_signer = _per_group(signers[known], right[known], losses[known], "signer")
-    loss_interval = (math.nan, math.nan)
+    per_signer = _per_signer(signers[known], right[known], losses[known])
+    interval, loss_interval, method = wilson_interval(int(right.sum()), len(right)), (math.nan, math.nan), "Wilson"
     if len(per_signer) >= 2:
         support = per_signer["support"].to_numpy()
-        interval = bootstrap_interval(per_signer["accuracy"].to_numpy() * support, support, seed=seed)
-        loss_interval = bootstrap_interval(per_signer["loss"].to_numpy() * support, support, seed=seed)
+        interval, loss_interval = (
+            bootstrap_interval(per_signer[mean].to_numpy() * support, support, seed=seed)
+            for mean in ("accuracy", "loss")
+        )
         method = f"bootstrap over {len(per_signer)} signers"
-    else:
-        interval, method = wilson_interval(int(right.sum()), len(right)), "Wilson"
     return Evaluation(
         class_names=class_names,
         accuracy=_ratio(confusion.trace(), confusion.sum()),
@@ -131,9 +112,9 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
         interval=interval,
         loss_interval=loss_interval,
         interval_method=method,
-        calibration_error=calibration_error(probabilities.max(axis=1), right),
+        calibration_error=calibration_error(confidence, right),
         confusion=confusion,
-        per_label=_per_class(class_names, confusion, truth, losses),
+        per_label=_per_label(class_names, confusion, truth, losses),
         per_signer=per_signer,
         most_confused=_most_confused(table),
         predictions=table,
@@ -165,10 +146,7 @@ def bootstrap_interval(
     """Returns the 95 % percentile interval of sum(totals) / sum(support) when whole signers are drawn with replacement.
 
     Photographs of one signer resemble each other, so the signer is the unit that chance picks (cluster bootstrap).
-
-    Args:
-        totals: float (S,), each signer's number of right answers, or sum of losses.
-        support: int (S,), each signer's photographs.
+    `totals`, float (S,), are each signer's right answers or summed losses; `support`, int (S,), the photographs.
     """
     chosen = np.random.default_rng(seed).integers(len(support), size=(draws, len(support)))
     low, high = np.percentile(totals[chosen].sum(axis=1) / support[chosen].sum(axis=1), [2.5, 97.5])
@@ -198,41 +176,29 @@ def _ratio(part: float, whole: float) -> float:
     return float(part) / float(whole) if whole else math.nan
 
 
-def _per_group(groups: np.ndarray, right: np.ndarray, losses: np.ndarray, name: str) -> pd.DataFrame:
+def _per_signer(signers: np.ndarray, right: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
     rows = []
-    for group in np.unique(groups):
-        inside = groups == group
-        low, high = wilson_interval(int(right[inside].sum()), int(inside.sum()))
-        rows.append(
-            (str(group), int(inside.sum()), float(right[inside].mean()), float(losses[inside].mean()), low, high)
-        )
-    return pd.DataFrame(rows, columns=[name, "support", "accuracy", "loss", "low", "high"])
+    for signer in np.unique(signers):
+        hits, costs = right[signers == signer], losses[signers == signer]
+        interval = wilson_interval(int(hits.sum()), len(hits))
+        rows.append((str(signer), len(hits), float(hits.mean()), float(costs.mean()), *interval))
+    return pd.DataFrame(rows, columns=["signer", "support", "accuracy", "loss", "low", "high"])
 
 
-def _per_class(
+def _per_label(
     class_names: tuple[str, ...], confusion: np.ndarray, truth: np.ndarray, losses: np.ndarray
 ) -> pd.DataFrame:
     rows = []
     for k, name in enumerate(class_names):
         hits, support, claimed = int(confusion[k, k]), int(confusion[k].sum()), int(confusion[:, k].sum())
-        recall, precision = _ratio(hits, support), _ratio(hits, claimed)
-        errors = confusion[k].copy()
-        errors[k] = 0
-        low, high = wilson_interval(hits, support)
-        rows.append(
-            {
-                "label": name,
-                "support": support,
-                "accuracy": recall,
-                "precision": precision,
-                "f1": _ratio(2 * hits, support + claimed) if support else math.nan,
-                "loss": _ratio(losses[truth == k].sum(), support),
-                "low": low,
-                "high": high,
-                "most_confused_with": class_names[int(errors.argmax())] if errors.any() else "",
-            }
-        )
-    return pd.DataFrame(rows)
+        f1 = _ratio(2 * hits, support + claimed) if support else math.nan
+        loss = _ratio(losses[truth == k].sum(), support)
+        errors = np.where(np.arange(len(class_names)) == k, 0, confusion[k])
+        taken_for = class_names[int(errors.argmax())] if errors.any() else ""
+        shares = (_ratio(hits, support), _ratio(hits, claimed), f1)
+        rows.append((name, support, *shares, loss, *wilson_interval(hits, support), taken_for))
+    facts = ["label", "support", "accuracy", "precision", "f1", "loss", "low", "high", "most_confused_with"]
+    return pd.DataFrame(rows, columns=facts)
 
 
 def _most_confused(table: pd.DataFrame, examples: int = 4) -> pd.DataFrame:

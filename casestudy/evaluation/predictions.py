@@ -19,10 +19,7 @@ PREFIX = "p_"  # column of a label's probability
 
 
 def predict(model: keras.Model, images: ImageSet, indices: np.ndarray) -> pd.DataFrame:
-    """Returns one row for each image: name, signer, label, predicted, confidence, loss, then p_<label> for each label.
-
-    Probabilities are float32 and survive `to_csv` unchanged; the loss is computed from them.
-    """
+    """Returns one row an image: name, signer, label, predicted, confidence, loss, then p_<label> (float32) for each."""
     return prediction_table(images, indices, predict_probabilities(model, images, indices))
 
 
@@ -38,22 +35,18 @@ def predict_probabilities(model: keras.Model, images: ImageSet, indices: np.ndar
 
 def prediction_table(images: ImageSet, indices: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Returns the table of `predict` for probabilities float32 (N, K) that belong to `indices`."""
-    names = np.array(images.class_names)
-    signers = images.signers[indices] if images.signers is not None else np.full(len(indices), "")
-    columns = pd.DataFrame(probabilities, columns=[PREFIX + name for name in images.class_names])
-    truth = images.labels[indices]
+    names, truth = np.array(images.class_names), images.labels[indices]
     own = probabilities[np.arange(len(indices)), truth].astype("float64")
-    facts = pd.DataFrame(
-        {
-            "name": images.names[indices],
-            "signer": signers,
-            "label": names[truth],
-            "predicted": names[probabilities.argmax(axis=1)],
-            "confidence": probabilities.max(axis=1),
-            "loss": cross_entropy(own),
-        }
-    )
-    return pd.concat([facts, columns], axis=1)
+    facts = {
+        "name": images.names[indices],
+        "signer": images.signers[indices] if images.signers is not None else np.full(len(indices), ""),
+        "label": names[truth],
+        "predicted": names[probabilities.argmax(axis=1)],
+        "confidence": probabilities.max(axis=1),
+        "loss": cross_entropy(own),
+    }
+    columns = pd.DataFrame(probabilities, columns=[PREFIX + name for name in images.class_names])
+    return pd.concat([pd.DataFrame(facts), columns], axis=1)
 
 
 def cross_entropy(probability_of_truth: np.ndarray) -> np.ndarray:
