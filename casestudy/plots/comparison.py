@@ -23,10 +23,7 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draws the accuracy of each model with its interval, and its rank, the best at the top.
 
     A rank is 1 + the number of models that are better beyond noise; the dots of those that nobody beats are filled.
-
-    Args:
-        ax: `size_per_group` says how large, up to `MANY` models.
-        table: As `comparison.compare` returns it; needs name, accuracy, low, high and rank.
+    The table is that of `evaluation.comparison.compare`; `size_per_group` says how large, up to `MANY` models.
     """
     rows = table.sort_values(["rank", "accuracy"], ascending=[False, True], kind="stable")
     for place, row in enumerate(rows.itertuples()):
@@ -46,9 +43,8 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
 def plot_pareto(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draws accuracy over the number of parameters; the stairs join the models that no other beats in both.
 
-    Args:
-        ax: Its size is final: labels are placed where they touch neither each other nor a dot.
-        table: As `comparison.compare` returns it, with the column `pareto` of `comparison.pareto`.
+    The size of the axes is final: labels are placed where they touch neither each other nor a dot. The table is that of
+    `evaluation.comparison.compare`, with the column `pareto`.
     """
     rows = table.dropna(subset=["parameters"]).sort_values(["parameters", "accuracy"])
     ax.set_xscale("log")
@@ -61,9 +57,8 @@ def plot_pareto(ax: Axes, table: pd.DataFrame) -> Axes:
     ends = [*front["parameters"].repeat(2).iloc[1:], ax.get_xlim()[1]]
     stairs = np.column_stack([ends, front["accuracy"].repeat(2)])
     ax.plot(*stairs.T, color=BLUE, lw=1.2)
-    for chosen, face in ((True, BLUE), (False, "white")):
-        these = rows[rows["pareto"] == chosen]
-        ax.plot(these["parameters"], these["accuracy"], "o", ms=7, color=BLUE if chosen else GREY, mfc=face, mew=1.5)
+    for these, colour, face in ((front, BLUE, BLUE), (rows[~rows["pareto"]], GREY, "white")):
+        ax.plot(these["parameters"], these["accuracy"], "o", ms=7, color=colour, mfc=face, mew=1.5)
     ax.set(xlabel="parameters (log scale)", ylabel="accuracy on the same photographs")
     ax.xaxis.set_major_formatter(EngFormatter(sep=""))
     ax.xaxis.set_minor_formatter(NullFormatter())
@@ -78,11 +73,8 @@ def plot_pareto(ax: Axes, table: pd.DataFrame) -> Axes:
 def plot_ladder(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draws what each step was worth, downwards, as a waterfall with the 95 % interval of each change.
 
-    Filled bars are changes beyond noise, blue for better and orange for worse; hollow ones are within noise.
-
-    Args:
-        ax: `size_per_group` says how large, up to `MANY` steps.
-        table: As `comparison.ladder` returns it.
+    Filled bars are changes beyond noise, blue for better and orange for worse; hollow ones are within noise. The table
+    is that of `evaluation.comparison.ladder`; `size_per_group` says how large, up to `MANY` steps.
     """
     rows = table.assign(before=table["accuracy"].shift()).iloc[::-1]
     for place, row in enumerate(rows.itertuples()):
@@ -108,25 +100,20 @@ def plot_ladder(ax: Axes, table: pd.DataFrame) -> Axes:
 def plot_grouped(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draws the accuracy of each model, trained in two ways and tested on two sets, as bars side by side.
 
-    The shade tells how a model was trained, hatching what it was tested on; both are written at each bar.
-
-    Args:
-        ax: `size_grouped` says how large.
-        table: Needs the columns model, trained, tested, accuracy, low, high; drawn downwards in its order.
+    The shade tells how a model was trained, hatching what it was tested on; both are written at each bar. The table has
+    the columns model, trained, tested, accuracy, low, high, in the order downwards; `size_grouped` says how large.
     """
     shades = dict(zip(table["trained"].unique(), (PALE, BLUE), strict=False))
     hatches = dict(zip(table["tested"].unique(), ("", "////"), strict=False))
-    names: list[str] = []
-    values: list[str] = []
+    bars: list[tuple[str, str]] = []  # name and value of each row, upwards
     for model, rows in reversed(list(table.groupby("model", sort=False))):
         for row in reversed(list(rows.itertuples())):
             look = {"color": shades[row.trained], "hatch": hatches[row.tested], "edgecolor": "white"}
-            ax.barh(len(names), row.accuracy, height=0.86, **look)
-            _interval(ax, row.low, row.high, len(names))
-            names.append(f"{row.trained}, {row.tested}")
-            values.append(f"{100 * row.accuracy:.1f} %")
-        names.append(str(model))
-        values.append("")
+            ax.barh(len(bars), row.accuracy, height=0.86, **look)
+            _interval(ax, row.low, row.high, len(bars))
+            bars.append((f"{row.trained}, {row.tested}", f"{100 * row.accuracy:.1f} %"))
+        bars.append((str(model), ""))
+    names, values = zip(*bars, strict=True)
     _rows(ax, names)
     for tick, value in zip(ax.get_yticklabels(), values, strict=True):
         tick.set_fontweight("normal" if value else "bold")
@@ -156,13 +143,9 @@ def _rows(ax: Axes, names: Sequence[str]) -> None:
 def _column(ax: Axes, points: float, heading: str, texts: Sequence[str]) -> None:
     """Writes a text at the right of each row, and a heading above them, all ending so many points beside the axes."""
     for row, text in [*enumerate(texts), (len(texts) - 0.1, heading)]:
-        place: dict[str, Any] = {
-            "xycoords": ax.get_yaxis_transform(),
-            "textcoords": "offset points",
-            "annotation_clip": False,
-        }
+        place: dict[str, Any] = {"xycoords": ax.get_yaxis_transform(), "textcoords": "offset points", "ha": "right"}
         colour = GREY if text == heading else "black"
-        ax.annotate(text, (1, row), (points, 0), ha="right", va="center", color=colour, **place)
+        ax.annotate(text, (1, row), (points, 0), va="center", color=colour, annotation_clip=False, **place)
 
 
 def _interval(ax: Axes, low: float, high: float, row: float) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -29,35 +31,29 @@ def draw_run(
         compared: The tables of a comparison by the names of their files; {} for one model.
     """
     drawings: dict[str, Figure] = {}
+
+    def add(name: str, plot: Callable[..., Axes], *values: Any, size: tuple[float, float] = (6.4, 4.0)) -> None:
+        drawings[name], (ax,) = results.figure(*size)
+        plot(ax, *values)
+
     for metric in ("accuracy", "loss"):
-        drawings[f"learning_{metric}"], (ax,) = results.figure()
-        results.plot_history(ax, history, metric)
+        add(f"learning_{metric}", results.plot_history, history, metric)
     side = max(5.0, 0.32 * len(evaluation.class_names) + 1.2)
-    drawings["confusion"], (ax,) = results.figure(side, side)
-    results.plot_confusion(ax, evaluation)
+    add("confusion", results.plot_confusion, evaluation, size=(side, side))
     for name, table in (("label", evaluation.per_label), ("signer", evaluation.per_signer)):
         if len(table):
-            drawings[f"per_{name}"], (ax,) = results.figure(*results.size_per_group(table[name]))
-            results.plot_per_group(ax, table, name)
-    drawings["reliability"], (ax,) = results.figure(4.8, 4.4)
-    results.plot_reliability(ax, evaluation.reliability)
+            add(f"per_{name}", results.plot_per_group, table, name, size=results.size_per_group(table[name]))
+    add("reliability", results.plot_reliability, evaluation.reliability, size=(4.8, 4.4))
     if pictures:
         drawings["samples"] = results.prediction_sheet(pictures, samples["label"], samples["predicted"])
-    return drawings | (_draw_comparison(compared) if compared else {})
-
-
-def _draw_comparison(tables: dict[str, pd.DataFrame]) -> dict[str, Figure]:
-    table = tables["comparison.csv"]
-    drawings: dict[str, Figure] = {}
-    drawings["models"], (ax,) = results.figure(*results.size_per_group(table["name"]))
-    comparison.plot_models(ax, table)
-    drawings["pareto"], (ax,) = results.figure()
-    comparison.plot_pareto(ax, table)
-    if "ladder.csv" in tables:
-        drawings["ladder"], (ax,) = results.figure(*results.size_per_group(table["name"]))
-        comparison.plot_ladder(ax, tables["ladder.csv"])
-    if "distorted.csv" in tables:
-        grouped = tables["distorted.csv"]
-        drawings["distorted"], (ax,) = results.figure(*comparison.size_grouped(grouped))
-        comparison.plot_grouped(ax, grouped)
+    if compared:
+        table = compared["comparison.csv"]
+        size = results.size_per_group(table["name"])
+        add("models", comparison.plot_models, table, size=size)
+        add("pareto", comparison.plot_pareto, table)
+        if "ladder.csv" in compared:
+            add("ladder", comparison.plot_ladder, compared["ladder.csv"], size=size)
+        if "distorted.csv" in compared:
+            grouped = compared["distorted.csv"]
+            add("distorted", comparison.plot_grouped, grouped, size=comparison.size_grouped(grouped))
     return drawings

@@ -31,9 +31,9 @@ def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int 
 
 def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
     """Draws a metric and its validation twin over all epochs, phase after phase, with the boundaries marked."""
+    is_share = metric == "accuracy"
     offset, ends = 0, {}
-    for phase in history["phase"].unique():
-        of_phase = history[history["phase"] == phase]
+    for phase, of_phase in history.groupby("phase", sort=False):
         for name, colour, label in ((metric, BLUE, "training"), (f"val_{metric}", ORANGE, "validation")):
             rows = of_phase[of_phase["metric"] == name]
             ax.plot(rows["epoch"] + offset, rows["value"], marker="o", ms=3.5, color=colour)
@@ -45,53 +45,46 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
         middle = offset + (last + 1) / 2
         ax.text(middle, 1.02, phase, transform=ax.get_xaxis_transform(), ha="center", va="bottom", color=GREY)
         offset += last
-    ax.set(xlabel="epoch", ylabel=metric if metric == "accuracy" else f"{metric} (nats)")
-    ax.set_xlim(0.5, offset + 0.5)
+    ax.set(xlabel="epoch", ylabel=metric if is_share else f"{metric} (nats)", xlim=(0.5, offset + 0.5))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if metric == "accuracy":
-        ax.set_ylim(0, 1)
+    ax.set_ylim(0, 1 if is_share else None)
+    if is_share:
         ax.yaxis.set_major_formatter(PercentFormatter(1))
-    else:
-        ax.set_ylim(bottom=0)
     bare(ax)
     between = 0.07 * np.ptp(ax.get_ylim())  # of two names that would touch, the higher curve's goes up
     places = sorted((y, label) for label, (_, y, _) in ends.items())
     push = max(0.0, between - (places[-1][0] - places[0][0])) / 2 if len(places) > 1 else 0.0
     for k, (y, label) in enumerate(places):
         x, _, colour = ends[label]
-        value = f"{100 * y:.0f} %" if metric == "accuracy" else f"{y:.2f}"
+        value = f"{100 * y:.0f} %" if is_share else f"{y:.2f}"
         place = (x + 0.02 * (offset + 1), y + (push if k else -push))
         ax.annotate(f"{label} {value}", place, color=colour, va="center", annotation_clip=False)
     return ax
 
 
 def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
-    """Draws the (K, K) counts of the confusion matrix, shaded by their share of each true label.
+    """Draws the (K, K) counts of the confusion matrix, true labels down, shaded by their share of each true label.
 
-    True labels go down, predicted labels across.
-
-    The shade grows with the square root of the rate, so that a mistake made one time in twenty can be seen.
+    The shade grows with the square root of the share, so that a mistake made one time in twenty can be seen.
     """
-    class_names, confusion, rates = evaluation.class_names, evaluation.confusion, np.nan_to_num(evaluation.rates)
+    class_names, rates = evaluation.class_names, np.nan_to_num(evaluation.rates)
     ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
     cell = 72 * ax.bbox.width / ax.figure.dpi / len(class_names)  # in points
     size = float(np.clip(0.36 * cell, 4, 11))
-    for (row, column), count in np.ndenumerate(confusion):
+    for (row, column), count in np.ndenumerate(evaluation.confusion):
         if count:
             colour = "white" if rates[row, column] > 0.3 else "black"
             ax.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
-    ticks = range(len(class_names))
-    ax.set_xticks(ticks, class_names, fontsize=1.4 * size, parse_math=False)  # a name is no formula
-    ax.set_yticks(ticks, class_names, fontsize=1.4 * size, parse_math=False)
+    places = np.arange(len(class_names))
+    for axis, what in ((ax.xaxis, "predicted"), (ax.yaxis, "true")):
+        axis.set_ticks(places, class_names, fontsize=1.4 * size, parse_math=False)  # a name is no formula
+        axis.set_ticks(places - 0.5, minor=True)
+        axis.set_label_text(f"{what} label", fontsize=max(10.0, 1.4 * size))
     if max(map(len, class_names)) > 3:
         ax.tick_params(axis="x", labelrotation=90)
-    ax.set_xticks(np.arange(len(class_names)) - 0.5, minor=True)
-    ax.set_yticks(np.arange(len(class_names)) - 0.5, minor=True)
     ax.grid(which="minor", color=FAINT, lw=0.5)
     ax.tick_params(which="both", length=0)
     ax.tick_params(labeltop=True)
-    ax.set_xlabel("predicted label", fontsize=max(10.0, 1.4 * size))
-    ax.set_ylabel("true label", fontsize=max(10.0, 1.4 * size))
     ax.spines[:].set_color(GREY)
     return ax
 
@@ -107,11 +100,10 @@ def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
     rows = table.dropna(subset=["accuracy"]).sort_values("accuracy", ascending=many, kind="stable")
     places = np.arange(len(rows))
     errors = np.vstack([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]).clip(0)
-    style: dict[str, Any] = {"fmt": "o", "ms": 5, "color": BLUE, "ecolor": PALE, "elinewidth": 3}
-    if many:
-        ax.errorbar(places, rows["accuracy"], yerr=errors, **style)
-    else:
-        ax.errorbar(rows["accuracy"], places, xerr=errors, **style)
+    line: dict[str, Any] = {"x": places, "y": rows["accuracy"], "yerr": errors}
+    if not many:
+        line = {"x": rows["accuracy"], "y": places, "xerr": errors}
+    ax.errorbar(**line, fmt="o", ms=5, color=BLUE, ecolor=PALE, elinewidth=3)
     groups, values = (ax.xaxis, ax.yaxis) if many else (ax.yaxis, ax.xaxis)
     groups.set_ticks(places, rows[name], parse_math=False)
     groups.set_label_text(f"{name}, the weakest first" if many else name)
@@ -135,8 +127,8 @@ def plot_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
     ax.text(0.03, 0.97, "more often right\nthan it claims", color=GREY, va="top")
     ax.text(0.97, 0.03, "surer than\nit is right", color=GREY, ha="right")
     ax.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence of the prediction", ylabel="share that is right")
-    ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.yaxis.set_major_formatter(PercentFormatter(1))
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_formatter(PercentFormatter(1))
     ax.set_aspect("equal")
     bare(ax)
     return ax
@@ -170,10 +162,7 @@ def _title(ax: Axes, label: str, predicted: str) -> Axes:
 def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
     """Returns a figure of photographs side by side, each under its title."""
     pairs = list(zip(pictures, titles, strict=True))
-    rows = max(1, -(-len(pairs) // columns))
-    fig, axes = figure(2.1 * columns, 2.4 * rows, columns, rows)
-    for ax in axes:
-        ax.axis("off")
+    fig, axes = _sheet(len(pairs), columns, 2.1, 2.4)
     for ax, (picture, title) in zip(axes, pairs, strict=False):
         ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
         ax.set_title(title, fontsize=max(9.0, 1.8 * columns), parse_math=False)  # a page shrinks a wide figure
@@ -184,13 +173,19 @@ def prediction_sheet(
     pictures: Sequence[Image.Image], labels: Iterable[str], predicted: Iterable[str], columns: int = 5
 ) -> Figure:
     """Returns a figure of photographs side by side, each under what was read; see `plot_photograph`."""
-    rows = max(1, -(-len(pictures) // columns))
-    fig, axes = figure(2.0 * columns, 2.3 * rows, columns, rows)
-    for ax in axes:
-        ax.axis("off")
+    fig, axes = _sheet(len(pictures), columns, 2.0, 2.3)
     for ax, picture, label, guess in zip(axes, pictures, labels, predicted, strict=False):
         plot_photograph(ax, picture, label, guess)
     return fig
+
+
+def _sheet(count: int, columns: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    """Returns a figure with room for so many pictures of this size in inches, and its axes, no frame round any."""
+    rows = max(1, -(-count // columns))
+    fig, axes = figure(width * columns, height * rows, columns, rows)
+    for ax in axes:
+        ax.axis("off")
+    return fig, axes
 
 
 def bare(ax: Axes) -> None:
