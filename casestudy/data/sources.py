@@ -93,7 +93,7 @@ def find_data(
 
 
 def fetch_all(downloads: Sequence[Download], *, cache: Path | None = None) -> Path:
-    """Returns a folder that holds these files under their names, downloaded where it lacks them; as `find_data`."""
+    """Returns a folder with these files under their names, downloaded where missing; raises as `find_data`."""
     folder = _cache_folder(cache, json.dumps([dataclasses.astuple(download) for download in downloads]))
     for download in downloads:
         _fetch(download.url, folder / download.name, download.sha256)
