@@ -1,5 +1,6 @@
 """DATA/clean_data.py as a user runs it: its own process, from another folder, nothing installed."""
 
+import argparse
 import ast
 import importlib.metadata
 import io
@@ -17,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from casestudy.cleaning import add_clean_command
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "DATA" / "clean_data.py"
@@ -230,3 +233,13 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
     assert process.returncode == 130
     assert stderr.strip().endswith("clean_data: stopped; nothing was written.")
     assert list(room.iterdir()) == []
+
+
+def test_one_worker_is_enough_and_none_is_not(capsys):
+    parser = argparse.ArgumentParser()
+    add_clean_command(parser)
+    assert parser.parse_args(["photos.zip", "--workers", "1"]).workers == 1
+    for few in ("0", "-1", "one"):
+        with pytest.raises(SystemExit):
+            parser.parse_args(["photos.zip", f"--workers={few}"])
+        assert "argument --workers" in capsys.readouterr().err

@@ -1,7 +1,10 @@
 """A hidden test gives away nothing, and a model's reading of it comes back under the names that the key knows."""
 
+import csv
 import hashlib
+import io
 import zipfile
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,3 +91,19 @@ def test_through_the_command_line(archive, run_copy, tmp_path, capsys):
     np.testing.assert_allclose(probabilities, expected[order], atol=1e-5)
     with pytest.raises(DataError, match="never overwritten"):
         predict_hidden(run, hidden)
+
+
+def test_the_order_is_no_rotation_and_the_ledger_says_nothing_else(archive, tmp_path):
+    labels = write_unlabelled(archive, tmp_path / "hidden.zip", seed=5)
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(tmp_path / "hidden.zip") as hidden:
+        digests = [hashlib.sha256(source.read(name)).hexdigest() for name in source.namelist()]
+        rows = list(csv.DictReader(io.StringIO(hidden.read("ledger.csv").decode())))
+        data = {name: hidden.read(name) for name in labels}
+    order = [digests.index(row["sha256"]) for row in sorted(rows, key=lambda row: row["stored_as"])]
+    steps = {(after - before) % len(digests) for before, after in pairwise(order)}
+    assert len(steps) > len(order) / 3  # a rotation has one or two, and so has the order turned round
+    for row in rows:
+        name = row["stored_as"]
+        told = {"entry": name, "stored_as": name, "status": "kept", "label": "unlabelled"}
+        told |= {"bytes": str(len(data[name])), "sha256": hashlib.sha256(data[name]).hexdigest()}
+        assert {column: cell for column, cell in row.items() if cell} == told

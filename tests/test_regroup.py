@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from casestudy.cleaning import regroup
+from casestudy.cleaning import boxes, regroup
 from casestudy.cleaning.archive import Member, iter_members
 from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.ledger import Ledger, LedgerRow
-from casestudy.cleaning.naming import UniqueNames, clean_path, find_signers, read_place
+from casestudy.cleaning.naming import UniqueNames, clean_path, find_owner, find_signers, read_place
 from casestudy.cleaning.rebuild import read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.errors import ArchiveError, CaseStudyError, ConservationError
@@ -435,3 +435,110 @@ def test_the_real_archive_is_accounted_for(realdata, tmp_path):
     assert pairs == {("user_3/M4.jpg", "user_3/M1.jpg"), ("user_3/M3.jpg", "user_3/M0.jpg")}
     with zipfile.ZipFile(tmp_path / "letters.zip") as stored:
         assert len(stored.read("boxes.csv").splitlines()) == 1681
+
+
+@pytest.mark.parametrize(
+    ("entry", "label", "signer"), [("user_3/A1234.jpg", "A", "user_3"), ("user_3/A12345.jpg", "", "")]
+)
+def test_a_count_of_four_digits_is_one_and_of_five_is_none(entry, label, signer):
+    place = read_place(entry)
+    assert (place.label, place.signer) == (label, signer)
+
+
+def test_the_nearest_of_two_signers_owns_what_has_no_label():
+    assert find_owner("user_1/user_2/notes.txt", frozenset(["user_1", "user_2"])) == "user_2"
+    assert find_owner("user_1/notes/user_2", frozenset(["user_1", "user_2"])) == "user_1"  # a file is no folder
+
+
+def test_no_name_ends_in_a_blank_or_a_dot_and_no_label_is_a_folder_of_ours():
+    assert (clean_path("a /b."), clean_path("a")) == ("a_/b_", "a")
+    place = read_place("set/_sidecar_1.jpg", re.compile("(?P<label>_sidecar)"))
+    assert (place.label, place.remark) == ("", "the pattern's label '_SIDECAR' cannot name a folder")
+
+
+def test_boxes_are_looked_up_from_the_nearest_folder_and_for_the_first_of_a_name(monkeypatch):
+    stored = {"A0.jpg": "A/A0.jpg", "set/A0.jpg": "A/set__A0.jpg", "set/a0.JPG": "A/set__a0~2.JPG"}
+    merged, remarks = merge_boxes([("set/b.csv", (BOX_HEADER + "A0.jpg,1,2,3,4\n").encode())], stored)
+    assert merged.splitlines()[1:] == ["A/set__A0.jpg,1,2,3,4"]
+    for corner in ("-inf", "inf", "nan", "x"):
+        merged, remarks = merge_boxes([("b.csv", (BOX_HEADER + f"A0.jpg,{corner},2,3,4\n").encode())], stored)
+        assert (merged, remarks["b.csv"]) == (BOX_HEADER, "0 boxes; 1 fit no sound photograph: A0.jpg")
+    for count, end in ((3, "Z2.jpg"), (4, "Z2.jpg …")):
+        rows = "".join(f"Z{k}.jpg,1,2,3,4\n" for k in range(count))
+        _, remarks = merge_boxes([("b.csv", (BOX_HEADER + rows).encode())], stored)
+        assert remarks["b.csv"] == f"0 boxes; {count} fit no sound photograph: Z0.jpg, Z1.jpg, {end}"
+    monkeypatch.setattr(boxes, "LARGEST_FILE", len(BOX_HEADER))
+    assert boxes.is_box_file("b.csv", BOX_HEADER.encode())
+    assert not boxes.is_box_file("b.csv", BOX_HEADER.encode() + b"\n")
+
+
+def test_what_is_labelled_is_kept_or_a_duplicate():
+    statuses = ("kept", "duplicate", "corrupt", "sidecar", "unrecognised", "kept")
+    rows = [LedgerRow(f"{k}.jpg", status, f"{k}", "user_1", "A") for k, status in enumerate(statuses)]
+    rows[5] = LedgerRow("5.jpg", "kept", "5", "user_2", "B", near_duplicate_of="0.jpg")
+    ledger = Ledger(tuple(rows))
+    assert [row.entry for row in ledger.labelled()] == ["0.jpg", "1.jpg", "5.jpg"]
+    told = ledger.to_json()
+    assert (told["entries"], told["photographs"], told["labels"]) == (6, 3, ["A", "B"])
+    lines = [line.strip() for line in ledger.summary().splitlines()]
+    assert "3 photographs in 2 letters: A, B" in lines
+    near = next(k for k, line in enumerate(lines) if "near duplicates" in line)
+    assert lines[near].startswith("1 of them near duplicates")
+    assert lines[near + 1] == "5.jpg ~ 0.jpg"
+
+
+def test_a_repeated_name_has_a_row_each_and_its_box_on_the_first(tmp_path, monkeypatch):
+    rows = f"{BOX_HEADER}A0.jpg,1,2,30,4\n".encode()
+    files = [("user_3/A0.jpg", photo("A", 3)), ("user_3/A0.jpg", photo("A", 4)), ("user_3/b.csv", rows)]
+    with pytest.warns(UserWarning, match="Duplicate"):
+        source = pack(tmp_path / "twice.zip", files)
+    ledger = clean_archive(source, tmp_path / "letters.zip")
+    assert [row.stored_as for row in ledger.rows][:2] == ["A/user_3__A0.jpg", "A/user_3__A0~2.jpg"]
+    with zipfile.ZipFile(tmp_path / "letters.zip") as stored:
+        assert stored.read("boxes.csv").decode().splitlines()[1:] == ["A/user_3__A0.jpg,1,2,30,4"]
+    finish = regroup._Desk.finish
+    monkeypatch.setattr(regroup._Desk, "finish", lambda desk: finish(desk)[1:])
+    with pytest.raises(ConservationError, match="3 entries came in and 2 rows came out"):
+        clean_archive(source, tmp_path / "other.zip")
+
+
+def test_a_file_that_is_written_twice_is_noticed(source, tmp_path, monkeypatch):
+    store = regroup._store
+
+    def twice(target, name, data):
+        for _ in range(2 if name == "B/user_4__B0.jpg" else 1):
+            store(target, name, data)
+
+    monkeypatch.setattr(regroup, "_store", twice)
+    with (
+        pytest.warns(UserWarning, match="Duplicate"),
+        pytest.raises(ConservationError, match="are not the ledger's rows"),
+    ):
+        clean_archive(source, tmp_path / "letters.zip")
+
+
+def test_a_zip_of_the_same_size_is_not_the_same(source, tmp_path):
+    out = tmp_path / "letters.zip"
+    clean_archive(source, out)
+    changed = bytearray(out.read_bytes())
+    changed[100] ^= 1
+    out.write_bytes(changed)
+    with pytest.raises(CaseStudyError, match="--out"):
+        clean_archive(source, out)
+    assert out.read_bytes() == changed
+
+
+def test_every_member_has_the_one_date(source, tmp_path):
+    clean_archive(source, tmp_path / "letters.zip")
+    with zipfile.ZipFile(tmp_path / "letters.zip") as stored:
+        assert {info.date_time for info in stored.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_undo_compares_every_byte(source, tmp_path):
+    clean_archive(source, tmp_path / "letters.zip")
+    with zipfile.ZipFile(tmp_path / "letters.zip") as stored, zipfile.ZipFile(tmp_path / "other.zip", "w") as target:
+        for name in stored.namelist():
+            target.writestr(name, stored.read(name) + (b"!" if name == "B/user_4__B0.jpg" else b""))
+    with pytest.raises(ConservationError, match=r"B/user_4__B0\.jpg in other\.zip is not the original"):
+        undo(tmp_path / "other.zip", tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()

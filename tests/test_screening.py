@@ -7,7 +7,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from casestudy.cleaning.archive import iter_members
-from casestudy.cleaning.screening import NearDuplicates, detect_format, is_meant_as_image, screen, screen_image
+from casestudy.cleaning.screening import (
+    NearDuplicates,
+    Screening,
+    detect_format,
+    is_meant_as_image,
+    screen,
+    screen_image,
+)
 
 
 def draw(seed=0, size=(320, 240), mode="RGB"):
@@ -207,3 +214,35 @@ def test_no_real_photograph_is_rejected(realdata):
     members = iter_members(realdata / "asl-signers.rar")
     reasons = [screen_image(member.data) for member in members if is_meant_as_image(member.name, member.data)]
     assert reasons == [None] * 1680
+
+
+def test_the_largest_picture_is_no_bomb_and_one_pixel_more_is(monkeypatch):
+    """50 million pixels: phones make pictures of 48."""
+    for of in (png_of, jpeg_of):
+        assert "bomb" not in (screen_image(of(10_000, 5_000)) or "")
+        assert screen_image(of(10_000, 5_001)) == "decompression bomb: 10000×5001 pixels"
+    for limit, reason in ((1600, None), (1599, "decompression bomb: 40×40 pixels")):
+        monkeypatch.setattr("casestudy.cleaning.screening.MAX_PIXELS", limit)
+        assert screen_image(SOUND["webp"]) == reason  # whose size only Pillow knows
+
+
+def test_darker_is_as_different_as_brighter():
+    finder = NearDuplicates()
+    grey = bytes([100] * 256)
+    found = [grey, bytes([99] + [100] * 255), bytes([98] + [100] * 255), bytes([100] * 255 + [101])]
+    assert [finder.find_or_add(thumbnail) for thumbnail in found] == [None, 0, 1, 0]
+
+
+def test_the_hash_says_where_it_gets_brighter():
+    """Of each four pixels in a row, whether the third is brighter than the first."""
+    rows = ((1, 9, 2, 0), (2, 3, 2, 9), (2, 9, 1, 9), (1, 0, 2, 1))
+    assert Screening(None, thumbnail=bytes(sum(rows, ()) * 16)).phash == "9" * 16
+    assert Screening(None, thumbnail=bytes(256)).phash == "0" * 16
+    assert Screening("empty").phash == ""
+
+
+def test_a_bmp_from_top_to_bottom_has_the_same_size():
+    data = SOUND["bmp"]
+    height = struct.unpack_from("<i", data, 22)[0]
+    found = screen(with_bytes(data, 22, struct.pack("<i", -height)))
+    assert (found.reason, found.width, found.height) == (None, 40, 40)
