@@ -292,7 +292,7 @@ class RunFolder(RunFiles):
         """
         if splits is not None:
             save_splits(self, [splits], dataclasses.replace(self.record.wishes.study.split, protocol=splits.protocol))
-        if training is not None and model is not None:
+        if training is not None or model is not None:
             save_whole_training(self, training, model)
         if evaluation is not None:
             save_evaluation(self, self.models()[0], evaluation)

@@ -16,6 +16,7 @@ from casestudy.data import Splits
 from casestudy.errors import RunError
 from casestudy.evaluation import Evaluation
 from casestudy.files import atomic_path
+from casestudy.runs.files import table_text
 from casestudy.runs.record import ImageFacts, TrainingRecord
 from casestudy.runs.trained import TrainedModel
 from casestudy.study import SplitSpec
@@ -68,7 +69,7 @@ def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *
         network.save(partial)
 
 
-def save_whole_training(run: RunFolder, training: TrainingRun, model: keras.Model) -> None:
+def save_whole_training(run: RunFolder, training: TrainingRun | None, model: keras.Model | None) -> None:
     """Writes the training of the study's own model, once all its phases are done.
 
     Raises:
@@ -76,6 +77,8 @@ def save_whole_training(run: RunFolder, training: TrainingRun, model: keras.Mode
     """
     from casestudy.models import inference_model
 
+    if training is None or model is None:
+        raise RunError("A training goes with its model, and a model with its training; one is missing. Give both.")
     wanted = [phase.name for phase in run.record.wishes.study.phases]
     if list(training.seconds) != wanted:
         raise RunError(
@@ -89,13 +92,14 @@ def save_evaluation(run: RunFolder, model: TrainedModel, evaluation: Evaluation)
     """Writes the predictions of a model, which must be those of the test part, and drops its checkpoints.
 
     Raises:
-        RunError: They are of other photographs, or there are some already.
+        RunError: They are of other photographs, or there are others already, or the model is not saved yet.
     """
     from casestudy.training import remove_checkpoints
 
+    run.require(f"{model.home}model.keras")  # which is saved once all its phases are done
     splits, tested = run.read_table("splits.csv"), evaluation.predictions
     if run.has(model.predictions()):
-        if run.read_table(model.predictions()).equals(tested.reset_index(drop=True)):
+        if (run.path / model.predictions()).read_bytes() == table_text(tested).encode():
             return
         raise RunError(f"Predictions are never overwritten; {run.path} has others already. Begin another run.")
     if sorted(splits["name"][splits["part"] == "test"]) != sorted(tested["name"]):
