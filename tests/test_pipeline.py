@@ -1,6 +1,7 @@
 """A run goes on where it stopped, is never overwritten, and says what it is."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 import zipfile
@@ -9,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from casestudy import build_model, clean_archive, evaluate, load_images, split_images, train
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
 from casestudy.report import write_report
-from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study
+from casestudy.runs import Options, RunFolder, Wishes, command_again, finish_run, prepare_run, run_study
 
 
 def snapshot(folder):
@@ -351,3 +353,199 @@ def test_a_fraction_trains_on_less_and_tests_on_the_same(letters_zip, small_stud
     assert set(run.read_table("predictions.csv")["name"]) == set(finished_run.read_table("predictions.csv")["name"])
     page = write_report(run).read_text(encoding="utf-8")
     assert "left out: training and validation use 0.5 of their parts" in page
+
+
+# --- step by step ----------------------------------------------------------------------------------------------------
+
+
+def names_in(folder):
+    return {path.name for path in Path(folder).iterdir()}
+
+
+def begun(run):
+    """Returns the study of a run with nothing left open, its images and its splits, as the verbs make them."""
+    study = run.resolve()
+    images = load_images(
+        run.letters, image_size=study.model.image_size, cache_dir=run.cache, crop=study.crop, data=study.data
+    )
+    return study, images, split_images(images, study.split, seed=3)
+
+
+def trained(run, study, images, splits, phases=None):
+    model = build_model(study.model, images, seed=3)
+    for phase in phases or study.phases:
+        history = train(model, splits, phase, seed=3, checkpoints=run)
+    return model, history
+
+
+def same_results(run, other):
+    """Holds every table of two runs against one another, but for what tells the time that they took."""
+    tables = [name for name in other.record.files if name.endswith(".csv") and name != "timing.csv"]
+    assert {*("splits.csv", "history.csv", "predictions.csv", "per_label.csv", "predictions_head_random.csv")} < {
+        *tables
+    }
+    for name in tables:
+        assert (run.path / name).read_bytes() == (other.path / name).read_bytes(), name
+
+
+@pytest.fixture
+def run(letters_zip, small_study, tmp_path):
+    return RunFolder.begin(tmp_path / "run", Wishes(small_study, 3), letters_zip)
+
+
+def test_step_by_step_a_run_ends_as_it_does_at_once(run, finished_run):
+    assert names_in(run) == {"run.json"}
+    for _ in range(2):  # once more changes nothing
+        run.save()
+        assert names_in(run) == {"run.json", "ledger.csv"}
+    study, images, splits = begun(RunFolder.open(run.path))
+    for _ in range(2):
+        run.save(splits=splits)
+        assert names_in(run) == {"run.json", "ledger.csv", "splits.csv"}
+        assert run.facts == finished_run.facts
+    run = RunFolder.open(run.path, needs="splits.csv")
+    model, history = trained(run, study, images, splits)
+    assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "checkpoints"}
+    for _ in range(2):
+        run.save(training=history, model=model)
+        assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "checkpoints"} | TRAINED
+    run = RunFolder.open(run.path, needs="model.keras")
+    evaluation = evaluate(model, images, splits.test, seed=3)
+    for _ in range(2):
+        before = snapshot(run.path)
+        run.save(evaluation=evaluation)
+        assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "predictions.csv"} | TRAINED
+    assert snapshot(run.path) == before
+    assert not run.finished
+    assert finish_run(RunFolder.open(run.path)).finished
+    same_results(run, finished_run)
+
+
+TRAINED = {"history.csv", "training.json", "model.keras"}
+
+
+def test_an_archive_step_by_step_is_cleaned_as_at_once(small_study, tmp_path, draw, encode):
+    archive = tmp_path / "photos.zip"
+    with zipfile.ZipFile(archive, "w") as target:
+        for signer, label, take in itertools.product(range(1, 6), "ABC", range(2)):
+            target.writestr(f"user_{signer}/{label}{take}.png", encode(draw(label, signer, take)))
+        target.writestr("user_1/A9.png", b"damaged")
+    wishes = Wishes(small_study, 3)
+    at_once, run = (RunFolder.begin(tmp_path / name, wishes, archive) for name in ("one", "two"))
+    prepare_run(at_once)
+    clean_archive(archive, run.path / "letters.zip")
+    run.save()
+    run.save(splits=begun(run)[-1])
+    assert names_in(run) == names_in(at_once) == {"run.json", "letters.zip", "ledger.csv", "splits.csv"}
+    for name in ("letters.zip", "ledger.csv", "splits.csv"):
+        assert (run.path / name).read_bytes() == (at_once.path / name).read_bytes(), name
+    assert len(run.ledger()) == 31
+    assert run.facts == at_once.facts
+
+
+def test_after_the_first_phase_the_run_knows_the_first_phase_only(run):
+    run.save()
+    study, images, splits = begun(run)
+    run.save(splits=splits)
+    model, history = trained(run, study, images, splits, study.phases[:1])
+    assert set(history.history["phase"]) == {"head"}
+    assert set(history.seconds) == set(history.largest_change) == {"head"}
+    assert history.largest_change["head"]["Conv2D"] == 0 < history.largest_change["head"]["Dense"]
+    with pytest.raises(RunError, match=r"predictions\.csv.*Run notebook 05_results first"):
+        run.require("predictions.csv")
+
+    before = snapshot(run.path)
+    with pytest.raises(RunError, match=r"all its phases \(head, fine-tune\); this one went through head\. Train"):
+        run.save(training=history, model=model)
+    evaluation = evaluate(model, images, splits.test, seed=3)
+    with pytest.raises(RunError, match=r"model\.keras.*Run notebook 04_train first"):
+        run.save(evaluation=evaluation)  # of a model that is half trained
+    assert snapshot(run.path) == before
+
+
+@pytest.mark.parametrize("given", ["training", "model"])
+def test_a_training_and_its_model_are_saved_together(given, finished_run, run_copy):
+    before = snapshot(run_copy.path)
+    with pytest.raises(RunError, match=r"goes with its model.*Give both"):
+        run_copy.save(**{given: object()})
+    assert snapshot(run_copy.path) == before
+
+
+@pytest.fixture
+def evaluated(run_copy):
+    """A trained run that has no predictions yet, and what evaluates its model on some of its images."""
+    from casestudy.models import load_model
+
+    table = run_copy.read_table("splits.csv")
+    (run_copy.path / "predictions.csv").unlink()
+    model, images = load_model(run_copy.path / "model.keras"), run_copy.load_images()
+    assert images.names.tolist() == table["name"].tolist()
+    return run_copy, lambda chosen: evaluate(model, images, np.flatnonzero(chosen(table["part"])), seed=3)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda part: part == "validation",
+        lambda part: part == "train",
+        lambda part: (part == "test") & (part.index % 2 == 0),
+        lambda part: part.isin(["test", "validation"]),
+    ],
+    ids=["validation", "training", "half of it", "more than it"],
+)
+def test_predictions_of_another_part_are_refused(other, evaluated):
+    run, evaluate_on = evaluated
+    before = snapshot(run.path)
+    evaluation = evaluate_on(other)
+    with pytest.raises(RunError, match=f"whole test part; these {len(evaluation.predictions)} photographs are others"):
+        run.save(evaluation=evaluation)
+    assert snapshot(run.path) == before
+
+
+def test_predictions_are_never_overwritten(evaluated, finished_run):
+    run, evaluate_on = evaluated
+    evaluation = evaluate_on(lambda part: part == "test")
+    run.save(evaluation=evaluation)
+    assert (run.path / "predictions.csv").read_bytes() == (finished_run.path / "predictions.csv").read_bytes()
+    before = snapshot(run.path)
+    run.save(evaluation=evaluation)  # the same again is no other
+    better = evaluation.predictions.assign(p_A=1.0, p_B=0.0, p_C=0.0, predicted="A", confidence=1.0)
+    with pytest.raises(RunError, match="Predictions are never overwritten"):
+        run.save(evaluation=dataclasses.replace(evaluation, predictions=better))
+    assert snapshot(run.path) == before
+
+
+@pytest.mark.parametrize(("epochs", "by_verbs"), [(1, True), (2, True), (2, False)])
+def test_a_killed_step_goes_on(epochs, by_verbs, run, finished_run, monkeypatch):
+    """Killed after one epoch of the head, and after both; the same calls, or `finish_run`, end as if it never was."""
+    from casestudy.training import phases
+
+    run.save()
+    study, images, splits = begun(run)
+    run.save(splits=splits)
+    fit_epoch, done = phases.fit_epoch, []
+
+    def counted(*args, **options):
+        if len(done) == epochs:
+            raise KeyboardInterrupt
+        done.append(options["entropy"])
+        return fit_epoch(*args, **options)
+
+    monkeypatch.setattr(phases, "fit_epoch", counted)
+    with pytest.raises(KeyboardInterrupt):
+        trained(run, study, images, splits)
+    assert "history.csv" not in names_in(run)
+    epochs = 99
+    run = RunFolder.open(run.path)
+    if by_verbs:
+        study, images, splits = begun(run)
+        model, history = trained(run, study, images, splits)
+        run.save(training=history, model=model)
+        run.save(evaluation=evaluate(model, images, splits.test, seed=3))
+    else:
+        finish_run(run)
+        same_results(run, finished_run)
+    assert done == [(3, 0, 0), (3, 0, 1), (3, 1, 0)]  # seed, phase, epoch: none of them twice
+    for name in ("splits.csv", "history.csv", "predictions.csv"):
+        assert (run.path / name).read_bytes() == (finished_run.path / name).read_bytes(), name
+    assert "checkpoints" not in names_in(run)
