@@ -39,8 +39,8 @@ def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -
         try:
             for row in csv.DictReader(io.StringIO(_decode(data), newline="")):
                 values = {(name or "").strip().lower(): value for name, value in row.items() if name is not None}
-                image, *corners = [values.get(column) or "" for column in COLUMNS]
-                corners = [corner.strip() for corner in corners]
+                image = values.get("image") or ""
+                corners = [(values.get(column) or "").strip() for column in COLUMNS[1:]]
                 place = _find(entry, image, by_key) if all(map(_is_number, corners)) else ""
                 if place:
                     merged.append((place, *corners))

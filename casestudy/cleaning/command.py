@@ -28,10 +28,7 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
 
 
 def run_clean(args: argparse.Namespace) -> int:
-    """Carries the command out and prints what happened.
-
-    Returns:
-        0 if all is accounted for, 1 if something would have been lost or nothing is usable.
+    """Carries the command out, prints what happened, and returns 1 if something would be lost or nothing is usable.
 
     Raises:
         CaseStudyError: The call cannot be carried out: exit with 2.

@@ -45,17 +45,9 @@ def load_idx(
     The images are uint8 (N, height, width, 1), named "train/00000" in the order of the files; classes keep the order of
     their labels; images with the same pixels are one group; signers are not known.
 
-    Args:
-        source: A zip or a folder with images and labels of both parts under their official names, at any depth; zips in
-            the folder are looked into.
-        cache_dir: Folder for the decoded pixels; made where missing.
-        subset: What the names begin with, as "emnist-balanced"; needed where there are several sets.
-        class_names: The names of the labels 0, 1, …; None reads them from the set's mapping.txt.
-        transposed: Whether rows are stored as columns, as in EMNIST; they are put right.
-        image_size: (height, width) of the result in pixels; None leaves the published size.
-
-    Raises:
-        DataError: A file is missing, damaged or not what its name says, or a label has no name.
+    The files of both parts lie under their official names in a folder or a zip, at any depth, or in zips in the folder.
+    `class_names` of None are read from the set's mapping.txt, `image_size` of None is the published one; the rest is as
+    in a `DataSpec`. A DataError says that a file is missing, damaged or not what its name says, or a label is nameless.
     """
     files = _one_set(Path(source), subset)
     names = dict(enumerate(class_names)) if class_names is not None else _read_mapping(files)
