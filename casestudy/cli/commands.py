@@ -9,9 +9,10 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import casestudy
+from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
@@ -38,23 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     if unknown:
         near = did_you_mean(unknown[0], re.findall(r"--[a-z][a-z-]+", args.parser.format_help()))
         args.parser.error(f"there is no {unknown[0]}. {near}".rstrip(". "))
-    logging.basicConfig(
-        level=logging.INFO if not args.quiet else logging.WARNING, format="%(message)s", stream=sys.stderr
-    )
+    level = logging.WARNING if args.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
         return args.call(args)
-    except CaseStudyError as error:
+    except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        print(f"casestudy: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        if args.debug:
-            raise
-        print(
-            f"casestudy: a file could not be read or written: {error}. Check the path, rights and space.",
-            file=sys.stderr,
-        )
+        unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
+        print(f"casestudy: {error if isinstance(error, CaseStudyError) else unexpected}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
@@ -70,19 +63,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"casestudy {casestudy.__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, help: str, call: Call | None = None) -> argparse.ArgumentParser:
+    def command(name: str, help: str, call: Call | None = None, *, run: str = "") -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[common])
         added.set_defaults(call=call, parser=added)
+        if run:
+            added.add_argument("run", type=Path, help=run)
         return added
 
     run = command("run", "clean, train, evaluate and report; goes on where it was stopped", _run)
     run.add_argument("study", nargs="?", default="asl", metavar="STUDY", help=f"{', '.join(STUDIES)} (default: asl)")
     for name, option in Options.table().items():
-        flag = Options.called(name)
-        if isinstance(getattr(Options, name), bool):
-            run.add_argument(flag, action="store_true", help=option.help)
-        else:
-            run.add_argument(flag, metavar=option.metavar, help=option.help)
+        switch = isinstance(getattr(Options, name), bool)
+        kind: dict[str, Any] = {"action": "store_true"} if switch else {"metavar": option.metavar}
+        run.add_argument(Options.called(name), help=option.help, **kind)
     run.add_argument("--out", type=Path, help="run folder (default: runs/STUDY-DATA)")
     run.add_argument("--password", help="of an encrypted archive")
 
@@ -96,11 +89,9 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_clean_command(command("clean", "archive of per-user folders to letters.zip, nothing lost"))
 
-    report = command("report", "write report.html again from a run folder", _report)
-    report.add_argument("run", type=Path, help="run folder")
+    command("report", "write report.html again from a run folder", _report, run="run folder")
 
-    verify = command("verify", "recompute every figure of a run from its predictions", _verify)
-    verify.add_argument("run", type=Path, help="run folder")
+    verify = command("verify", "recompute every figure of a run from its predictions", _verify, run="run folder")
     verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
     verify.add_argument("--data", type=Path, help="data for --retrain (default: what the run used)")
 
@@ -112,63 +103,51 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from casestudy.report import write_report
-    from casestudy.runs import run_study
-
     options = Options.parse(vars(args))
     wishes, data = options.wishes_and_data()
     name = f"{options.study}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
-    run = run_study(wishes, data, args.out or Path("runs") / name, password=args.password)
-    write_report(run)
+    run = casestudy.run_study(wishes, data, args.out or Path("runs") / name, password=args.password)
+    casestudy.write_report(run)
     print(_screen(run))
     return 0
 
 
 def _tune(args: argparse.Namespace) -> int:
-    from casestudy.data import data_for
-    from casestudy.runs import tune
-
     study = STUDIES[args.study]
     if args.quick and study.search:
         study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1))
-    study, data = data_for(study, args.data, quick=args.quick)
+    study, data = casestudy.data_for(study, args.data, quick=args.quick)
     seed = study.seed if args.seed is None else args.seed
-    print(tune(study, data, args.out or Path("runs") / f"tune-{study.name}", seed=seed, trials=args.trials))
+    print(runs.tune(study, data, args.out or Path("runs") / f"tune-{study.name}", seed=seed, trials=args.trials))
     return 0
 
 
 def _screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
-    from casestudy.report import PROTOCOLS, decimals, percent, summary_sentence
-
     scores = run.scores()
-    lines = ["", f"starting weights: {run.resolved.weights}", "", summary_sentence(scores), ""]
-    trained = [f"{score.training}, {PROTOCOLS[score.protocol]}" for score in scores]
+    lines = ["", f"starting weights: {run.resolved.weights}", "", report.summary_sentence(scores), ""]
+    trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))
     for what, score in zip(trained, scores, strict=True):
-        lines.append(f"  {what:{wide}}  accuracy {percent(score.accuracy):>8}   loss {decimals(score.loss)}")
+        accuracy, loss = report.percent(score.accuracy), report.decimals(score.loss)
+        lines.append(f"  {what:{wide}}  accuracy {accuracy:>8}   loss {loss}")
     labels = run.read_table("per_label.csv").to_dict("records")
     wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
     lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
     for row in labels:
-        numbers = f"{percent(row['accuracy']):>8}  {decimals(row['loss']):>7}"
+        numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 
 
 def _report(args: argparse.Namespace) -> int:
-    from casestudy.report import write_report
-    from casestudy.runs import RunFolder
-
-    print(write_report(RunFolder.open(args.run)))
+    print(casestudy.write_report(casestudy.RunFolder.open(args.run)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from casestudy.runs import RunFolder, verify_run
-
-    checks = verify_run(RunFolder.open(args.run), retrain=args.retrain, source=args.data)
+    checks = casestudy.verify_run(casestudy.RunFolder.open(args.run), retrain=args.retrain, source=args.data)
     for what, holds, detail in checks:
         print(f"{'ok  ' if holds else 'FAIL'}  {what}{f' ({detail})' if detail else ''}")
     return 0 if all(holds for _, holds, _ in checks) else 1
@@ -184,9 +163,7 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    from casestudy.doctor import check_machine
-
-    for finding in check_machine():
+    for finding in casestudy.check_machine():
         print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
         if finding.remedy:
             print(f"      {finding.remedy}")
