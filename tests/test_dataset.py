@@ -249,3 +249,44 @@ def test_idx_files_are_read_like_every_other_kind(tmp_path):
     np.testing.assert_array_equal(found.images[..., 0], pixels)
     assert [found.class_names[k] for k in found.labels] == ["Y", "X", "Y", "X"]
     assert found.parts.tolist() == ["train"] * 3 + ["test"]
+
+
+def test_other_boxes_margins_sizes_and_colours_are_other_pixels(tmp_path, gradient, encode, write_letters):
+    """Each is decoded by itself, though all share a cache."""
+    photo = {"entry": "u/A0.png", "stored_as": "A/u__A0.png", "signer": "u", "label": "A", "data": encode(gradient)}
+
+    def load(box, size=(16, 16), margin=0.0, channels=3):
+        path = write_letters(tmp_path / "letters.zip", [photo], {"A/u__A0.png": box})
+        options = {"image_size": size, "margin": margin, "data": DataSpec(channels=channels)}
+        return load_images(path, cache_dir=tmp_path / "cache", crop="boxes", **options)
+
+    first = load((10, 5, 26, 21))
+    np.testing.assert_array_equal(first.images[0], gradient[5:21, 10:26])
+    moved = load((20, 5, 36, 21))
+    np.testing.assert_array_equal(moved.images[0], gradient[5:21, 20:36])
+    wider = load((10, 5, 26, 21), (24, 24), 0.5)
+    np.testing.assert_array_equal(wider.images[0], gradient[1:25, 6:30])
+    narrow = load((10, 5, 26, 21), (24, 24))
+    assert not (narrow.images == wider.images).all()
+    tall, wide = load((10, 5, 26, 21), (16, 24)), load((10, 5, 26, 21), (24, 16))
+    assert (tall.images.shape[1:3], wide.images.shape[1:3]) == ((16, 24), (24, 16))
+    grey = load((10, 5, 26, 21), channels=1)
+    assert grey.images.shape == (1, 16, 16, 1)
+    assert len({one.digest for one in (first, moved, wider, narrow, tall, wide, grey)}) == 7
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_other_names_are_other_data_and_copies_are_one_group(kind, tmp_path, draw, encode):
+    """The same bytes under another label, in the same order: nothing that was trained on the first goes on with it."""
+    found = []
+    for number, labels in enumerate(("AB", "AC")):
+        source = tmp_path / f"{kind}{number}"
+        for label in labels:
+            (source / label).mkdir(parents=True)
+            for take in range(2):
+                (source / label / f"{take}.png").write_bytes(encode(draw("A", 1, take)))
+        path = source if kind == "folder" else shutil.make_archive(str(source), "zip", source)
+        found.append(load_images(path, image_size=(32, 32), cache_dir=tmp_path / "cache"))
+        assert found[-1].groups.tolist() == [0, 1, 0, 1]
+        assert found[-1].class_names == tuple(labels)
+    assert found[0].digest != found[1].digest

@@ -1,6 +1,7 @@
 """A distorted test set is one and the same for everybody, and distorted as far as it says."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
@@ -68,3 +69,20 @@ def test_an_images_distortion_does_not_depend_on_the_others(bars):
     assert some.labels.tolist() == bars.labels[[7, 3]].tolist()
     assert whole.digest == distort(bars, np.arange(len(bars)), **options, seed=1).digest
     assert whole.digest != distort(bars, np.arange(len(bars)), **options, seed=2).digest
+
+
+def test_zoom_is_a_share_of_the_size_either_way_and_the_digest_is_of_the_pixels(bars):
+    sized = distort(bars, np.arange(len(bars)), **{**NOTHING, "zoom": 0.5}, seed=1)
+    sides = np.sqrt(np.array([moments(image)[2] for image in sized.images]) / (41 * 9))
+    assert sides.min() > 0.49
+    assert sides.max() < 1.51
+    assert sized.digest == hashlib.sha256(sized.images.tobytes()).hexdigest()
+    assert sized.digest != distort(bars, np.arange(len(bars)), **{**NOTHING, "zoom": 0.5}, seed=2).digest
+    assert not (sized.images == distort(bars, np.arange(len(bars)), **{**NOTHING, "zoom": 0.5}, seed=2).images).all()
+
+
+def test_what_is_known_of_an_image_comes_with_it(bars):
+    some = distort(bars, np.array([7, 3]), **NOTHING, seed=1)
+    assert some.names.tolist() == bars.names[[7, 3]].tolist()
+    assert some.groups.tolist() == bars.groups[[7, 3]].tolist()
+    assert some.labels.tolist() == bars.labels[[7, 3]].tolist()

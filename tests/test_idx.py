@@ -356,3 +356,51 @@ def test_real_emnist_stands_upright(realdata, load):
     assert looks_right(lambda picture: picture)
     for turn in (np.transpose, np.rot90, np.fliplr, np.flipud, lambda picture: np.rot90(picture, -1)):
         assert not looks_right(turn)
+
+
+def test_other_readings_of_the_same_files_are_other_pixels(load, tmp_path):
+    folder = write_set(tmp_path / "set")
+    square = (
+        bytes_of(np.stack([glyph()[:7] + k for k in range(6)])),
+        bytes_of(np.stack([glyph()[:7] + k for k in range(3)])),
+    )
+    folder = write_set(tmp_path / "square", train_images=square[0], test_images=square[1])
+    one, turned = load(folder), load(folder, transposed=True)
+    np.testing.assert_array_equal(turned.images, one.images.swapaxes(1, 2))
+    assert (one.images != turned.images).any()
+    assert one.digest != turned.digest
+
+
+def test_zips_of_files_of_one_size_are_told_apart(load, tmp_path):
+    found = []
+    for name, values in (("one", 0), ("two", 1)):
+        images = np.full((6, 4, 4), values, np.uint8)
+        folder = write_set(
+            tmp_path / name, packed=False, train_images=bytes_of(images), test_images=bytes_of(images[:3])
+        )
+        found.append(load(shutil.make_archive(str(tmp_path / name), "zip", folder)))
+    assert [one.images.max() for one in found] == [0, 1]
+    assert found[0].digest != found[1].digest
+
+
+def test_a_set_with_more_images_than_labels_is_refused(load, tmp_path):
+    folder = write_set(tmp_path / "set", train_labels=bytes_of([2, 0, 1, 1, 0]))
+    assert "6 images for 5 labels" in refusal(load, folder)
+    folder = write_set(tmp_path / "other", train_labels=bytes_of([2, 0, 1, 1, 0, 1, 1]))
+    assert "6 images for 7 labels" in refusal(load, folder)
+
+
+def test_a_stand_in_is_read_upright_with_fewer_test_images(tmp_path):
+    from casestudy.data.drawn import TEST, TRAIN, _draw, stand_in
+    from casestudy.studies import STUDIES
+
+    study = STUDIES["emnist"]
+    assert study.data.transposed and TEST < TRAIN
+    _, folder = stand_in(study, tmp_path)
+    how = {"subset": study.data.subset, "class_names": study.data.class_names, "transposed": True}
+    found = load_idx(folder, cache_dir=tmp_path / "cache", **how)
+    names = study.data.class_names
+    assert [(found.parts == part).sum() for part in ("train", "test")] == [TRAIN * len(names), TEST * len(names)]
+    for k in (0, len(names) + 3):
+        name = names[found.labels[k]]
+        np.testing.assert_array_equal(found.images[k, :, :, 0], _draw(name, k // len(names), "train"))

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from casestudy.data.splits import leave_one_signer_out, split_images
+from casestudy.data.splits import _by_signer, leave_one_signer_out, split_images
 from casestudy.errors import DataError
 from casestudy.study import SplitSpec
 
@@ -197,3 +197,71 @@ def test_a_published_test_part_stays_as_it_is(make_images):
     assert (split_images(published, SplitSpec("published", validation=0.2), seed=5).train == split.train).all()
     with pytest.raises(DataError, match=r"came in parts.*--split random"):
         split_images(images, SplitSpec("published"), seed=5)
+
+
+@pytest.mark.parametrize(("signers", "counts"), [(6, [3, 1, 2]), (7, [4, 1, 2]), (10, [6, 2, 2]), (3, [1, 1, 1])])
+def test_shares_of_signers_are_rounded(signers, counts, make_images):
+    """By hand: a quarter of 6 is 1.5, of 7 is 1.75, of 10 is 2.5; Python rounds halves to the even number."""
+    images = make_images(signers=signers, takes=1)
+    split = split_images(images, SplitSpec("signer", validation=0.15, test=0.25), seed=1)
+    assert [len(set(images.signers[getattr(split, name)])) for name in PARTS] == counts
+
+
+def test_validation_is_a_share_of_the_whole(make_images):
+    images = make_images(signers=10, takes=10)
+    split = split_images(images, SplitSpec("random", validation=0.25, test=0.5), seed=1)
+    assert [len(getattr(split, name)) for name in PARTS] == [75, 75, 150]
+
+
+def test_a_copy_in_validation_leaves_training(make_images):
+    images = make_images(signers=4, takes=2)
+    rank = {"user_1": "train", "user_2": "validation", "user_3": "test"}
+    for first, second in (("user_1", "user_2"), ("user_1", "user_3"), ("user_2", "user_3")):
+        a, b = (int(np.flatnonzero(images.signers == name)[0]) for name in (first, second))
+        groups = images.groups.copy()
+        groups[b] = groups[a]
+        split = _by_signer(dataclasses.replace(images, groups=groups), ["user_3"], ["user_2"], "signer")
+        assert split.left_out.tolist() == [a]
+        assert b in getattr(split, rank[second])
+
+
+def test_the_seed_decides_which_validation_images_a_random_split_holds_out(make_images):
+    """Each stratified choice takes the seed, not only the first."""
+    images = make_images(signers=8, takes=3)
+    parted = dataclasses.replace(images, parts=np.where(images.signers == "user_1", "test", "train"), signers=None)
+    chosen = {tuple(split_images(parted, SplitSpec("published", validation=0.3), seed=k).validation) for k in range(4)}
+    assert len(chosen) == 4
+
+
+def test_what_a_training_depends_on_is_in_the_digest(make_images):
+    images = make_images(signers=8, takes=3)
+    split = split_images(images, SplitSpec("signer"), seed=1)
+    empty = np.empty(0, dtype=np.int64)
+    others = [
+        dataclasses.replace(split, images=dataclasses.replace(images, digest="other")),
+        dataclasses.replace(split, train=split.train[1:]),
+        dataclasses.replace(split, validation=split.validation[1:]),
+        dataclasses.replace(split, train=np.concatenate([split.train, split.validation]), validation=empty),
+    ]
+    assert len({split.digest, *(other.digest for other in others)}) == 5
+    assert dataclasses.replace(split, test=split.test[1:]).digest == split.digest
+
+
+def test_a_published_validation_part_is_stratified_by_the_training_labels(make_images):
+    """The test part comes first and has another mixture, so that rows which are mixed up show."""
+    images = make_images(signers=8, takes=5)
+    order = np.concatenate([np.flatnonzero(images.labels == 0)[:20], np.flatnonzero(images.labels > 0)])
+    labels = images.labels[order]
+    parts = np.where(np.arange(len(order)) < 30, "test", "train")
+    published = dataclasses.replace(
+        *(images,), images=images.images[order], labels=labels, names=images.names[order], signers=None,
+        groups=np.arange(len(order)), parts=parts,
+    )  # fmt: skip
+    split = split_images(published, SplitSpec("published", validation=0.2), seed=5)
+    mixture = np.bincount(labels[parts == "train"], minlength=3)
+    np.testing.assert_allclose(np.bincount(labels[split.validation], minlength=3), 0.2 * mixture, atol=0.5)
+
+
+def test_a_part_that_is_empty_lacks_nothing(make_images):
+    split = split_images(make_images(signers=5), SplitSpec("signer", validation=0), seed=1)
+    assert split.missing() == {}
