@@ -1,11 +1,13 @@
 """A good run passes; whatever is changed in it is found, even where the recorded hashes were changed with it."""
 
+import itertools
 import json
+import zipfile
 
 import pytest
 
 from casestudy.errors import RunError
-from casestudy.runs import RunFolder, verify_run
+from casestudy.runs import Options, RunFolder, prepare_run, run_study, verify_run
 from casestudy.runs.results import LATER, write_results
 
 FILES = "files are the ones written"
@@ -184,3 +186,78 @@ def test_training_again_starts_from_the_weights_that_auto_came_to(run_copy, tmp_
     monkeypatch.setattr(verification, "run_study", lambda wishes, *args, **options: asked.append(wishes) or run_copy)
     verify_run(run_copy, retrain=tmp_path / "again")
     assert [wishes.study.model.weights for wishes in asked] == ["signs"]
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory, draw, encode):
+    """A run in which all that can be asked for differs from the study's own, on photographs that a pattern reads."""
+    from casestudy.models.network import MODELS
+    from casestudy.models.quantised import write_quantised
+
+    folder = tmp_path_factory.mktemp("asked")
+    archive, boxes = folder / "shots.zip", "image,top_left_x,top_left_y,bottom_right_x,bottom_right_y\n"
+    with zipfile.ZipFile(archive, "w") as target:
+        for signer, label, take in itertools.product(range(1, 6), "ABC", range(3)):
+            name = f"hand{signer}_{label.lower()}_{take}.png"
+            target.writestr(f"all shots/{name}", encode(draw(label, signer, take)))
+            boxes += f"{name},{take},2,30,{28 + take}\n"
+        target.writestr("all shots/boxes.csv", boxes)
+    weights = write_quantised(MODELS["small_cnn"](input_shape=(32, 24, 3), weights=None), folder / "my own.npz")
+    options = Options(
+        "dense-baseline",
+        data=str(archive),
+        seed=5,
+        epochs=(1, 1),
+        fraction=0.6,
+        precision="mixed_bfloat16",
+        learning_rate=(0.0123456789, 1 / 3000),
+        image_size=(32, 24),
+        model="small_cnn",
+        weights=str(weights),
+        fine_tune="top:2",
+        variants="dense",
+        compare_splits=True,
+        crop="boxes",
+        mirror=True,
+        pattern=r"hand(?P<signer>\d)_(?P<label>\w)_",
+    )
+    wishes = options.wishes()
+    changed = " ".join(Options("dense-baseline").wishes().differences(wishes))
+    for what in (
+        *("seed", "compare_splits", "precision", "epochs", "split.fraction", "learning_rate", "model.image_size"),
+        *("study.model.name", "model.weights", "trainable", "study.variants", "crop", "mirror", "pattern"),
+    ):
+        assert what in changed
+    return run_study(wishes, archive, folder / "run"), archive
+
+
+def test_what_was_asked_for_is_what_was_done(asked):
+    run, _ = asked
+    assert run.resolved.machine.precision == "mixed_bfloat16"
+    assert run.resolved.machine.image_size == (32, 24)
+    assert run.resolved.weights == "the file my own.npz"
+    assert run.facts.cropped
+    assert run.facts.class_names == ("A", "B", "C")
+    assert set(run.read_table("splits.csv")["signer"]) == set("12345")
+    assert [score.name for score in run.scores()] == [
+        *("headline", "head", "head-random", "random", "dense"),
+    ]
+
+
+def test_a_run_that_was_asked_for_everything_is_trained_again_alike(asked, tmp_path):
+    run, archive = asked
+    checks = verify_run(run, retrain=tmp_path / "again")
+    assert [what for what, holds, _ in checks if not holds] == []
+    same = {what.split()[0] for what, _, _ in checks if what.endswith("comes out the same")}
+    assert same == {
+        *("splits.csv", "history.csv", "random/history.csv", "variants/dense/history.csv"),
+        *(f"predictions{of}.csv" for of in ("", "_head", "_head_random", "_random", "_dense")),
+    }
+    again = RunFolder.open(tmp_path / "again")
+    assert again.record.wishes == run.record.resolved_wishes()
+    assert again.resolved == run.resolved
+
+    from_archive = RunFolder.begin(tmp_path / "from archive", run.record.resolved_wishes(), archive)
+    prepare_run(from_archive)
+    for name in ("letters.zip", "ledger.csv", "splits.csv"):
+        assert (from_archive.path / name).read_bytes() == (run.path / name).read_bytes(), name
