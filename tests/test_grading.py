@@ -20,14 +20,16 @@ from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, z
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
+from casestudy.evaluation import wilson_interval
 from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.grade import grade, grade_all
+from casestudy.grading.contents import Contents, NoEvidence
+from casestudy.grading.grade import alike, grade, grade_all, shingles
 from casestudy.grading.gradebook import write_gradebook
-from casestudy.grading.key import load_key, write_key
+from casestudy.grading.key import FACTS, load_key, write_key
 from casestudy.grading.rubric import load_rubric
 from casestudy.grading.scores import merge
-from casestudy.grading.submission import find_submissions, read_submission
+from casestudy.grading.submission import Student, Submission, find_submissions, read_submission
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = load_rubric(ROOT / "rubric.md")
@@ -851,3 +853,219 @@ def test_numbers_are_recomputed_as_numpy_would(files, graded):
     loss = -np.log(probabilities[np.arange(len(truth)), [LABELS.index(label) for label in truth]]).mean()
     assert f"{accuracy:.1%} of {len(truth)} test photographs" in graded(files).score
     assert f"loss {loss:.2f}" in graded(files).score
+
+
+# --- just inside and just outside ----------------------------------------------------------------------------------
+
+
+def test_a_figure_may_be_written_with_five_digits_and_not_with_four(graded, files):
+    """The tolerance is a hundred-thousandth: half of it passes, twice as much does not."""
+    for name, criterion in (("run/metrics.json", "reproducible"), ("run/per_label.csv", "per-label")):
+        for what in ("accuracy", "loss"):
+            for off, earned in ((5e-6, True), (-5e-6, True), (2e-5, False), (-2e-5, False)):
+
+                def change(values, what=what, off=off):
+                    if isinstance(values, dict):
+                        values["scores"][0][what] += off
+                    else:
+                        values[what] = [str(float(cell) + off) for cell in values[what]]
+
+                status = statuses(graded(edited(files, name, change)))[criterion]
+                assert (status == "earned") == earned, (name, what, off, status)
+
+
+def test_half_of_the_ledger_is_another_archives_and_a_hundredth_is_a_slip(tmp_path, files):
+    """200 entries, of which 100 or 101 have other bytes; two rows may be lost, or one lost and one invented."""
+    rows = [dict.fromkeys(FACTS, "") | {"entry": f"{k}.txt", "sha256": f"{k:064}"} for k in range(200)]
+    rows = [row | {"status": "sidecar", "stored_as": f"_sidecar/{row['entry']}"} for row in rows]
+    key = make_key(ledger=tuple(rows))
+
+    def outcome(change):
+        table = "entry,sha256\n" + "".join(f"{row['entry']},{row['sha256']}\n" for row in change(rows))
+        submission = Submission("anna.zip", Student("anna"), {"run/ledger.csv": table.encode()})
+        return checks.nothing_lost(Contents(submission, key))
+
+    other = [row | {"sha256": "f" * 64} for row in rows]
+    assert outcome(lambda rows: rows).status == "earned"
+    assert outcome(lambda rows: rows[2:]).status == "partial"
+    assert outcome(lambda rows: [*rows[1:], other[0]]).status == "partial"
+    assert outcome(lambda rows: rows[3:]).status == "not earned"
+    half, more = (outcome(lambda rows, n=n: [*other[:n], *rows[n:]]) for n in (100, 101))
+    assert (half.status, more.status) == ("not earned", "not earned")
+    assert "100 entries are lost or changed, 100 rows belong to none" in half.sentence
+    assert "another archive" in more.sentence
+
+
+def test_the_largest_rate_of_a_phase_counts_and_one_epoch_is_no_learning(graded, files):
+    def rates(head, tuned):
+        given = {"head": iter(head), "fine-tune": iter(tuned)}
+        return lambda t: t.assign(
+            value=[
+                next(given[phase]) if metric == "learning_rate" else value
+                for phase, metric, value in zip(t["phase"], t["metric"], t["value"], strict=True)
+            ]
+        )
+
+    warm = edited(files, "run/history.csv", rates(("1e-4", "1e-3", "1e-4"), ("1e-5", "5e-4", "1e-5")))
+    assert_only(graded(warm))
+    late = edited(files, "run/history.csv", rates(("1e-3", "1e-3", "1e-3"), ("1e-5", "2e-3", "1e-5")))
+    assert_only(graded(late), phase_2="partial")
+    short = edited(files, "run/history.csv", lambda t: t[(t["phase"] != "head") | (t["epoch"] == "1")])
+    assert_only(graded(short), phase_1="partial")
+
+
+def test_quarantine_with_a_sound_file_is_no_full_credit_and_left_out_copies_are_no_matter(graded, files):
+    more = edited(
+        files,
+        "run/ledger.csv",
+        lambda t: t["status"].mask(t["entry"] == "user_1/A0.jpg", "corrupt").to_frame().join(t.drop(columns="status")),
+    )
+    assert statuses(graded(more))["corrupt-found"] == "partial"
+    apart = edited(
+        files, "run/splits.csv", lambda t: t.assign(part=t["part"].mask(t["name"] == "B/user_6__B2.jpg", "left out"))
+    )
+    assert_only(graded(apart))  # its copy trains
+
+
+def test_hidden_answers_belong_to_their_names(files, tmp_path):
+    """Rows in any order; and the claim is what chance could have made of it, not the number itself."""
+    names = {f"unlabelled/{k:05d}.jpg": LABELS[k % 5] for k in range(60)}
+    key = make_key(hidden=names)
+    header, *rows = hidden_table(key, 60).decode().splitlines()
+    claimed = Contents(Submission("a.zip", Student("a"), files), key).evaluation
+
+    def outcome(table):
+        content = {**files, "run/hidden_predictions.csv": "\n".join(table).encode()}
+        return checks.hidden_test(Contents(Submission("a.zip", Student("a"), content), key))
+
+    assert "100.0% of 60" in outcome([header, *rows]).evidence
+    assert "100.0% of 60" in outcome([header, *rows[::-1]]).evidence
+    # Interval against interval: the largest number of right answers whose own interval ends below the claim itself.
+    right = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.accuracy)
+    assert wilson_interval(right, 60)[1] >= claimed.interval[0]
+    assert outcome(hidden_table(key, right).decode().splitlines()).status == "earned"
+    lower = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.interval[0])
+    assert outcome(hidden_table(key, lower).decode().splitlines()).status == "partial"
+
+
+def test_probabilities_add_up_to_one_but_for_rounding(graded, files):
+    for off, sound in ((9e-4, True), (1.1e-3, False), (-1.1e-3, False)):
+        changed = edited(
+            files,
+            "run/predictions.csv",
+            lambda t, o=off: t.assign(p_A=[str(float(p) * (1 + o / float(p))) for p in t["p_A"]]),
+        )
+        report = graded(changed)
+        assert any("add up to" in why(report, name) for name in FIGURES) == (not sound), off
+
+
+def test_a_table_may_have_as_many_cells_as_the_limit(files, monkeypatch):
+    content = b"name,part\n" + b"a,train\n" * 50
+    found = Contents(Submission("a.zip", Student("a"), {"run/splits.csv": content}), KEY)
+    monkeypatch.setattr("casestudy.grading.contents.MOST_CELLS", 100)
+    assert len(found.table("run/splits.csv", ("name",))) == 50
+    monkeypatch.setattr("casestudy.grading.contents.MOST_CELLS", 99)
+    with pytest.raises(NoEvidence, match="more than 99 cells"):
+        found.table("run/splits.csv", ("name",))
+
+
+@pytest.mark.parametrize(("points", "fits"), [("0", True), ("5", True), ("-0.5", False), ("5.5", False), ("2,5", True)])
+def test_points_go_from_nothing_to_all(points, fits, tmp_path, files):
+    (tmp_path / "in").mkdir()
+    reports = list(batch(tmp_path / "in", anna=files).values())
+    scores = tmp_path / "scores.csv"
+    scores.write_text(f'file,criterion,points,comment\nanna.zip,reading,"{points}",\n')
+    if fits:
+        assert merge(reports, scores)[0].points == 65 + float(points.replace(",", "."))
+    else:
+        with pytest.raises(GradingError, match="points go from 0 to 5"):
+            merge(reports, scores)
+
+
+def test_four_fifths_are_alike_and_less_is_not():
+    """By hand: of 10 pieces in all, 8 or 7 in both; a short answer within a long one is not the same answer."""
+    pieces = [(f"{k}", "a", "b") for k in range(10)]
+    assert alike(frozenset(pieces[:9]), frozenset(pieces[1:]))
+    assert not alike(frozenset(pieces[:8]), frozenset(pieces[1:]))
+    assert not alike(frozenset(pieces[:7]), frozenset(pieces))
+    assert not alike(frozenset(), frozenset())
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    assert len(shingles(" ".join(words))) == 10
+    assert shingles(" ".join(words[:11])) == frozenset()
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", " @", "\t="])
+def test_no_cell_of_a_spreadsheet_is_a_formula(sign, tmp_path, files):
+    name = f"{sign}SUM(A1)"
+    report = dataclasses.replace(batch(tmp_path, anna=files)["anna"], source=name)
+    write_gradebook([report], RUBRIC, tmp_path / "out")
+    for table in ("grades.csv", "criteria.csv", "scores.csv"):
+        cells = [cell for row in csv.reader((tmp_path / "out" / table).open()) for cell in row]
+        assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in cells)
+        assert f"'{name}" in cells
+    scores = tmp_path / "scores.csv"
+    scores.write_text((tmp_path / "out" / "scores.csv").read_text())
+    assert merge([report], scores)[0].source == name  # and it is known again
+
+
+def test_a_gradebook_by_hand(tmp_path, files):
+    reports = batch(tmp_path, anna=files)
+    twice = [reports["anna"], dataclasses.replace(reports["anna"], student=Student("ANNA"))]
+    write_gradebook(twice, RUBRIC, tmp_path / "out")
+    row = next(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
+    assert {name: row[name] for name in ("Full name", "Grade", "Maximum Grade", "Open points", "Case study")} == {
+        "Full name": "anna", "Grade": "65", "Maximum Grade": "100", "Open points": "35", "Case study": "65",
+    }  # fmt: skip
+    homes = sorted(path.name for path in (tmp_path / "out" / "students").iterdir())
+    assert len({home.casefold() for home in homes}) == 2
+    tests = json.loads((tmp_path / "out" / "students" / "anna" / "results.json").read_text())["tests"]
+    assert {test["status"] for test in tests} == {"passed"}  # what waits for a person has not failed
+
+
+def test_limits_of_a_zip_that_are_just_reached_hold(tmp_path, files, monkeypatch):
+    path, part = tmp_path / "anna.zip", {"run/splits.csv": b"name\n" * 20, "run/ledger.csv": b"entry\n" * 10}
+    path.write_bytes(packed(part, manifest=False))
+
+    def read(limit=None, value=None):
+        with monkeypatch.context() as patch:
+            if limit:
+                patch.setattr(f"casestudy.grading.submission.{limit}", value)
+            return read_submission(path)
+
+    assert set(read().files) == set(part)
+    for limit, enough in (
+        ("MOST_PACKED", path.stat().st_size),
+        ("MOST_ENTRIES", 2),
+        ("MOST_UNPACKED", {".csv": 100}),
+        ("MOST_TOGETHER", 160),
+    ):
+        assert set(read(limit, enough).files) == set(part), limit
+        less = {".csv": 99} if isinstance(enough, dict) else enough - 1
+        found = read(limit, less)
+        assert found.problems and len(found.files) < 2, limit
+
+
+def test_what_is_packed_in_an_unusual_way_stays_closed(tmp_path):
+    with zipfile.ZipFile(tmp_path / "anna.zip", "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("run/splits.csv", "name\n")
+    found = read_submission(tmp_path / "anna.zip")
+    assert found.files == {}
+    assert "run/splits.csv was not read: it is packed in an unusual way." in found.problems
+
+
+def test_what_was_taken_out_or_put_in_after_packing_is_said(tmp_path, files):
+    content = {"run/splits.csv": b"name\n", "run/ledger.csv": b"entry\n"}
+    whole = packed(content)
+    with zipfile.ZipFile(io.BytesIO(whole)) as source, zipfile.ZipFile(tmp_path / "anna.zip", "w") as target:
+        for name in ("manifest.json", "run/splits.csv"):
+            target.writestr(name, source.read(name))
+        target.writestr("run/history.csv", "phase\n")
+    (remark,) = read_submission(tmp_path / "anna.zip").remarks
+    assert remark == "Changed, added or removed after packing: run/history.csv, run/ledger.csv."
+
+
+def test_a_key_is_of_the_archive_and_of_usable_photographs_alone(finished_run, tmp_path):
+    key = write_key(finished_run, tmp_path / "key.json")
+    assert key.archive == finished_run.record.data.sha256 != ""
+    statuses_of = {row["stored_as"]: row["status"] for row in key.ledger}
+    assert {statuses_of[name] for name in key.photographs} == {"kept", "duplicate"}
