@@ -119,7 +119,7 @@ class Copy:
     def __init__(self, root: Path, folder: Path) -> None:
         self.tree, self._scratch = folder / "tree", folder / "scratch"  # apart: tests must find no checkout above
         self._process: subprocess.Popen[str] | None = None
-        self._stopped = False
+        self.stopped = False
         folder.mkdir()
         copy_tree(root, self.tree)
 
@@ -149,7 +149,7 @@ class Copy:
         # A group of its own, so that what the tests have started ends with them.
         self._process = subprocess.Popen(command, cwd=self.tree, env=environ, start_new_session=True, **pipes)
         try:
-            if self._stopped:
+            if self.stopped:
                 self.stop()
             output, _ = self._process.communicate(timeout=timeout)
             return self._process.returncode, output
@@ -161,7 +161,7 @@ class Copy:
 
     def stop(self) -> None:
         """Ends the tests that are running, and those that would begin now."""
-        self._stopped = True
+        self.stopped = True
         self._end()
 
     def _end(self) -> None:
@@ -198,6 +198,8 @@ def run(mutants: list[Mutant], root: Path = ROOT, *, workers: int = 2, check: bo
                 mutant = waiting.get_nowait()
                 try:
                     found = verdicts[mutant.id] = copy.test(mutant)
+                    if copy.stopped:
+                        return
                 except BaseException as error:  # of this script, or of its list: it ends the others, too
                     faults.append(error)
                     return
@@ -272,5 +274,10 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT, path: Path = 
     return int(any(verdict.outcome in (SURVIVED, BROKEN) for verdict in verdicts))
 
 
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)  # leaves as little behind as Ctrl-C
     sys.exit(main())
