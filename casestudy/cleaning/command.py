@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 
 from casestudy.cleaning.errors import ConservationError, DataError
-from casestudy.cleaning.rebuild import undo
-from casestudy.cleaning.regroup import clean_archive
 
 
 def add_clean_command(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +41,8 @@ def run_clean(args: argparse.Namespace) -> int:
 
 
 def _undo(args: argparse.Namespace) -> int:
+    from casestudy.cleaning.rebuild import undo  # only now: --help needs no package
+
     set_aside = undo(args.archive, args.undo, progress=not args.quiet)
     if args.json:
         print(json.dumps({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))
@@ -54,6 +54,8 @@ def _undo(args: argparse.Namespace) -> int:
 
 
 def _clean(args: argparse.Namespace) -> int:
+    from casestudy.cleaning.regroup import clean_archive
+
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
     options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}

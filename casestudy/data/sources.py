@@ -18,7 +18,6 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from casestudy.choices import SAMPLE
-from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
 from casestudy.files import STALL, file_digest, find_in_checkout
 from casestudy.study import DataSpec, Download, Study
@@ -47,6 +46,8 @@ def data_for(
     if where or dataclasses.replace(study.data, pattern=None) == DataSpec():
         return study, find_data(where)
     if quick:
+        from casestudy.data.drawn import stand_in  # only now: it draws with NumPy and Pillow
+
         return stand_in(study, folder / f"stand-in-{study.name}")
     if study.data.downloads:
         return study, fetch_all(study.data.downloads)

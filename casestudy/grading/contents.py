@@ -125,8 +125,7 @@ class Contents:
     def evaluation(self) -> Evaluation:
         """Every figure, computed again: the probabilities are the student's, labels and signers are the key's."""
         name, photographs = "run/predictions.csv", self.key.photographs
-        columns = self._probability_columns
-        table = self.table(name, ("name", *columns))
+        table, columns = self._predictions(name)
         names = table["name"].tolist()
         if not names:
             raise NoEvidence(f"{name} has no rows.")
@@ -148,9 +147,9 @@ class Contents:
         probabilities = pd.DataFrame(self._probabilities(name, table[columns]), columns=columns)
         return evaluate_predictions(known.join(probabilities), self.key.class_names, seed=0)
 
-    @property
-    def _probability_columns(self) -> list[str]:
-        return [PREFIX + label for label in self.key.class_names]
+    def _predictions(self, name: str) -> tuple[pd.DataFrame, list[str]]:
+        columns = [PREFIX + label for label in self.key.class_names]
+        return self.table(name, ("name", *columns)), columns
 
     def _probabilities(self, name: str, cells: pd.DataFrame) -> np.ndarray:
         """Returns float64 (N, K), each row a distribution."""
@@ -168,8 +167,8 @@ class Contents:
 
     def hidden_answers(self) -> np.ndarray:
         """Returns bool (N,): whether each photograph of the hidden test was read rightly."""
-        name, columns = "run/hidden_predictions.csv", self._probability_columns
-        table = self.table(name, ("name", *columns))
+        name = "run/hidden_predictions.csv"
+        table, columns = self._predictions(name)
         if sorted(table["name"]) != sorted(self.key.hidden):
             raise NoEvidence(f"{name} must have every photograph of the hidden test once.")
         read = np.array(self.key.class_names)[self._probabilities(name, table[columns]).argmax(axis=1)]

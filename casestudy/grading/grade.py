@@ -42,25 +42,15 @@ class Result(Outcome):
 
 @dataclass(frozen=True)
 class GradeReport:
-    """What a submission earned, criterion by criterion.
+    """What a submission earned, criterion by criterion."""
 
-    Attributes:
-        source: Name of the file that was handed in.
-        student: Who, as far as that name tells.
-        problems: Why something that was handed in could not be read.
-        results: In the order of the rubric.
-        score: One sentence on the accuracy that was computed again; "" where it could not be.
-        remarks: What the instructor should know; nothing here costs points.
-        prints: Digests and answers that `similar` compares; not shown.
-    """
-
-    source: str
+    source: str  # name of the file that was handed in
     student: Student
-    problems: tuple[str, ...]
-    results: tuple[Result, ...]
-    score: str
-    remarks: tuple[str, ...]
-    prints: dict[str, str]
+    problems: tuple[str, ...]  # why something in it could not be read
+    results: tuple[Result, ...]  # in the order of the rubric
+    score: str  # a sentence on the accuracy that was computed again; "" where it could not be
+    remarks: tuple[str, ...]  # what the instructor should know; nothing here costs points
+    prints: dict[str, str]  # digests and answers that `similar` compares; not shown
 
     @property
     def points(self) -> float:

@@ -40,15 +40,14 @@ def grade_submissions(
     comments: Path | None = None,
     gradescope: Path | None = None,
 ) -> list[GradeReport]:
-    """Returns the grade of every submission, and writes them all to the folder `out`; see `write_gradebook`.
+    """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
     Args:
         paths: Files, or folders of them.
-        rubric: The file with what is judged; None for rubric.md.
-        key: The file of `write_key`.
+        rubric: What is judged; None for rubric.md.
+        key: Of `write_key`.
         out: A new folder.
-        scores: An instructor's own points and comments; see `scores.merge`.
-        comments: A bank of comments for them.
+        scores: An instructor's own points, and `comments` a bank of comments for them; see `scores.merge`.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:

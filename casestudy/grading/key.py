@@ -29,21 +29,13 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Key:
-    """What submissions are held against.
-
-    Attributes:
-        study: Its name.
-        archive: SHA-256 of the archive that students were given; "" for a folder.
-        class_names: The labels.
-        ledger: One dictionary with the keys `FACTS` for each entry of the archive.
-        hidden: The labels of the hidden test's photographs, by their names; {} without one.
-    """
+    """What submissions are held against."""
 
     study: str
-    archive: str
+    archive: str  # SHA-256 of what students were given; "" for a folder
     class_names: tuple[str, ...]
-    ledger: tuple[dict[str, str], ...]
-    hidden: dict[str, str]
+    ledger: tuple[dict[str, str], ...]  # the `FACTS` of each entry of the archive
+    hidden: dict[str, str]  # the labels of the hidden test's photographs, by their names; {} without one
 
     @cached_property
     def photographs(self) -> dict[str, Photograph]:

@@ -10,16 +10,9 @@ SHARES = {EARNED: 1.0, PARTIAL: 0.5, NOT_EARNED: 0.0}  # of the points; the othe
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found.
-
-    Attributes:
-        status: EARNED, PARTIAL or NOT_EARNED.
-        evidence: File and value.
-        sentence: Why, in one kind sentence.
-        hint: What to look at next, without the answer; "" where nothing is to be done.
-    """
+    """What a check found."""
 
     status: str
-    evidence: str
-    sentence: str
-    hint: str = ""
+    evidence: str  # file and value
+    sentence: str  # why, in one kind sentence
+    hint: str = ""  # what to look at next, without the answer

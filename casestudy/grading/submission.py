@@ -46,23 +46,14 @@ class Student:
 
 @dataclass(frozen=True)
 class Submission:
-    """What was read of a handed-in file.
+    """What was read of a handed-in file."""
 
-    Attributes:
-        source: Its name.
-        student: From that name, as learning platforms write it.
-        files: The bytes of every file that grading reads, by their names in the zip.
-        digest: SHA-256 of the whole; "" where it was not read.
-        problems: Why something in it was not read, a sentence each, for the student too.
-        remarks: What is odd about it, for the instructor alone.
-    """
-
-    source: str
+    source: str  # its name
     student: Student
-    files: dict[str, bytes]
-    digest: str = ""
-    problems: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    files: dict[str, bytes]  # every file that grading reads, by its name in the zip
+    digest: str = ""  # SHA-256 of the whole; "" where it was not read
+    problems: tuple[str, ...] = ()  # why something in it was not read, a sentence each, for the student too
+    remarks: tuple[str, ...] = ()  # what is odd about it, for the instructor alone
 
     @property
     def manifest(self) -> dict:

@@ -14,6 +14,7 @@ from casestudy.study import DataSpec, Download, ModelSpec, Phase, Search, SplitS
 # As the original; characters are not mirrored.
 _AUGMENTATION: Augmentation = {"rotation": 20 / 360, "zoom": 0.2, "shift": 0.1}
 _PHASE = Phase("train", trainable="everything", epochs=10, learning_rate=1e-3, batch_size=128)
+_SHA256 = "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"
 
 
 def _models(
@@ -48,13 +49,7 @@ EMNIST = Study(
         subset="emnist-balanced",
         transposed=True,  # the official files store rows as columns
         class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
-        downloads=(
-            Download(
-                "gzip.zip",
-                "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip",
-                "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
-            ),
-        ),
+        downloads=(Download("gzip.zip", "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip", _SHA256),),
         home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
     ),
     distortion={"rotation": 20 / 360, "zoom": 0.2, "shift": 0.1, "seed": 47},  # as far as augmentation goes

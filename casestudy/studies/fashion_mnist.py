@@ -21,18 +21,14 @@ ONE_CYCLE = Phase(
     weight_decay=0.05,
     label_smoothing=0.1,
 )
+_CLOTHES = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 
 
 def _fashion_model(
     number: int, filters: list[int], units: list[int], dropout: float, optimizer: Optimizer, published: float
 ) -> Variant:
-    spec = ModelSpec(
-        "fashion_cnn",
-        weights=None,
-        dropout=dropout,
-        scaling="0 to 1",
-        options={"filters": filters, "units": units},
-    )
+    options = {"filters": filters, "units": units}
+    spec = ModelSpec("fashion_cnn", weights=None, dropout=dropout, scaling="0 to 1", options=options)
     phase = Phase("train", "everything", epochs=10, learning_rate=1e-3, optimizer=optimizer, batch_size=256)
     return Variant(f"model-{number}", spec, (phase,), published, "filters and units are ours: the source names none")
 
@@ -55,10 +51,7 @@ FASHION_MNIST = Study(
     split=SplitSpec(protocol="published", validation=0.1),
     data=DataSpec(
         kind="idx",
-        class_names=(
-            *("T-shirt", "Trouser", "Pullover", "Dress", "Coat"),
-            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
-        ),
+        class_names=_CLOTHES,
         downloads=tuple(
             Download(name, f"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/{name}", sha256)
             for name, sha256 in {

@@ -1,0 +1,7 @@
+from .archive import iter_members as iter_members
+from .command import add_clean_command as add_clean_command
+from .decoders import HOW_TO_GET_ONE as HOW_TO_GET_ONE, find_decoders as find_decoders
+from .ledger import duplicate_groups as duplicate_groups
+from .regroup import clean_archive as clean_archive
+from .screening import MAX_PIXELS as MAX_PIXELS
+from .unlabelled import write_unlabelled as write_unlabelled
