@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import math
 
@@ -19,7 +20,7 @@ from casestudy.evaluation.metrics import (
     reliability,
     wilson_interval,
 )
-from casestudy.evaluation.predictions import cross_entropy, prediction_table
+from casestudy.evaluation.predictions import PREDICT_BATCH, cross_entropy, predict, prediction_table
 from casestudy.runs import RunFolder
 from casestudy.runs.files import table_text
 
@@ -239,3 +240,63 @@ def test_labels_and_predictions_come_from_one_pass(make_images):
         k = images.names.tolist().index(row.name)
         assert row.label == images.class_names[images.labels[k]]
         assert row.predicted == ("A" if k % 4 == 2 else "C")
+
+
+def test_the_interval_of_the_loss_is_that_of_losses():
+    """Three signers with two photographs each: all 27 worlds of three draws are equally likely."""
+    sure = [0.9, 0.8, 0.4, 0.3, 0.7, 0.2]
+    predictions = table(
+        "ABABAB", [[p, 1 - p] if k % 2 == 0 else [1 - p, p] for k, p in enumerate(sure)], "AB", list("xxyyzz")
+    )
+    losses = [-math.log(np.float32(p)) for p in sure]
+    sums = [losses[k] + losses[k + 1] for k in (0, 2, 4)]
+    worlds = [sum(world) / 6 for world in itertools.product(sums, repeat=3)]
+    found = evaluate_predictions(predictions, ("A", "B"), seed=1)
+    assert found.loss_interval == pytest.approx(np.percentile(worlds, [2.5, 97.5], method="inverted_cdf"), abs=1e-6)
+    rights = [sum(world) / 6 for world in itertools.product((2, 0, 1), repeat=3)]
+    assert found.interval == pytest.approx(np.percentile(rights, [2.5, 97.5], method="inverted_cdf"), abs=1e-9)
+
+
+def test_two_signers_are_enough_for_a_bootstrap_and_each_has_an_interval(by_hand):
+    assert by_hand.interval_method == "bootstrap over 2 signers"
+    for row in by_hand.per_signer.itertuples():
+        hits = round(row.accuracy * row.support)
+        expected = binomtest(hits, row.support).proportion_ci(0.95, method="wilson")
+        assert (row.low, row.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_the_bootstrap_follows_from_its_seed(drawn):
+    class_names, _, _, predictions = drawn
+    one, again, other = (evaluate_predictions(predictions, class_names, seed=seed) for seed in (1, 1, 2))
+    assert (one.interval, one.loss_interval) == (again.interval, again.loss_interval)
+    assert one.loss_interval != other.loss_interval
+
+
+def test_every_photograph_has_its_own_prediction_and_signer_beyond_the_first_batch(make_images):
+    images = make_images(signers=6, takes=4)
+    assert len(images) > PREDICT_BATCH
+    own = np.random.default_rng(0).dirichlet(np.ones(3), len(images)).astype("float32")
+    known = {picture.tobytes(): k for k, picture in enumerate(images.images)}
+
+    class Reader:
+        def predict_on_batch(self, batch):
+            return own[[known[picture.astype("uint8").tobytes()] for picture in batch]]
+
+    indices = np.random.default_rng(1).permutation(len(images))
+    found = predict(Reader(), images, indices)
+    np.testing.assert_array_equal(found[["p_A", "p_B", "p_C"]].to_numpy("float32"), own[indices])
+    assert found["signer"].tolist() == images.signers[indices].tolist()
+    assert found["name"].tolist() == images.names[indices].tolist()
+
+
+def test_a_model_that_averages_with_the_mirror_is_evaluated_so(make_images):
+    from casestudy.models import build_model
+    from casestudy.study import ModelSpec
+
+    images = make_images(signers=1, takes=1)
+    spec = ModelSpec("plain_cnn", weights=None, options={"filters": [4]}, mirror_average=True)
+    model, pixels = build_model(spec, images, seed=1), images.images.astype("float32")
+    expected = (model.predict_on_batch(pixels) + model.predict_on_batch(pixels[:, :, ::-1])) / 2
+    found = predict(model, images, np.arange(3))[["p_A", "p_B", "p_C"]].to_numpy("float32")
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(model.predict_on_batch(pixels) - expected).max() > 1e-4
