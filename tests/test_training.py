@@ -488,3 +488,230 @@ def test_a_killed_one_cycle_ends_as_if_nothing_had_happened(splits, tmp_path, mo
         run(splits, phases=(ONE_CYCLE,), checkpoints=tmp_path)
     monkeypatch.setattr(training, "fit_epoch", fit_epoch)
     assert_same_run(run(splits, phases=(ONE_CYCLE,), checkpoints=tmp_path), whole)
+
+
+def test_the_largest_change_may_be_one_down():
+    """By hand: -3 is larger than +1, and what stood still is 0."""
+    from casestudy.training.phases import TrainingRun, _largest_changes
+
+    before = [("Dense", np.array([5.0, 1.0])), ("Dense", np.array([0.0])), ("BatchNormalization", np.array([1.0]))]
+    after = [("Dense", np.array([2.0, 2.0])), ("Dense", np.array([1.0])), ("BatchNormalization", np.array([1.0]))]
+    assert _largest_changes(before, after) == {"Dense": 3.0, "BatchNormalization": 0.0}
+    moved = {"head": {"BatchNormalization": 0.0, "Dense": 9.0}, "tune": {"BatchNormalization": 0.25}, "more": {}}
+    assert TrainingRun(None, {}, {}, moved).batch_norm_change == 0.25
+    assert TrainingRun(None, {}, {}, {"head": {"Dense": 9.0}}).batch_norm_change is None
+
+
+def test_a_training_goes_on_with_what_it_began_with_alone(splits, residual, tmp_path, scripted, monkeypatch):
+    """Other weights that "auto" came to, another precision, another seed of the model or the training, other data."""
+    from casestudy.models import build_model, network
+    from casestudy.models.quantised import write_quantised
+    from casestudy.models.weights import StartingWeights
+    from casestudy.training import train
+
+    scripted([0.5, 0.4] * 9)
+    file = str(write_quantised(network.MODELS[residual](input_shape=(32, 32, 3), weights=None), tmp_path / "own.npz"))
+
+    def begun(weights=file, seed=7, precision="float32"):
+        monkeypatch.setattr(network, "resolve_weights", lambda spec, size: StartingWeights(weights, "as asked"))
+        return build_model(ModelSpec(residual), splits.images, seed=seed, precision=precision)
+
+    fewer = dataclasses.replace(splits, validation=splits.validation[1:])
+    renamed = dataclasses.replace(splits, images=dataclasses.replace(splits.images, digest="other"))
+    train(begun(), splits, PHASES[0], seed=7, checkpoints=tmp_path)
+    for model, data, seed in (
+        (begun(None), splits, 7),
+        (begun(precision="mixed_bfloat16"), splits, 7),
+        (begun(seed=8), splits, 7),
+        (begun(), splits, 8),
+        (begun(), fewer, 7),
+        (begun(), renamed, 7),
+    ):
+        with pytest.raises(RunError, match="began with others"):
+            train(model, data, PHASES[0], seed=seed, checkpoints=tmp_path)
+    train(begun(), splits, PHASES[0], seed=7, checkpoints=tmp_path)
+
+
+def test_the_seconds_before_a_kill_count(splits, tmp_path, monkeypatch):
+    """A clock that goes on by one second whenever it is looked at."""
+    from casestudy.models import build_model
+    from casestudy.training import phases as training, train
+
+    ticks, done = iter(range(10_000)), []
+    monkeypatch.setattr(training.time, "perf_counter", lambda: float(next(ticks)))
+
+    def epoch(*args, **options):
+        if len(done) == 1:
+            done.append(0)
+            raise KeyboardInterrupt
+        done.append(1)
+        return {"loss": 1.0, "val_loss": 1.0 / len(done)}
+
+    monkeypatch.setattr(training, "fit_epoch", epoch)
+    phase = Phase("head", "head", epochs=3, learning_rate=0.1)
+
+    def trained():
+        model = build_model(ModelSpec("plain_cnn"), splits.images, seed=7, weights=None)
+        return train(model, splits, phase, seed=7, checkpoints=tmp_path)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained()
+    assert trained().seconds == {"head": 3.0}  # one, and two more after the kill
+
+
+def test_statistics_of_weights_that_were_learnt_are_left_alone(splits, residual, tmp_path):
+    from casestudy.models import build_model, network
+    from casestudy.models.quantised import write_quantised
+    from casestudy.training import train
+    from casestudy.training.stages import batch_norms
+
+    file = str(write_quantised(network.MODELS[residual](input_shape=(32, 32, 3), weights=None), tmp_path / "own.npz"))
+    model = build_model(ModelSpec(residual), splits.images, seed=7, weights=file)
+    train(model, splits, Phase("head", "head", epochs=1, learning_rate=0.1), seed=7)
+    for layer in batch_norms(model):  # as a new layer has them
+        assert not np.asarray(layer.moving_mean).any()
+        assert (np.asarray(layer.moving_variance) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("losses", "patience", "epochs_run", "kept"),
+    [
+        ([0.9, 0.5, 0.6, 0.7], None, 4, 2),
+        ([0.9, 0.5, 0.5, 0.7], None, 4, 2),  # as good is not better
+        ([0.9, 0.5, 0.6, 0.7], 1, 3, 2),
+        ([None] * 4, None, 4, 4),
+    ],
+)
+def test_the_head_alone_keeps_its_best_epoch(losses, patience, epochs_run, kept, splits, monkeypatch):
+    """Its bias says which epoch the weights are of."""
+    from casestudy.training import heads
+
+    calls = []
+
+    def epoch(head, stage, splits, phase, rate, *, entropy):
+        calls.append((rate, entropy))
+        kernel = head.get_weights()[0]
+        head.set_weights([np.zeros_like(kernel), np.array([len(calls), 0, 0], "float32")])
+        loss = losses[len(calls) - 1]
+        return {"loss": 1.0} | ({} if loss is None else {"val_loss": loss})
+
+    monkeypatch.setattr(heads, "fit_epoch", epoch)
+    phase = Phase("head", "head", epochs=4, learning_rate=0.1, patience=patience, schedule="cosine")
+    features = np.zeros((len(splits.images), 2), "float32")
+    found = heads.train_head(features, splits, phase, dropout=0.0, seed=5)
+    assert [entropy for _, entropy in calls] == [(5, 0, k) for k in range(epochs_run)]
+    rates = [0.05 * (1 + math.cos(math.pi * k / 4)) for k in range(epochs_run)]
+    assert [rate for rate, _ in calls] == pytest.approx(rates)
+    assert found.shape == (len(splits.test), 3)
+    np.testing.assert_allclose(found[0], np.exp([kept, 0, 0]) / (math.exp(kept) + 2), rtol=1e-5)
+
+
+def test_the_head_alone_is_made_as_asked(splits, monkeypatch):
+    """What trains and what chooses are features of those parts; dropout and first weights are those asked for."""
+    from casestudy.models.backend import keras
+    from casestudy.training import heads
+
+    features = np.arange(2 * len(splits.images), dtype="float32").reshape(-1, 2)
+    seen = []
+
+    def epoch(head, stage, *args, **options):
+        seen.append((head.get_weights()[0], next(x.rate for x in head.layers if isinstance(x, keras.layers.Dropout))))
+        np.testing.assert_array_equal(stage.train[0], features[splits.train])
+        np.testing.assert_array_equal(stage.validation, features[splits.validation])
+        return {"loss": 1.0, "val_loss": 1.0}
+
+    monkeypatch.setattr(heads, "fit_epoch", epoch)
+    phase = Phase("head", "head", epochs=1, learning_rate=0.1)
+    for seed in (1, 1, 2):
+        heads.train_head(features, splits, phase, dropout=0.25, seed=seed)
+    (one, rate), (again, _), (other, _) = seen
+    assert rate == 0.25
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).any()
+
+
+@pytest.fixture
+def epochs(splits, monkeypatch):
+    """Runs epochs of two views, or of pixels, without a network; returns what was fed, in which order, and reseeded."""
+    from types import SimpleNamespace
+
+    from casestudy.training import epochs as training
+    from casestudy.training.stages import Stage
+
+    def run_epochs(count, phase, views=None):
+        fed, seeds = [], []
+
+        def dataset(source, indices, labels, batch_size):
+            fed.append((source, np.asarray(indices).tolist(), np.asarray(labels).tolist(), batch_size))
+            return range(math.ceil(len(indices) / batch_size))
+
+        rate = SimpleNamespace(assign=lambda value: None)
+        fitted = SimpleNamespace(history={"loss": [1.0]})
+        stage_model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=rate), fit=lambda *a, **k: fitted)
+        monkeypatch.setattr(training, "_dataset", dataset)
+        monkeypatch.setattr(training, "reseed", lambda model, *entropy: seeds.append(entropy))
+        stage = Stage(stage_model, views, None if views is None else np.zeros((len(splits.validation), 2)))
+        for epoch in range(count):
+            training.fit_epoch(None, stage, splits, phase, 0.1, entropy=(5, 1, epoch))
+        return fed[::2], fed[1::2], seeds
+
+    return run_epochs
+
+
+def test_views_take_turns_and_labels_go_with_their_features(splits, epochs):
+    count, labels = len(splits.train), splits.images.labels
+    views = [np.zeros((count, 2)), np.ones((count, 2))]
+    trained, validated, seeds = epochs(4, Phase("head", "head", epochs=4, learning_rate=0.1, batch_size=7), views)
+    assert [source[0, 0] for source, *_ in trained] == [0, 1, 0, 1]
+    assert seeds == [(5, 1, 0), (5, 1, 1), (5, 1, 2), (5, 1, 3)]  # dropout is another in every epoch
+    orders = [order for _, order, _, _ in trained]
+    assert len({tuple(order) for order in orders}) == 4
+    for _, order, given, batch_size in trained:
+        assert sorted(order) == list(range(count))
+        assert given == labels[splits.train[order]].tolist()
+        assert batch_size == 7
+    for _, order, given, _ in validated:
+        assert order == list(range(len(splits.validation)))
+        assert given == labels[splits.validation].tolist()
+
+
+def test_pixels_are_fed_by_their_place_in_the_set(splits, epochs):
+    labels = splits.images.labels
+    trained, validated, _ = epochs(2, Phase("tune", "all", epochs=2, learning_rate=0.1, batch_size=7))
+    for source, order, given, batch_size in trained:
+        assert source is splits.images.images
+        assert sorted(order) == splits.train.tolist()
+        assert (given, batch_size) == (labels[order].tolist(), 7)
+    for source, order, given, _ in validated:
+        assert source is splits.images.images
+        assert (order, given) == (splits.validation.tolist(), labels[splits.validation].tolist())
+
+
+def test_smoothing_and_decay_that_are_asked_for_reach_the_model(initial):
+    from casestudy.training.epochs import compile_for
+
+    probabilities = np.array([[0.7, 0.2, 0.1]], "float32")
+    for share, truth in ((0.0, [1, 0, 0]), (0.3, [0.8, 0.1, 0.1])):
+        compile_for(initial, dataclasses.replace(ONE_CYCLE, label_smoothing=share))
+        loss = initial.compute_loss(y=np.array([0]), y_pred=probabilities)
+        assert float(loss) == pytest.approx(-np.dot(truth, np.log(probabilities[0])), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("capability", "size", "precision"),
+    [
+        (None, (64, 64), "float32"),
+        ((6, 1), (224, 224), "float32"),
+        ((7, 0), (224, 224), "mixed_float16"),
+        ((9, 0), (224, 224), "mixed_float16"),
+    ],
+)
+def test_a_machine_is_taken_for_what_it_is(capability, size, precision, monkeypatch):
+    from casestudy.models import tf
+    from casestudy.training import local_machine
+
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"] if capability else [])
+    details = {"device_name": "a card", "compute_capability": capability}
+    monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
+    found = local_machine()
+    assert (found.device, found.image_size, found.precision) == ("a card" if capability else "CPU", size, precision)
