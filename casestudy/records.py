@@ -22,6 +22,8 @@ from casestudy.errors import CaseStudyError, DataError
 
 R = TypeVar("R", bound="Record")
 
+USE_ONE = "Use one of them."
+
 
 @dataclass(frozen=True)
 class Between:
@@ -112,39 +114,47 @@ def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
+def _wrong(rule: str, value: Any, remedy: str = "") -> str:
+    """Returns the rule, what was received, on one line, and what to do next."""
+    shown = " ".join(repr(value).split())
+    return f"{rule}; received {shown if len(shown) <= 80 else shown[:79] + '…'}. {remedy or 'Change it.'}"
+
+
 def _problem(value: Any, hint: Any) -> str:
-    """Returns the rule, what was received and what to do next; "" where the value is as its annotation says."""
+    """Returns what is wrong with a value, and "" where it is as its annotation says."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         inner, *rules = arguments
-        broken = _problem(value, inner) or next((str(rule) for rule in rules if value not in rule), "")
-        return broken if not broken or "received" in broken else f"{broken}; received {value!r}. Change it."
+        return _problem(value, inner) or next((_wrong(str(rule), value) for rule in rules if value not in rule), "")
     if origin in (Union, types.UnionType):
         problems = [_problem(value, one) for one in arguments]
-        if not all(problems):
-            return ""
-        return next(problem for problem, one in zip(problems, arguments, strict=True) if one is not type(None))
+        named = (problem for problem, one in zip(problems, arguments, strict=True) if one is not type(None))
+        return next(named) if all(problems) else ""
     if origin is Literal:
-        if any(type(value) is type(one) and value == one for one in arguments):
-            return ""
-        remedy = did_you_mean(value, map(str, arguments)) or "Use one of them."
-        return f"one of {', '.join(map(str, arguments))}; received {value!r}. {remedy}"
+        plain, known = _plain(value), list(map(str, arguments))
+        right = any(type(plain) is type(one) and plain == one for one in arguments)
+        return "" if right else _wrong(f"one of {', '.join(known)}", value, did_you_mean(value, known) or USE_ONE)
     if origin is tuple:
-        return _sequence_problem(value, arguments)
+        kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis and isinstance(value, tuple) else arguments
+        if not isinstance(value, tuple) or len(kinds) != len(value):
+            return _wrong("a tuple" if arguments[-1] is Ellipsis else f"a tuple of {len(arguments)}", value)
+        inside = (_problem(one, kind) for one, kind in zip(value, kinds, strict=True))
+        return next((f"a tuple, each {problem}" for problem in inside if problem), "")
+    if (origin is dict or typing.is_typeddict(hint)) and not isinstance(value, Mapping):
+        return _wrong("a dictionary", value)
     if typing.is_typeddict(hint):
-        return _mapping_problem(value, hint)
-    if origin is dict:
-        if not isinstance(value, Mapping):
-            return f"a dictionary; received {value!r}. Change it."
-        return next(
-            (f"{problem} (at {key!r})" for key, one in value.items() if (problem := _problem(one, arguments[1]))), ""
-        )
+        by_name = _hints(hint)
+        for name in value:
+            if name not in by_name:
+                return _wrong(f"a dictionary of {', '.join(by_name)}", name, did_you_mean(name, by_name) or USE_ONE)
+    if origin is dict or typing.is_typeddict(hint):
+        within = {name: _problem(one, arguments[1] if origin is dict else by_name[name]) for name, one in value.items()}
+        return next((f"a dictionary whose {name} is {problem}" for name, problem in within.items() if problem), "")
     wanted = {int: numbers.Integral, float: numbers.Real}.get(hint, origin or hint)
     if hint is Any or (isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))):
-        return "" if hint is not float or abs(value) < math.inf else f"a finite number; received {value!r}. Change it."
+        return "" if hint is not float or abs(value) < math.inf else _wrong("a finite number", value)
     words = {int: "a whole number", float: "a number", str: "a text", bool: "True or False", type(None): "None"}
-    rule = words.get(hint) or f"a {getattr(hint, '__name__', hint)}"
-    return f"{rule}; received {value!r}. Change it."
+    return _wrong(words.get(hint) or f"a {getattr(hint, '__name__', hint)}", value)
 
 
 def _plain(value: Any) -> Any:
@@ -154,29 +164,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _plain(one) for key, one in value.items()}
     return value.item() if isinstance(value, numbers.Number) and hasattr(value, "item") else value
-
-
-def _sequence_problem(value: Any, arguments: tuple[Any, ...]) -> str:
-    if not isinstance(value, tuple):
-        return f"a tuple; received {value!r}. Change it."
-    kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else list(arguments)
-    if len(kinds) != len(value):
-        return f"a tuple of {len(kinds)}; received {value!r}. Change it."
-    return next((problem for one, kind in zip(value, kinds, strict=True) if (problem := _problem(one, kind))), "")
-
-
-def _mapping_problem(value: Any, hint: Any) -> str:
-    if not isinstance(value, Mapping):
-        return f"a dictionary; received {value!r}. Change it."
-    known = _hints(hint)
-    for name, one in value.items():
-        if name not in known:
-            remedy = did_you_mean(name, known) or "Use one of them."
-            return f"a dictionary of {', '.join(known)}; received {name!r}. {remedy}"
-        if problem := _problem(one, known[name]):
-            return f"a dictionary whose {name} is {problem}"
-    missing = sorted(hint.__required_keys__ - value.keys())
-    return f"a dictionary with {', '.join(missing)}; received {dict(value)!r}. Add what is missing." if missing else ""
 
 
 def _read(value: Any, hint: Any, source: str, place: str) -> Any:

@@ -7,7 +7,8 @@ themselves, with the source of every number, are in `studies`.
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from casestudy.choices import (
@@ -29,7 +30,7 @@ from casestudy.choices import (
 )
 from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
-from casestudy.records import Between, Matching, Record, did_you_mean
+from casestudy.records import USE_ONE, Between, Matching, Record, did_you_mean
 
 __all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 
@@ -70,6 +71,10 @@ class ModelSpec(Record):
                 if not known:
                     raise DataError(f"{self.name} has no options; received {option!r}. Leave it out.")
                 raise _not_one_of(f"an option of {self.name}", option, known)
+        try:
+            json.dumps(self.options, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"options of a ModelSpec are plain JSON values; {error}. Change them.") from None
         if self.weights == "none":
             raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
 
@@ -227,6 +232,10 @@ class Study(Record):
         names = [variant.name for variant in self.variants]
         if again := sorted({name for name in names if names.count(name) > 1}):
             raise DataError(f"Every variant of {self.name} has its own name; {again[0]!r} is there twice. Change one.")
+        known = {*ARCHITECTURES[self.model.name], *(one.name for kind in (Phase, ModelSpec) for one in fields(kind))}
+        for name in self.search.space if self.search else ():
+            if name not in known:
+                raise _not_one_of("what a Search varies", name, sorted(known))
         if self.distortion and len(self.distortion) < len(Distortion.__annotations__):
             raise DataError(
                 f"distortion of {self.name} has {', '.join(Distortion.__annotations__)}; received "
@@ -271,7 +280,7 @@ def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
 
 
 def _not_one_of(what: str, value: object, known: Any) -> DataError:
-    remedy = did_you_mean(value, known) or "Use one of them."
+    remedy = did_you_mean(value, known) or USE_ONE
     return DataError(f"{what} is one of {', '.join(known)}; received {value!r}. {remedy}")
 
 

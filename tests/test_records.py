@@ -151,7 +151,8 @@ def test_numbers_have_ranges_whose_ends_are_kept(kind, field, inside, outside):
     for value in outside:
         said = refusal(made, kind, **{field: value})
         assert said.startswith(f"{field} of a {kind.__name__} is ")
-        assert said.endswith(f"; received {value!r}. Change it.")
+        shown = repr(value) if len(repr(value)) <= 80 else f"{repr(value)[:79]}…"
+        assert said.endswith(f"; received {shown}. Change it.")
 
 
 @pytest.mark.parametrize(
@@ -441,7 +442,11 @@ def test_a_missing_field_is_named_with_its_place_and_source(place, shown):
         ),
         ("model.image_size", [96], "image_size of a ModelSpec is a tuple of 2; received (96,). Change it."),
         ("title", None, "title of a Study is a text; received None. Change it."),
-        ("search.space", {"dropout": 1}, "space of a Search is a list; received 1. Change it. (at 'dropout')"),
+        (
+            "search.space",
+            {"dropout": 1},
+            "space of a Search is a dictionary whose dropout is a list; received 1. Change it.",
+        ),
     ],
 )
 def test_what_cannot_be_is_named_with_its_source(place, value, expected):
@@ -536,3 +541,27 @@ def test_a_phase_has_a_name_of_at_most_40_characters(length):
     assert not _fails(made, Phase, name="fine-tune 2_é")
     for wrong in ("", " head", "-head", "head/tune", "head\n", "..", "a.b"):
         assert repr(wrong) in refusal(made, Phase, name=wrong)
+
+
+def test_a_long_value_is_shown_on_one_line_and_not_whole():
+    said = refusal(made, Phase, epochs=np.ones((30, 30)))
+    assert "\n" not in said and len(said) < 160 and said.endswith("…. Change it.")
+
+
+def test_a_wrong_item_is_named_as_one_of_many():
+    assert "image_size of a ModelSpec is a tuple, each from 8 to 1,024; received 7." in refusal(
+        ModelSpec, "dense", image_size=(64, 7)
+    )
+
+
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, object()])
+def test_options_are_plain_json_values(value):
+    assert "options of a ModelSpec are plain JSON values" in refusal(ModelSpec, "dense", options={"units": value})
+
+
+def test_a_search_varies_what_there_is():
+    from casestudy.study import Search
+
+    assert "received 'lerning_rate'. Did you mean 'learning_rate'?" in refusal(
+        made, Study, search=Search({"lerning_rate": [0.1, 0.2]})
+    )

@@ -71,6 +71,7 @@ class TrainingRun:
 class _Training:
     """What is known of a model that is being trained: it decides what the next phase begins with."""
 
+    splits: str  # their digest
     phases: list[Phase] = field(default_factory=list)
     progress: Progress = field(default_factory=Progress)
     changes: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -104,16 +105,18 @@ def train(
 
     Raises:
         DataError: The loss is no longer a number, the phase asks for layers that are not there or has the name of an
-            earlier one, or the model is none of `build_model`, or one whose training broke off.
+            earlier one, or the model is none of `build_model`, or one whose training broke off or had other splits.
         RunError: The checkpoints are those of another training.
     """
     origin = origin_of(model)
     state = _TRAININGS.get(model)
     if state is None:
-        state = _Training()
+        state = _Training(splits.digest)
         if origin.weights is None:
             estimate_batch_norms(model, splits, seed=origin.seed)
         _TRAININGS[model] = state
+    if state.splits != splits.digest:
+        raise DataError("All phases of a training have the same splits; received others. Build a new model for them.")
     if len(state.phases) > len(state.changes):
         raise DataError(f"A training that broke off needs a new model; {state.phases[-1].name!r} did. Build it again.")
     if phase.name in state.changes:
