@@ -220,11 +220,11 @@ def reproducible(found: Contents) -> Outcome:
     """Settings: seed, study, versions and the archive's hash are recorded; the score follows from the predictions."""
     settings, archive = found.settings, found.key.archive
     recorded = {
-        "the seed": isinstance(settings.get("seed"), int),
-        "the settings": inside(settings, "study", "model"),
-        "the versions": inside(settings, "environment").get("keras"),
+        "the seed is": isinstance(settings.get("seed"), int),
+        "the settings are": inside(settings, "study", "model"),
+        "the versions are": inside(settings, "environment").get("keras"),
     }
-    wrong = [f"{what} is not recorded" for what, there in recorded.items() if not there]
+    wrong = [f"{what} not recorded" for what, there in recorded.items() if not there]
     if archive and inside(settings, "data").get("sha256") != archive:
         wrong.append("the data are not the archive that was handed out")
     scores = found.json("run/metrics.json").get("scores")
