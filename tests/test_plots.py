@@ -163,3 +163,37 @@ def test_any_name_can_be_drawn(name):
         fig, (ax,) = plots.figure()
         draw(ax)
         assert saved(fig)
+
+
+@pytest.mark.parametrize(("count", "size"), [(14, (6.4, 0.35 * 14 + 1.2)), (15, (9.6, 4.4)), (47, (0.27 * 47, 4.4))])
+def test_more_than_fourteen_groups_stand_side_by_side(count, size):
+    assert plots.size_per_group([str(k) for k in range(count)]) == pytest.approx(size)
+
+
+def test_every_drawing_shows_what_its_name_says():
+    """A metric is drawn under its own name, signers are signers, and a sample says what it is and what was read."""
+    from casestudy.plots import draw_run
+
+    truth, read = list("AABB"), list("ABBB")
+    found = evaluation(truth, read, ["A", "B"])
+    known = found.predictions.assign(signer=["u1", "u2", "u2", "u2"])
+    found = evaluate_predictions(known, ("A", "B"), seed=0)
+    rows = [("head", 1, "accuracy", 0.25), ("head", 1, "loss", 1.75)]
+    history = pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"])
+    pictures = [Image.new("RGB", (8, 8))] * 4
+    drawings = draw_run(found, history, found.predictions, pictures, {})
+    assert set(drawings) == {
+        *("learning_accuracy", "learning_loss", "confusion", "per_label", "per_signer", "reliability", "samples"),
+    }
+    for metric, value in (("accuracy", 0.25), ("loss", 1.75)):
+        (ax,) = drawings[f"learning_{metric}"].axes
+        curves = [line for line in ax.lines if line.get_marker() == "o" and len(line.get_xdata())]
+        assert [list(line.get_ydata()) for line in curves] == [[value]]
+        assert metric in ax.get_ylabel()
+    for name, groups in (("label", {"A", "B"}), ("signer", {"u1", "u2"})):
+        (ax,) = drawings[f"per_{name}"].axes
+        assert {tick.get_text() for tick in ax.get_yticklabels()} == groups
+        assert ax.get_ylabel() == name
+    titles = [ax.get_title() for ax in drawings["samples"].axes if ax.get_title()]
+    assert titles == ["✓ A", "✗ A read as B", "✓ B", "✓ B"]
+    assert "samples" not in draw_run(found, history, found.predictions, [], {})

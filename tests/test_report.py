@@ -15,10 +15,11 @@ import pandas as pd
 import pytest
 
 from casestudy.data import photographs as pictures
+from casestudy.evaluation import evaluate_predictions
 from casestudy.report.pages import decimals, percent
 from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
 from casestudy.runs import Options, Wishes, command_again
-from casestudy.runs.record import Score
+from casestudy.runs.record import Score, TrainingRecord
 from casestudy.runs.results import write_results
 from casestudy.studies import STUDIES
 
@@ -297,3 +298,75 @@ def test_the_page_stays_small_however_many_photographs(run_copy):
     assert shown <= max(sections.MOST_BEHIND, filled)
     assert f"{count - shown:,} of " in found
     assert len(found.encode()) < 8_000_000 - pictures.MOST_BYTES * 1.2  # what all pictures may need besides
+
+
+def drawn_evaluation(truth, read, sure):
+    """Returns what predictions amount to whose rows read `read`, as surely as told, where `truth` is right."""
+    names = sorted(set(truth) | set(read))
+    rows = []
+    for k, (label, guess, share) in enumerate(zip(truth, read, sure, strict=True)):
+        rest = (1 - share) / (len(names) - 1)
+        shares = {f"p_{name}": share if name == guess else rest for name in names}
+        rows.append({"name": f"{k}.png", "signer": "", "label": label, **shares})
+    return evaluate_predictions(pd.DataFrame(rows), tuple(names), seed=0)
+
+
+def test_the_costliest_photographs_are_behind_a_cell_and_mistakes_are_wanted_first(monkeypatch):
+    found = drawn_evaluation("AAAAAB", "AAABBB", [0.6, 0.9, 0.7, 0.8, 0.95, 0.9])
+    cells = sections.behind(found)
+    names = {cell: [photo["name"] for photo in photos] for cell, photos in cells.items()}
+    assert names == {(0, 0): ["0.png", "2.png", "1.png"], (0, 1): ["4.png", "3.png"], (1, 1): ["5.png"]}
+    assert list(sections.by_turns(cells))[:2] == ["4.png", "3.png"]
+    assert sorted(list(sections.by_turns(cells))[2:4]) == ["0.png", "5.png"]  # a round of each cell
+    monkeypatch.setattr(sections, "MOST_BEHIND", 5)
+    assert {cell: len(photos) for cell, photos in sections.behind(found).items()} == {(0, 0): 2, (0, 1): 2, (1, 1): 1}
+    monkeypatch.setattr(sections, "MOST_BEHIND", 4)
+    assert {len(photos) for photos in sections.behind(found).values()} == {1}
+
+
+def test_the_true_label_is_among_the_guesses_however_unlikely():
+    assert sections._guesses(np.array([0.4, 0.3, 0.2, 0.06, 0.04]), 4) == [(0, 0.4), (1, 0.3), (2, 0.2), (4, 0.04)]
+    assert sections._guesses(np.array([0.4, 0.3, 0.2, 0.06, 0.04]), 1) == [(0, 0.4), (1, 0.3), (2, 0.2)]
+
+
+def test_a_cell_is_shaded_by_the_largest_of_all():
+    rows = sections.matrix(drawn_evaluation("A" * 16 + "B" * 4, "A" * 16 + "B" * 4, [0.9] * 20))
+    assert [row["support"] for row in rows] == [16, 4]
+    assert [row["cells"] for row in rows] == [[(16, 10), (0, 0)], [(0, 0), (4, 5)]]  # √(4/16) is a half
+
+
+def test_pace_divides_all_images_by_all_seconds():
+    """Two folds: 100 images in 10 seconds and 900 in 30 are 25 a second, not 20 and not 40."""
+    folds = [TrainingRecord({"head": s}, {"head": n / s}, None, 1) for s, n in ((10.0, 100), (30.0, 900))]
+    assert sections.pace(folds) == [{"phase": "head", "seconds": 40.0, "images_per_second": 25.0}]
+
+
+def test_near_duplicates_are_counted_by_status(finished_run):
+    flow = {step["status"]: step for step in sections.ledger_flow(finished_run.ledger())}
+    assert {status: (step["count"], step["near"]) for status, step in flow.items()} == {
+        "kept": (44, 1), "duplicate": (1, 0), "corrupt": (1, 0), "unrecognised": (1, 0), "sidecar": (1, 0),
+    }  # fmt: skip
+
+
+def test_the_gap_is_told_with_its_sign_and_of_whole_trainings_first():
+    head, head_random = (
+        dataclasses.replace(score, name=name) for score, name in zip(SCORES, ("head", "head-random"), strict=True)
+    )
+    assert "Trained the same way" in summary_sentence([*SCORES, head, head_random])
+    assert summary_sentence(SCORES).endswith("give 50.0 %: 40 points flattered.")
+    turned = [dataclasses.replace(SCORES[0], accuracy=0.9), dataclasses.replace(SCORES[1], accuracy=0.85)]
+    assert summary_sentence(turned).endswith(
+        "would claim 85.0 % where unseen signers give 90.0 %: 5 points the other way."
+    )
+    alone = summary_sentence([SCORES[0], head, head_random])
+    assert "With phase 1 alone, a random split would claim 90.0 %" in alone
+
+
+def test_guessing_costs_its_nats_and_missing_pictures_are_counted(page, finished_run, monkeypatch):
+    words = " ".join(" ".join(Page(page).words).split())
+    assert "Guessing among 3 labels is right 33.3 % of the time, at a loss of 1.10" in words  # ln 3
+    assert "are named without their picture" not in words
+    monkeypatch.setattr(pictures, "SIZES", ((4, 96),))
+    fewer = " ".join(" ".join(Page(render(finished_run)).words).split())
+    count = len(finished_run.read_table("predictions.csv"))
+    assert f"{count - 4} photographs behind the cells are named without their picture" in fewer

@@ -1,6 +1,7 @@
 """What a phase freezes is frozen, and a cut model computes what the whole one does."""
 
 import dataclasses
+import types
 
 import numpy as np
 import pytest
@@ -208,3 +209,19 @@ def test_reseeding_decides_what_is_random():
     assert (drawn(1, 0, 2) != drawn(1, 0, 3)).any()
     assert (drawn(1, 0, 2) != drawn(2, 0, 2)).any()
     assert np.isfinite(np.asarray(model(pixels))).all()
+
+
+def test_so_many_images_are_enough_for_statistics(make_images, monkeypatch):
+    """The first ones in the order of the seed, and no others."""
+    from casestudy.data import split_images
+    from casestudy.training import stages
+
+    splits = split_images(make_images(signers=4, takes=3), SplitSpec("signer"), seed=0)
+    seen = []
+    monkeypatch.setattr(stages, "ESTIMATION_IMAGES", 5)
+    monkeypatch.setattr(stages, "estimate_batch_norm", lambda base, batches: seen.extend(batches))
+    monkeypatch.setattr(stages, "batch_norms", lambda base: [base])
+    model = types.SimpleNamespace(get_layer=lambda name: lambda pixels: pixels)
+    stages.estimate_batch_norms(model, splits, seed=3)
+    expected = splits.images.images[np.random.default_rng(3).permutation(splits.train)[:5]]
+    np.testing.assert_array_equal(np.concatenate(seen), expected)

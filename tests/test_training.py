@@ -715,3 +715,24 @@ def test_a_machine_is_taken_for_what_it_is(capability, size, precision, monkeypa
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
     found = local_machine()
     assert (found.device, found.image_size, found.precision) == ("a card" if capability else "CPU", size, precision)
+
+
+def test_a_checkpoint_is_replaced_whole(tmp_path, monkeypatch):
+    """Killed between two of its arrays, the one before is still there."""
+    from casestudy.training import checkpoints
+
+    path = tmp_path / "checkpoint.arrays"
+    checkpoints.save(path, [np.zeros(3), np.ones(2)])
+    before, save, written = path.read_bytes(), np.save, []
+
+    def killed(*args, **options):
+        written.append(1)
+        if len(written) == 3:
+            raise Killed
+        save(*args, **options)
+
+    monkeypatch.setattr(checkpoints.np, "save", killed)
+    with pytest.raises(Killed):
+        checkpoints.save(path, [np.full(3, 7.0), np.full(2, 8.0)])
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.arrays"]
