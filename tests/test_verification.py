@@ -261,3 +261,60 @@ def test_a_run_that_was_asked_for_everything_is_trained_again_alike(asked, tmp_p
     prepare_run(from_archive)
     for name in ("letters.zip", "ledger.csv", "splits.csv"):
         assert (from_archive.path / name).read_bytes() == (run.path / name).read_bytes(), name
+
+
+LETTERS = "letters.zip holds all 48 entries of the ledger, bytes unchanged"
+
+
+def repacked(source, target, change):
+    """Writes a zip with what `change(name, bytes)` makes of each file; None leaves it out."""
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            if (data := change(name, old.read(name))) is not None:
+                new.writestr(name, data)
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        (lambda name, data: data, []),
+        (lambda name, data: data + b"!" if name == "A/user_1__A0.png" else data, ["user_1/A0.png"]),
+        (lambda name, data: None if name == "_sidecar/user_9/sidecar.png" else data, ["user_9/sidecar.png"]),
+    ],
+    ids=["whole", "changed", "lost"],
+)
+def test_the_photographs_of_a_run_are_compared_byte_by_byte(change, lost, run_copy, letters_zip):
+    repacked(letters_zip, run_copy.path / "letters.zip", change)
+    reseal(run_copy)
+    found = {what: (holds, detail) for what, holds, detail in verify_run(RunFolder.open(run_copy.path))}
+    assert found.pop(LETTERS) == (not lost, ", ".join(lost))
+    assert all(holds for holds, _ in found.values())
+
+
+def test_a_file_that_was_changed_is_named(run_copy):
+    name = "model.keras"
+    (run_copy.path / name).write_bytes((run_copy.path / name).read_bytes() + b"!")
+    checks = verify_run(RunFolder.open(run_copy.path))
+    assert [(what, detail) for what, holds, detail in checks if not holds] == [(FILES, name)]
+
+
+@pytest.mark.parametrize(("protocol", "told"), [("signer", True), ("leave-one-signer-out", True), ("random", False)])
+def test_signers_are_held_apart_wherever_a_split_says_so(protocol, told, run_copy):
+    def leak(table):
+        k = (table["part"] == "train").to_numpy().nonzero()[0][0]
+        table.loc[k, "part"] = "validation"
+
+    edit(run_copy, "splits.csv", leak)
+    run_copy.write_json("run.json", run_copy.read_json("run.json") | {"protocol": protocol})
+    reseal(run_copy)
+    assert ("no signer is in two parts" in failed(run_copy)) == told
+
+
+def test_copies_in_training_and_validation_are_named(run_copy):
+    splits, ledger = run_copy.read_table("splits.csv"), run_copy.read_table("ledger.csv")
+    entry = dict(zip(ledger["stored_as"], ledger["entry"], strict=True))
+    first, second = (entry[splits.loc[splits["part"] == part, "name"].iloc[0]] for part in ("train", "validation"))
+    ledger.loc[ledger["entry"] == second, "near_duplicate_of"] = first
+    run_copy.write_table("ledger.csv", ledger)
+    reseal(run_copy)
+    assert failed(run_copy) == ["no duplicate is in two parts"]
