@@ -549,3 +549,72 @@ def test_a_killed_step_goes_on(epochs, by_verbs, run, finished_run, monkeypatch)
     for name in ("splits.csv", "history.csv", "predictions.csv"):
         assert (run.path / name).read_bytes() == (finished_run.path / name).read_bytes(), name
     assert "checkpoints" not in names_in(run)
+
+
+def test_heads_on_a_random_base_take_the_statistics_of_their_own_fold(run_copy, monkeypatch):
+    """A base with weights of its own gives every fold the same features, which are computed once."""
+    from casestudy import training
+    from casestudy.data.splits import leave_one_signer_out
+    from casestudy.runs import steps
+
+    asked, folds = [], leave_one_signer_out(run_copy.load_images())
+    head = next(model for model in run_copy.models() if model.role == "head")
+
+    def features(spec, split, *, seed, target):
+        asked.append(split.fold)
+        return np.full((len(split.images), 2), len(asked), "float32")
+
+    def probabilities(features, split, phase, *, dropout, seed):
+        read = np.zeros((len(split.test), 3), "float32")
+        read[:, 0] = features[0, 0]  # which features these are
+        return read
+
+    monkeypatch.setattr(training, "frozen_features", features)
+    monkeypatch.setattr(training, "train_head", probabilities)
+    for weights, times in ((None, len(folds)), ("imagenet", 1)):
+        asked.clear()
+        (run_copy.path / head.predictions()).unlink()
+        run_copy.write_json("run.json", run_copy.read_json("run.json") | {"initial_weights": weights})
+        steps.train_heads(run_copy, head, folds)
+        assert asked == [fold.fold for fold in folds][:times]
+        table = run_copy.read_table(head.predictions())
+        of = dict(zip(table["signer"], table["p_A"], strict=True))
+        assert [of[fold.fold] for fold in folds] == [min(k, times) for k in range(1, len(folds) + 1)]
+
+
+@pytest.fixture
+def trained_models(run_copy, monkeypatch):
+    """Finishes a run in which nothing is trained; returns which models would be, on which protocol and harder test."""
+    from casestudy.runs import steps
+
+    def finished(compare_splits=False, first="head"):
+        values = run_copy.read_json("run.json") | {"compare_splits": compare_splits}
+        values["study"]["phases"][0]["trainable"] = first
+        values.pop("files", None)
+        run_copy.write_json("run.json", values)
+        called = []
+        with monkeypatch.context() as patch:
+            patch.setattr(steps, "_distorted", lambda *args: "harder")
+            patch.setattr(
+                steps,
+                "train_model",
+                lambda run, model, parts, harder=None: called.append((model.role, parts[0].protocol, harder)),
+            )
+            patch.setattr(
+                steps, "train_heads", lambda run, model, parts: called.append((model.role, parts[0].protocol))
+            )
+            patch.setattr(steps, "write_results", lambda run: None)
+            steps.finish_run(run_copy)
+        return called
+
+    return finished
+
+
+def test_a_random_split_is_trained_where_it_was_asked_for_and_tested_on_nothing_harder(trained_models):
+    honest, heads = ("own", "signer", "harder"), [("head", "signer"), ("head", "random")]
+    assert trained_models() == [honest, *heads]
+    assert trained_models(compare_splits=True) == [honest, *heads, ("random", "random", None)]
+
+
+def test_a_head_alone_is_trained_where_the_first_phase_trains_one(trained_models):
+    assert trained_models(first="everything") == [("own", "signer", "harder")]

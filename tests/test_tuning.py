@@ -1,8 +1,11 @@
 """A search tries what its space holds, keeps to the limit, goes on where it was, and never looks at the test part."""
 
+import dataclasses
 import json
+import types
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from casestudy.data.drawn import stand_in
@@ -90,3 +93,44 @@ def test_a_study_has_the_best_values_of_its_committed_search(path):
     assert found["best"] == max(found["trials"], key=lambda trial: trial["val_accuracy"])
     assert found["space"] == {name: list(choices) for name, choices in study.search.space.items()}
     assert all(trial["parameters"] <= found["most_parameters"] for trial in found["trials"] if trial["val_accuracy"])
+
+
+def test_a_search_learns_from_a_part_and_is_judged_on_all_of_validation(tmp_path, monkeypatch):
+    """Each trial counts with its best epoch; a network of the largest size allowed is tried, one weight more is not."""
+    from casestudy import training
+    from casestudy.data import split_images
+    from casestudy.models import build_model, origin_of
+
+    study, data = stand_in(STUDY, tmp_path / "data")
+    widths, seen, best = [[4, 8, 8], [4, 8, 9]], [], iter([0.5, 0.7])
+
+    def fake(model, splits, phase, *, seed):
+        seen.append((model.count_params(), origin_of(model).seed, seed, splits))
+        rows = [(phase.name, k + 1, "val_accuracy", value) for k, value in enumerate((0.1, next(best), 0.3))]
+        rows += [(phase.name, k + 1, "accuracy", 1.0) for k in range(3)]
+        history = pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"])
+        return types.SimpleNamespace(history=history)
+
+    monkeypatch.setattr(training, "train", fake)
+
+    def search(folder, most):
+        spec = dataclasses.replace(study.search, space={"widths": widths}, most_parameters=most)
+        changed = dataclasses.replace(study, search=spec)
+        return json.loads(tune(changed, data, tmp_path / folder, seed=3, trials=2).read_text())
+
+    found = search("all", 1_000_000)
+    sizes = sorted(size for size, *_ in seen)
+    assert len(sizes) == 2 and sizes[0] < sizes[1]
+    assert sorted(trial["val_accuracy"] for trial in found["trials"]) == [0.5, 0.7]
+    assert found["best"]["val_accuracy"] == 0.7
+    for _, initial, seed, splits in seen:
+        assert (initial, seed) == (3, 3)
+        whole = split_images(splits.images, study.split, seed=3)
+        assert splits.validation.tolist() == whole.validation.tolist()
+        assert len(whole.validation) == 9  # a quarter of 36
+        assert len(splits.train) == 13 < len(whole.train)
+    best = iter([0.4])
+    limited = search("limited", sizes[0])
+    assert {trial["parameters"]: trial["val_accuracy"] for trial in limited["trials"]} == {sizes[0]: 0.4, sizes[1]: 0.0}
+    spec = with_values(study, {"widths": widths[0]}).model
+    assert build_model(spec, seen[0][3].images, seed=3, weights=None).count_params() in sizes
