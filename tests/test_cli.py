@@ -4,6 +4,7 @@ import dataclasses
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -292,3 +293,32 @@ def test_at_random(letters_zip, small_study, tmp_path, capsys, monkeypatch):
     copies = parts[parts["name"].isin([f"B/user_{k}__B0.png" for k in (1, 2, 3)])]
     assert len(set(copies["part"])) == 1
     assert main(["verify", str(out)]) == 0
+
+
+def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch):
+    """A seed of 0 is a seed; a password and other data are passed on."""
+    import casestudy
+    from casestudy import runs
+
+    called = []
+
+    def record(result):
+        return lambda *args, **options: called.append((args, options)) or result
+
+    monkeypatch.setattr(casestudy, "run_study", record(run_copy))
+    monkeypatch.setattr(casestudy, "write_report", record(None))
+    (tmp_path / "photos.rar").write_bytes(b"")
+    call = ["run", "--data", str(tmp_path / "photos.rar"), "--password", "secret", "--seed", "0", "--out", "out"]
+    assert main([*call, "--weights", "none"]) == 0
+    (wishes, data, out), options = called[0]
+    assert (wishes.seed, data, out, options) == (0, tmp_path / "photos.rar", Path("out"), {"password": "secret"})
+    called.clear()
+    monkeypatch.setattr(casestudy, "verify_run", record([]))
+    again = ["--retrain", str(tmp_path / "again"), "--data", str(tmp_path / "photos.rar")]
+    assert main(["verify", str(run_copy.path), *again]) == 0
+    assert called[0][1] == {"retrain": tmp_path / "again", "source": tmp_path / "photos.rar"}
+    called.clear()
+    monkeypatch.setattr(runs, "tune", record("search.json"))
+    for words, seed in (([], STUDIES["emnist"].seed), (["--seed", "0"], 0)):
+        assert main(["tune", "emnist", "--data", str(tmp_path / "photos.rar"), *words]) == 0
+        assert called[-1][1] == {"seed": seed, "trials": 20}

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,47 @@ def test_a_gpu_without_cuda_libraries_is_told_how_to_get_them(monkeypatch):
     finding = doctor.check_gpu()
     assert "NVIDIA T4" in finding.found
     assert "tensorflow[and-cuda]" in finding.remedy
+
+
+def proc_and_cgroup(monkeypatch, tmp_path, files):
+    """Lays files where the kernel has its own."""
+    real = Path
+
+    def placed(*parts):
+        path = real(*parts)
+        return tmp_path / path.relative_to("/") if path.is_absolute() else path
+
+    for name, text in files.items():
+        target = placed(name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+    monkeypatch.setattr(doctor, "Path", placed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="as Linux has it")
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [
+        (None, None, (16_384_000, 8_192_000)),
+        ("10000000", "4000000", (10_000_000, 6_000_000)),
+        ("10000000", "11000000", (10_000_000, 0)),  # more than its limit, for a moment
+        ("10000000", "1000", (10_000_000, 8_192_000)),  # the rest of the machine is full
+        ("max", "4000000", (16_384_000, 8_192_000)),
+    ],
+)
+def test_memory_is_the_containers_where_it_has_less(limit, used, expected, monkeypatch, tmp_path):
+    """A kilobyte of /proc/meminfo is 1024 bytes, whatever it is called."""
+    files = {"/proc/meminfo": "MemTotal:       16000 kB\nMemFree: 1 kB\nMemAvailable:    8000 kB\n"}
+    if limit:
+        files |= {"/sys/fs/cgroup/memory.max": f"{limit}\n", "/sys/fs/cgroup/memory.current": f"{used}\n"}
+    proc_and_cgroup(monkeypatch, tmp_path, files)
+    assert doctor.memory_bytes() == expected
+
+
+@pytest.mark.parametrize(("free", "ok"), [(999_999_999, False), (1_000_000_000, True)])
+def test_a_disk_is_judged_by_what_is_free_on_it(free, ok, monkeypatch, tmp_path):
+    usage = types.SimpleNamespace(total=10**12, used=10**12 - free, free=free)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: usage)
+    found = doctor.check_disk(tmp_path)
+    assert found.ok == ok
+    assert found.found.startswith("1.0 GB free")

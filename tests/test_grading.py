@@ -587,6 +587,7 @@ def test_a_check_that_breaks_costs_nobody_anything_and_stops_nothing(graded, fil
     assert_only(report, nothing_lost="needs review")
     assert "a person will" in why(report, "nothing-lost")
     assert report.open == 45
+    assert report.points == 55  # nothing is given before a person has looked
 
 
 def test_a_file_that_breaks_grading_itself_is_left_to_a_person(tmp_path, files, monkeypatch):

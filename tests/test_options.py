@@ -354,3 +354,19 @@ def test_a_mistyped_flag_or_name_is_one_line_too(word, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert word.partition("=")[0] in line
     assert "casestudy run --help" in line
+
+
+def test_options_change_what_they_name():
+    """A seed of 0 is a seed; another network has none of this one's options; the last phase is the one to tune."""
+    study = STUDIES["emnist"]
+    assert study.seed
+    assert Options("emnist", seed=0).wishes().seed == 0
+    assert Options("emnist").wishes().seed == study.seed
+    fashion = STUDIES["fashion-mnist"].model
+    assert fashion.options
+    assert Options("fashion-mnist", model="small_cnn").wishes().study.model.options == {}
+    assert Options("fashion-mnist", model=fashion.name).wishes().study.model.options == fashion.options
+    asl = Options("asl", fine_tune="top:7").wishes().study
+    assert [phase.trainable for phase in asl.phases] == ["head", "top:7"]
+    assert Options.parse({"study": "asl", "image_size": "96x128"}).image_size == (96, 128)
+    assert Options.parse({"study": "asl", "image_size": "96"}).image_size == (96, 96)

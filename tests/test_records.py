@@ -565,3 +565,15 @@ def test_a_search_varies_what_there_is():
     assert "received 'lerning_rate'. Did you mean 'learning_rate'?" in refusal(
         made, Study, search=Search({"lerning_rate": [0.1, 0.2]})
     )
+
+
+def test_a_quick_study_is_small_in_everything():
+    """By hand: no side grows, no training is longer than it was, and one view of each image is enough."""
+    phases = (Phase("head", "head", epochs=1, learning_rate=0.1), Phase("tune", "all", epochs=9, learning_rate=0.1))
+    variant = Variant("other", ModelSpec("small_cnn"), phases)
+    study = dataclasses.replace(STUDIES["asl"], phases=phases, variants=(variant,))
+    for size, smaller in ((None, (48, 48)), ((96, 28), (48, 28)), ((28, 96), (28, 48)), ((48, 49), (48, 48))):
+        quick = dataclasses.replace(study, model=dataclasses.replace(study.model, image_size=size)).quick()
+        assert quick.model.image_size == smaller
+    assert [(phase.epochs, phase.views) for phase in quick.phases] == [(1, 1), (2, 1)]
+    assert [(phase.epochs, phase.views) for phase in quick.variants[0].phases] == [(1, 1), (1, 1)]

@@ -87,3 +87,13 @@ def test_the_command_prints_and_totals(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1].split("points:")[0].strip() == "100"
     assert sum(float(line.split()[0]) for line in lines[:-1]) == 100
+
+
+@pytest.mark.parametrize(("points", "sound"), [("0", True), ("2.5", True), ("-0.5", False), ("inf", False)])
+def test_points_are_numbers_from_0_up(points, sound, tmp_path):
+    path = written(tmp_path, HEADER, RULE, ROW.replace("| 5 |", f"| {points} |"))
+    if sound:
+        assert load_rubric(path).points == float(points)
+    else:
+        with pytest.raises(GradingError, match=f"has '{points}' points"):
+            load_rubric(path)

@@ -4,6 +4,7 @@ import re
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -178,3 +179,14 @@ def test_keras_home_is_honoured(home, monkeypatch, tmp_path):
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path / "someone")
     assert imagenet_file("resnet50v2", SIZE).parent == tmp_path / "someone" / ".keras" / "models"
     assert imagenet_file("small_cnn", SIZE) is None
+
+
+def test_the_working_folder_comes_before_the_packages_own_checkout(tmp_path, monkeypatch):
+    for place in ("here", "package"):
+        (tmp_path / place / "casestudy").mkdir(parents=True)
+        (tmp_path / place / "rubric.md").write_text(place)
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "package" / "casestudy" / "files.py"))
+    monkeypatch.chdir(tmp_path / "here" / "casestudy")
+    assert find_in_checkout(Path("rubric.md")).read_text() == "here"
+    (tmp_path / "here" / "rubric.md").unlink()
+    assert find_in_checkout(Path("rubric.md")).read_text() == "package"
