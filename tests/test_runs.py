@@ -325,3 +325,10 @@ def test_names_are_these(small_study):
     assert [fold_folder(k, fold) for k, fold in enumerate(("", "user_1", "Zoë / 2"))] == [
         *("", "folds/02-user_1/", "folds/03-Zoë_2/"),
     ]
+
+
+def test_the_photographs_are_the_runs_own_where_it_has_them(run_copy, letters_zip):
+    assert run_copy.letters == letters_zip
+    own = run_copy.path / "letters.zip"
+    own.write_bytes(letters_zip.read_bytes())
+    assert run_copy.letters == own
