@@ -252,3 +252,14 @@ def test_the_command_of_a_report_makes_the_same_study(study, words, tmp_path):
     for name in ("phases", "split", "variants", "data", "crop", "distortion"):
         assert getattr(again, name) == getattr(study, name), name
     assert again.model.options == study.model.options
+
+
+def test_studies_are_as_their_sources_say():
+    """By hand, from the document and from the pages of the data."""
+    asl, plates = STUDIES["asl"], STUDIES["licence-plates"]
+    phases = [(phase.trainable, phase.learning_rate) for phase in asl.phases]
+    assert phases == [("head", 1e-3), ("all", 1e-4)]
+    assert (asl.model.name, asl.split.protocol, asl.model.augmentation.get("mirror")) == ("resnet50v2", "signer", None)
+    assert {STUDIES[name].split.protocol for name in ("emnist", "fashion-mnist", "licence-plates")} == {"published"}
+    assert (plates.data.test_folder, plates.data.channels) == ("val", 1)
+    assert (STUDIES["emnist"].data.subset, STUDIES["emnist"].data.transposed) == ("emnist-balanced", True)
