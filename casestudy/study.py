@@ -232,7 +232,7 @@ class Study(Record):
         names = [variant.name for variant in self.variants]
         if again := sorted({name for name in names if names.count(name) > 1}):
             raise DataError(f"Every variant of {self.name} has its own name; {again[0]!r} is there twice. Change one.")
-        known = {*ARCHITECTURES[self.model.name], *(one.name for kind in (Phase, ModelSpec) for one in fields(kind))}
+        known = {one.name for kind in (Phase, ModelSpec) for one in fields(kind)}.union(*ARCHITECTURES.values())
         for name in self.search.space if self.search else ():
             if name not in known:
                 raise _not_one_of("what a Search varies", name, sorted(known))
