@@ -618,3 +618,32 @@ def test_a_random_split_is_trained_where_it_was_asked_for_and_tested_on_nothing_
 
 def test_a_head_alone_is_trained_where_the_first_phase_trains_one(trained_models):
     assert trained_models(first="everything") == [("own", "signer", "harder")]
+
+
+def test_the_second_test_reads_the_harder_images(run_copy, monkeypatch):
+    """Every harder image once, and every clean one of the test part once; neither is trained again."""
+    from types import SimpleNamespace
+
+    import pandas as pd
+
+    from casestudy.data import split_images
+    from casestudy.runs import steps
+
+    images = run_copy.load_images()
+    split = split_images(images, run_copy.record.wishes.study.split, seed=3)
+    count = len(split.test)
+    names = np.array([f"harder {k}" for k in range(count)])
+    harder = dataclasses.replace(
+        *(images,), images=images.images[:count], labels=images.labels[:count], names=names, groups=np.arange(count)
+    )
+    (run_copy.path / "predictions.csv").unlink()
+    monkeypatch.setattr(steps, "_train_phases", lambda *args: None)
+
+    def evaluated(network, images, indices, *, seed):
+        assert seed == 3
+        return SimpleNamespace(predictions=pd.DataFrame({"name": images.names[indices]}))
+
+    monkeypatch.setattr(steps, "evaluate", evaluated)
+    steps.train_model(run_copy, run_copy.models()[0], [split], harder)
+    assert run_copy.read_table("predictions_distorted.csv")["name"].tolist() == names.tolist()
+    assert run_copy.read_table("predictions.csv")["name"].tolist() == images.names[split.test].tolist()
