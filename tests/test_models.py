@@ -397,3 +397,30 @@ def test_the_file_that_keras_will_ask_for_is_known_beforehand(size, host):
             MODELS[name](input_shape=(*size, 3), weights="imagenet")
         assert host.asked == [f"/{imagenet_file(name, size).name}"]
     assert set(IMAGENET_FILES) == {name for name, builder in MODELS.items() if builder.func is _published}
+
+
+def test_what_a_spec_asks_for_is_built(make_images):
+    """The dropout is the one asked for, the seed decides the first weights, and a mirror turns left and right round."""
+    from casestudy.models import build_model
+    from casestudy.models.network import build_augmentation
+
+    images = make_images(signers=1, takes=1)
+    for rate in (0.0, 0.45):
+        spec = ModelSpec("plain_cnn", weights=None, dropout=rate)
+        assert build_model(spec, images, seed=1).get_layer("dropout").rate == rate
+    one, again, other = (build_model(spec, images, seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all((a == b).all() for a, b in zip(one, again, strict=True))
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+    pixels = images.images[:1].astype("float32")
+    mirror = build_augmentation(mirror=True)
+    seen = {np.asarray(mirror(pixels, training=True)).tobytes() for _ in range(30)}
+    assert seen == {pixels.tobytes(), pixels[:, :, ::-1].tobytes()}
+
+
+@pytest.mark.parametrize(
+    ("size", "published"), [((96, 96), 96), ((224, 224), 224), ((96, 128), 224), ((128, 96), 224), ((100, 100), 224)]
+)
+def test_a_published_size_is_that_of_a_square(size, published):
+    from casestudy.models.weights import imagenet_file
+
+    assert f"_{published}_no_top" in imagenet_file("mobilenet_v2", size).name
