@@ -332,3 +332,28 @@ def test_the_photographs_are_the_runs_own_where_it_has_them(run_copy, letters_zi
     own = run_copy.path / "letters.zip"
     own.write_bytes(letters_zip.read_bytes())
     assert run_copy.letters == own
+
+
+def with_variant(study, **facts):
+    phases = (Phase("train", "everything", epochs=1, learning_rate=1e-2),)
+    return dataclasses.replace(study, variants=(Variant("dense", ModelSpec("dense"), phases, **facts),))
+
+
+def test_what_is_said_of_a_variant_is_no_setting(small_study):
+    wishes = Wishes(with_variant(small_study), 3)
+    said = Wishes(with_variant(small_study, note="units are ours", published=0.9, published_distorted=0.8), 3)
+    assert wishes.differences(said) == []
+    (variant,) = wishes.study.variants
+    changed = dataclasses.replace(variant, model=dataclasses.replace(variant.model, dropout=0.4))
+    other = Wishes(dataclasses.replace(wishes.study, variants=(changed,)), 3)
+    assert wishes.differences(other) == ["study.variants[0].model.dropout"]
+
+
+def test_wishes_that_are_asked_again_name_every_models_weights(run_copy, small_study):
+    """What "auto" came to, for the study's own model and for each variant."""
+    values = run_copy.read_json("run.json") | Wishes(with_variant(small_study), 3).to_json()
+    assert values["study"]["variants"][0]["model"]["weights"] == "auto"
+    values |= {"initial_weights": "signs", "variant_weights": {"dense": ["imagenet", "from Keras' folder"]}}
+    run_copy.write_json("run.json", values)
+    study = run_copy.record.resolved_wishes().study
+    assert (study.model.weights, study.variants[0].model.weights) == ("signs", "imagenet")
