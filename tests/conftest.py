@@ -25,7 +25,8 @@ BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_ri
 # Files that train networks, execute notebooks or start a browser: 482 of 558 seconds when it was measured.
 SLOW = {
     *("test_architectures", "test_cli", "test_models", "test_notebooks", "test_pipeline", "test_pretrain"),
-    *("test_report_browser", "test_studies", "test_training", "test_tuning"),
+    *("test_options", "test_report_browser", "test_runs", "test_studies", "test_training", "test_tuning"),
+    "test_verification",
 }
 
 

@@ -357,3 +357,42 @@ def test_wishes_that_are_asked_again_name_every_models_weights(run_copy, small_s
     run_copy.write_json("run.json", values)
     study = run_copy.record.resolved_wishes().study
     assert (study.model.weights, study.variants[0].model.weights) == ("signs", "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "said"),
+    [
+        ("metrics.json", lambda values: values.update(scores=values["scores"][1:]), "The first score is the headline"),
+        ("metrics.json", lambda values: values["scores"][0].update(accuracy=None), "The first score is the headline"),
+        ("training.json", lambda values: values["images_per_second"].pop("head"), "have the same phases"),
+        ("run.json", lambda values: values.update(files=["a"]), "files is a dictionary"),
+        ("run.json", lambda values: values.update(class_names=["A", "B"]), "must fit the labels of run.json"),
+    ],
+)
+def test_contents_that_do_not_fit_are_one_line(file, change, said, run_copy, capsys):
+    from casestudy.cli import main
+
+    values = run_copy.read_json(file)
+    change(values)
+    run_copy.write_json(file, values)
+    assert main(["report", str(run_copy.path)]) == 2
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == 1 and "Traceback" not in told
+
+
+@pytest.mark.parametrize("other", ["seed", "protocol", "share"])
+def test_a_run_keeps_the_split_that_it_asks_for(other, letters_zip, small_study, tmp_path):
+    from casestudy.data import split_images
+    from casestudy.runs import Wishes
+
+    run = RunFolder.begin(tmp_path / "run", Wishes(small_study, seed=3), letters_zip)
+    run.save()
+    images = run.study_images(run.resolve())
+    spec = dataclasses.replace(
+        small_study.split, **{"seed": {}, "protocol": {"protocol": "random"}, "share": {"test": 0.2}}[other]
+    )
+    with pytest.raises(RunError, match=r"signer, seed 3; received another"):
+        run.save(splits=split_images(images, spec, seed=4 if other == "seed" else 3))
+    assert not run.has("splits.csv")
+    run.save(splits=split_images(images, small_study.split, seed=3))
+    assert run.has("splits.csv")

@@ -79,5 +79,7 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     drawn = path.parent.name == f"stand-in-{study.name}"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = dataclasses.replace(study, data=STUDIES[study.name].data)
+    if path.is_relative_to(Path.home()):  # `find_data` knows ~, and nobody else need know whose home it is
+        data = f"~/{path.relative_to(Path.home()).as_posix()}"
     named = None if drawn or (sample and sample.resolve() == path) else data
     return dataclasses.replace(resolved, study=study), named

@@ -49,7 +49,7 @@ from casestudy.runs.record import (
     Wishes,
 )
 from casestudy.runs.resolution import resolve
-from casestudy.runs.save import save_evaluation, save_ledger, save_splits, save_whole_training
+from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
 
 if TYPE_CHECKING:
@@ -217,8 +217,11 @@ class RunFolder(RunFiles):
 
     def evaluation(self, predictions: str = PREDICTIONS) -> Evaluation:
         """Returns what predictions amount to, computed from their table again."""
-        seed = self.record.wishes.seed
-        return evaluate_predictions(self.read_table(predictions), self.facts.class_names, seed=seed)
+        table, names, seed = self.read_table(predictions), self.facts.class_names, self.record.wishes.seed
+        try:
+            return evaluate_predictions(table, names, seed=seed)
+        except (KeyError, ValueError, TypeError) as error:  # a column or a label that it needs
+            raise RunError(f"{predictions} must fit the labels of run.json; {error}. Restore both files.") from error
 
     def training(self, home: str = "") -> TrainingRecord:
         """Returns training.json of the training that lies at `home`."""
@@ -281,17 +284,10 @@ class RunFolder(RunFiles):
         """Writes what the verbs returned: `clean_archive`, `split_images`, `train` and `evaluate`.
 
         Without an argument it is the ledger of the letters.zip that lies in the folder, or that the run was given.
-
-        Args:
-            splits: Of the run's images.
-            training: Of the study's own model, in all its phases; goes with the `model` trained.
-            evaluation: Of the test part.
-
-        Raises:
-            RunError: It is not what the run asks for.
+        A RunError says what is not as the run asks for it: other parts, a phase missing, another test part.
         """
         if splits is not None:
-            save_splits(self, [splits], dataclasses.replace(self.record.wishes.study.split, protocol=splits.protocol))
+            save_own_splits(self, splits)
         if training is not None or model is not None:
             save_whole_training(self, training, model)
         if evaluation is not None:

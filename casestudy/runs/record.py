@@ -124,9 +124,15 @@ class Score(Record):
 
 @dataclass(frozen=True)
 class Metrics(Record):
-    """All of metrics.json."""
+    """All of metrics.json: the headline first, with its accuracy."""
 
     scores: tuple[Score, ...]
+
+    def check(self) -> None:
+        if not self.scores or self.scores[0].name != "headline" or self.scores[0].accuracy is None:
+            raise DataError(
+                "The first score is the headline, with its accuracy; received another, or none. Restore it."
+            )
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,11 @@ class TrainingRecord(Record):
     batch_norm_change: float | None
     parameters: int
     largest_change: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        if not self.seconds or list(self.seconds) != list(self.images_per_second):
+            phases = f"{list(self.seconds)} and {list(self.images_per_second)}"
+            raise DataError(f"seconds and images_per_second have the same phases; received {phases}. Restore them.")
 
 
 @dataclass(frozen=True)
@@ -206,6 +217,8 @@ class RunRecord:
             images = _take(left, ImageFacts, writer)
             data = Source.from_json(left.pop("data"), source=writer)
             started, files = left.pop("started"), left.pop("files", {})
+            if not isinstance(files, dict):
+                raise DataError(f"{writer}: files is a dictionary of digests; received {files!r}.")
             if left:
                 raise DataError(f"{writer} has the field {min(left)}, which this version does not know.")
         except DataError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from casestudy.data import Splits
+from casestudy.data import Splits, split_images
 from casestudy.errors import RunError
 from casestudy.evaluation import Evaluation
 from casestudy.files import atomic_path
@@ -56,6 +56,18 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
         if len(split.left_out):
             log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
     run.write_table("splits.csv", table)
+
+
+def save_own_splits(run: RunFolder, splits: Splits) -> None:
+    """Writes the split that the run asks for; a RunError refuses another protocol, share or seed."""
+    wishes = run.record.wishes
+    wanted = split_images(splits.images, wishes.study.split, seed=wishes.seed)
+    if wanted.protocol != splits.protocol or (wanted.part_of() != splits.part_of()).any():
+        raise RunError(
+            f"A run has the split that it asks for: {wishes.study.split.protocol}, seed {wishes.seed}; received "
+            f"another. Split the run's images so."
+        )
+    save_splits(run, [splits], wishes.study.split)
 
 
 def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
