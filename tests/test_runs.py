@@ -396,3 +396,23 @@ def test_a_run_keeps_the_split_that_it_asks_for(other, letters_zip, small_study,
     assert not run.has("splits.csv")
     run.save(splits=split_images(images, small_study.split, seed=3))
     assert run.has("splits.csv")
+
+
+def test_numbers_keep_their_bits_and_labels_their_digits(tmp_path):
+    chance = np.random.default_rng(0)
+    values = chance.uniform(size=5000) * 10.0 ** chance.integers(-20, 20, 5000)
+    labels = ["7", "07", "NA", "1e3", "A"] * 1000
+    texts = {name: labels for name in ("name", "signer", "label", "predicted", "part", "phase")}
+    run = RunFolder(tmp_path)
+    run.write_table("table.csv", pd.DataFrame({**texts, "value": values}))
+    read = run.read_table("table.csv")
+    assert read["value"].to_numpy().tobytes() == values.tobytes()
+    assert all(read[name].tolist() == labels for name in texts)
+
+
+def test_the_seal_leaves_out_what_may_be_written_again(run_copy):
+    (run_copy.path / "report.html").write_text("another page")
+    run_copy.seal()
+    assert not {"report.html", "run.json"} & set(run_copy.record.files)
+    name = "plots/confusion.png"
+    assert run_copy.record.files[name] == hashlib.sha256((run_copy.path / name).read_bytes()).hexdigest()
