@@ -220,7 +220,7 @@ class RunFolder(RunFiles):
         table, names, seed = self.read_table(predictions), self.facts.class_names, self.record.wishes.seed
         try:
             return evaluate_predictions(table, names, seed=seed)
-        except (KeyError, ValueError, TypeError) as error:  # a column or a label that it needs
+        except (LookupError, ValueError, TypeError) as error:  # a column or a label that it needs
             raise RunError(f"{predictions} must fit the labels of run.json; {error}. Restore both files.") from error
 
     def training(self, home: str = "") -> TrainingRecord:
