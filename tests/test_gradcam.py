@@ -105,3 +105,13 @@ def test_padding_is_no_map(residual, photographs):
 def test_a_network_without_a_map_is_refused(photographs):
     with pytest.raises(DataError, match=r"convolutional base.*the model dense has none"):
         grad_cam(network("dense"), photographs, np.zeros(5, int))
+
+
+def test_what_speaks_against_a_label_is_no_heat(photographs):
+    """Maps are never negative, so with a negative row of the softmax layer nothing speaks for the label."""
+    model = network()
+    head = model.get_layer("probabilities")
+    head.kernel.assign(-np.abs(np.asarray(head.kernel)))
+    assert not grad_cam(model, photographs, np.array([0, 1, 2, 0, 1]), cells=2).any()
+    head.kernel.assign(np.abs(np.asarray(head.kernel)))
+    assert grad_cam(model, photographs, np.array([0, 1, 2, 0, 1]), cells=2).any()

@@ -1070,3 +1070,19 @@ def test_a_key_is_of_the_archive_and_of_usable_photographs_alone(finished_run, t
     assert key.archive == finished_run.record.data.sha256 != ""
     statuses_of = {row["stored_as"]: row["status"] for row in key.ledger}
     assert {statuses_of[name] for name in key.photographs} == {"kept", "duplicate"}
+
+
+def test_own_points_and_a_bank_of_comments_are_merged_by_the_command(tmp_path, files, capsys):
+    contents = {"key.json": json.dumps({"schema_version": 1, **dataclasses.asdict(KEY)})}
+    contents["scores.csv"] = "file,criterion,points,comment\nanna.zip,reading,4,{people}\n"
+    contents["comments.csv"] = "name,comment\npeople,You name the people.\n"
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "anna.zip").write_bytes(packed(files))
+    call = ["grade", str(tmp_path / "anna.zip"), "--rubric", str(ROOT / "rubric.md"), "--out", str(tmp_path / "out")]
+    for option, name in (("--key", "key.json"), ("--merge", "scores.csv"), ("--comments", "comments.csv")):
+        call += [option, str(tmp_path / name)]
+    assert main(call) == 0
+    rows = {row["criterion"]: row for row in csv.DictReader((tmp_path / "out" / "criteria.csv").open())}
+    assert (rows["reading"]["points"], rows["reading"]["comment"]) == ("4", "You name the people.")
+    assert "69 of 100 points so far" in capsys.readouterr().out

@@ -97,3 +97,8 @@ def test_points_are_numbers_from_0_up(points, sound, tmp_path):
     else:
         with pytest.raises(GradingError, match=f"has '{points}' points"):
             load_rubric(path)
+
+
+def test_the_command_tells_what_a_person_judges_from_what_is_checked(capsys):
+    assert main(["rubric", "--rubric", str(ROOT / "rubric.md")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].strip() == "100  points: 65 by checks, 35 by a person"
