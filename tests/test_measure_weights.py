@@ -189,7 +189,8 @@ def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkey
             scores.append(Score(name, "leave-one-signer-out", "in words", f"{name}.csv", **found))
         run.write_json("metrics.json", Metrics(tuple(scores)).to_json())
         for fold in ("01-a", "02-b"):
-            training = TrainingRecord({"head": 1.5, "fine-tune": 2.0}, {}, None, parameters=1)
+            seconds, pace = {"head": 1.5, "fine-tune": 2.0}, {"head": 40.0, "fine-tune": 9.0}
+            training = TrainingRecord(seconds, pace, None, parameters=1)
             run.write_json(f"folds/{fold}/training.json", training.to_json())
         return run
 
