@@ -4,7 +4,7 @@ Each fault, called a mutant, is an entry of mutants.toml: a file, the text that 
 and the tests that ought to fail then. It is made in a copy of the working tree, never in the tree itself. A mutant that
 no test can tell from the original says why in `equivalent`, and is not run.
 
-    python -m SCRIPTS.release.mutants                  all of them: some 40 minutes on two cores
+    python -m SCRIPTS.release.mutants                  all of them: 18 minutes on two cores
     python -m SCRIPTS.release.mutants cleaning data    those of two rooms
     python -m SCRIPTS.release.mutants wilson-z-of-90   one of them
 """
