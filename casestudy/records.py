@@ -109,6 +109,13 @@ def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
+def not_one_of(what: str, value: object, known: typing.Iterable[str]) -> DataError:
+    """Returns the error for a word that is none of those known, with the near one that may have been meant."""
+    words = list(known)
+    remedy = did_you_mean(value, words) or USE_ONE
+    return DataError(f"{what} is one of {', '.join(words)}; received {value!r}. {remedy}")
+
+
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)

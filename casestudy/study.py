@@ -30,7 +30,7 @@ from casestudy.choices import (
 )
 from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
-from casestudy.records import USE_ONE, Between, Matching, Record, did_you_mean
+from casestudy.records import Between, Matching, Record, did_you_mean, not_one_of
 
 __all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 
@@ -64,13 +64,13 @@ class ModelSpec(Record):
 
     def check(self) -> None:
         if self.name not in ARCHITECTURES:
-            raise _not_one_of("name of a ModelSpec", self.name, ARCHITECTURES)
+            raise not_one_of("name of a ModelSpec", self.name, ARCHITECTURES)
         known = ARCHITECTURES[self.name]
         for option in self.options:
             if option not in known:
                 if not known:
                     raise DataError(f"{self.name} has no options; received {option!r}. Leave it out.")
-                raise _not_one_of(f"an option of {self.name}", option, known)
+                raise not_one_of(f"an option of {self.name}", option, known)
         try:
             json.dumps(self.options, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -235,7 +235,7 @@ class Study(Record):
         known = {one.name for kind in (Phase, ModelSpec) for one in fields(kind)}.union(*ARCHITECTURES.values())
         for name in self.search.space if self.search else ():
             if name not in known:
-                raise _not_one_of("what a Search varies", name, sorted(known))
+                raise not_one_of("what a Search varies", name, sorted(known))
         if self.distortion and len(self.distortion) < len(Distortion.__annotations__):
             raise DataError(
                 f"distortion of {self.name} has {', '.join(Distortion.__annotations__)}; received "
@@ -277,11 +277,6 @@ def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
     names = [phase.name for phase in phases]
     if not names or len(set(names)) < len(names):
         raise DataError(f"{what} has at least one phase, each of its own name; received {names}. Change one.")
-
-
-def _not_one_of(what: str, value: object, known: Any) -> DataError:
-    remedy = did_you_mean(value, known) or USE_ONE
-    return DataError(f"{what} is one of {', '.join(known)}; received {value!r}. {remedy}")
 
 
 def _quick(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:

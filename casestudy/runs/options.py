@@ -26,7 +26,7 @@ from casestudy.choices import (
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
 from casestudy.models import resolve_weights
-from casestudy.records import Record, did_you_mean
+from casestudy.records import Record, not_one_of
 from casestudy.runs.record import Wishes
 from casestudy.studies import STUDIES
 from casestudy.study import Phase, Variant
@@ -144,15 +144,9 @@ class Options(Record):
 
     def check(self) -> None:
         if self.study not in STUDIES:
-            raise DataError(
-                f"The study is one of {', '.join(STUDIES)}; received {self.study!r}. "
-                f"{did_you_mean(self.study, STUDIES) or 'Use one of them.'}"
-            )
+            raise not_one_of("The study", self.study, STUDIES)
         if self.model is not None and self.model not in ARCHITECTURES:
-            raise DataError(
-                f"--model is one of {', '.join(ARCHITECTURES)}; received {self.model!r}. "
-                f"{did_you_mean(self.model, ARCHITECTURES) or 'Use one of them.'}"
-            )
+            raise not_one_of("--model", self.model, ARCHITECTURES)
         if self.weights not in (None, *NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
                 f"--weights takes {', '.join(NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
