@@ -12,18 +12,14 @@ import pandas as pd
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
 from casestudy.records import Record
-from casestudy.runs.record import SCHEMA_VERSION
 
 R = TypeVar("R", bound=Record)
-
+SCHEMA_VERSION = 1
 # The notebook that leaves each file behind, for whoever opens a later one too early; what is not here, the last one.
 NOTEBOOKS = {
     "run.json": "02_import_data",
     "ledger.csv": "03_clean_data",
-    "splits.csv": "04_train",
-    "history.csv": "04_train",
-    "training.json": "04_train",
-    "model.keras": "04_train",
+    **dict.fromkeys(("splits.csv", "history.csv", "training.json", "model.keras"), "04_train"),
 }
 LAST_NOTEBOOK = "05_results"
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
@@ -69,8 +65,7 @@ class RunFiles:
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
         values = {"schema_version": SCHEMA_VERSION, **values}
-        text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
-        self._write(name, text)
+        self._write(name, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
@@ -101,10 +96,10 @@ class RunFiles:
             raise self._lacks(name)
         return self.path / name
 
-    def _lacks(self, name: str) -> RunError:
+    def _lacks(self, name: str, said: str = "") -> RunError:
         return RunError(
-            f"This step reads {name}; {self.path} lacks it. Run notebook {NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, "
-            f"or all steps at once: casestudy run --out {self.path}"
+            f"{said or f'This step reads {name}; {self.path} lacks it.'} Run notebook "
+            f"{NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, or all steps at once: casestudy run --out {self.path}"
         )
 
     def trainings(self) -> list[str]:

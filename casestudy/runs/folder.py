@@ -21,11 +21,9 @@ CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import datetime
-from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,19 +34,8 @@ from casestudy.data import ImageSet, load_images, open_photographs
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
-from casestudy.runs.files import NOTEBOOKS, RunFiles
-from casestudy.runs.record import (
-    SCHEMA_VERSION,
-    ImageFacts,
-    Metrics,
-    Resolved,
-    RunRecord,
-    Score,
-    Source,
-    TrainingRecord,
-    Wishes,
-)
-from casestudy.runs.resolution import resolve
+from casestudy.runs.files import SCHEMA_VERSION, RunFiles
+from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
 
@@ -67,21 +54,14 @@ class RunFolder(RunFiles):
 
     @classmethod
     def open(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
-        """Returns the run folder at `path`.
-
-        Args:
-            path: The folder.
-            needs: A file that a step before must have left there.
+        """Returns the run folder at `path`, in which a step before must have left the file `needs`.
 
         Raises:
             RunError: There is none, or it was written by a newer version, or it lacks what is needed.
         """
         run = cls(Path(path))
-        if not (run.path / "run.json").is_file():
-            raise RunError(
-                f"A run folder holds a run.json; {path} has none. Run notebook {NOTEBOOKS['run.json']} first, or "
-                f"all steps at once: casestudy run --out {path}"
-            )
+        if not run.has("run.json"):
+            raise run._lacks("run.json", f"A run folder holds a run.json; {path} has none.")
         version = run.read_json("run.json").get("schema_version")
         if version != SCHEMA_VERSION:
             raise RunError(
@@ -96,10 +76,7 @@ class RunFolder(RunFiles):
     def begin(cls, path: str | Path, wishes: Wishes, source: str | Path) -> RunFolder:
         """Returns the run folder at `path`, which knows what to do and with what, and has done nothing yet.
 
-        Args:
-            path: Made where missing, opened where the same run was begun before.
-            wishes: What to do.
-            source: An archive or folder of photographs, or a letters.zip that is already clean.
+        It is made where missing, and opened where the same run was begun before; all arguments are as in `run_study`.
 
         Raises:
             DataError: There is nothing at `source`.
@@ -119,7 +96,7 @@ class RunFolder(RunFiles):
                 other.append("data")
             if not other:
                 if digest and moved and not record.files:
-                    run.write_record(dataclasses.replace(record, data=dataclasses.replace(record.data, path=data.path)))
+                    run.write_record(replace(record, data=replace(record.data, path=data.path)))
                 return run
             if made:  # before that, another start does no harm
                 raise RunError(
@@ -156,8 +133,7 @@ class RunFolder(RunFiles):
     def resolved(self) -> Resolved:
         """What was resolved when the training began; a RunError before that."""
         self.require("splits.csv")
-        resolved = self.record.resolved
-        if resolved is None:
+        if (resolved := self.record.resolved) is None:
             raise self._lacks("splits.csv")
         return resolved
 
@@ -165,8 +141,7 @@ class RunFolder(RunFiles):
     def facts(self) -> ImageFacts:
         """What the images turned out to be; a RunError before they are split."""
         self.require("splits.csv")
-        images = self.record.images
-        if images is None:
+        if (images := self.record.images) is None:
             raise self._lacks("splits.csv")
         return images
 
@@ -200,7 +175,7 @@ class RunFolder(RunFiles):
             for path in sorted(self.path.rglob("*"))
             if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
         }
-        self.write_record(dataclasses.replace(self.record, files=files))
+        self.write_record(replace(self.record, files=files))
 
     def models(self) -> list[TrainedModel]:
         """Returns every model that this run may have, its own first."""
@@ -228,7 +203,7 @@ class RunFolder(RunFiles):
         return self.read(TrainingRecord, f"{home}training.json")
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Returns the history of each model's training, by the names that a comparison has for them, its own last.
+        """Returns the history of each model's training, by its name in a comparison; the last is the run's own.
 
         Of a run with folds, its own is that of the first fold.
         """
@@ -236,13 +211,9 @@ class RunFolder(RunFiles):
         return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
 
     def load_images(self, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images as the model sees them, of all parts together.
+        """Returns the images as the model sees them, of all parts together; a RunError before they are split.
 
-        Args:
-            letters: Another letters.zip, to be read in the same way.
-
-        Raises:
-            RunError: They have not been split yet.
+        `letters` is another letters.zip, to be read in the same way.
         """
         self.require("splits.csv")
         return self.study_images(self.record.resolved_wishes().study, letters=letters)
@@ -259,19 +230,37 @@ class RunFolder(RunFiles):
             data=study.data,
         )
 
-    @contextlib.contextmanager
-    def photographs(self) -> Iterator[Photographs]:
-        """Yields the photographs, from the run's own letters.zip or from the clean zip that it was given."""
+    def photographs(self) -> AbstractContextManager[Photographs]:
+        """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
         record = self.record
         study, facts = record.wishes.study, record.images
         published = study.data.kind == "idx" and self.letters.exists()
         source = self.load_images() if published else self.letters
-        with open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None) as photographs:
-            yield photographs
+        return open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None)
 
     def resolve(self) -> Study:
-        """Returns the run's study with nothing left open; see `resolution.resolve`."""
-        return resolve(self)
+        """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
+
+        What was resolved once, when the training began, stands in run.json, and stays.
+
+        Raises:
+            RunError: The run began on another machine.
+            WeightsError: What was asked for cannot be had.
+        """
+        from casestudy.training import local_machine  # TensorFlow is needed from here on, and loaded only now
+
+        record, here = self.record, local_machine()
+        if record.resolved is None:
+            record = replace(record, resolved=Resolved.on(here, record.wishes))
+            self.write_record(record)
+        assert record.resolved is not None
+        device = record.resolved.machine.device
+        if device != here.device:
+            raise RunError(
+                f"A run ends on the machine it began on ({device}); this is {here.device}. Start a new one with --out, "
+                f"or go on where it began."
+            )
+        return record.resolved_wishes().study
 
     def save(
         self,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.metadata
+import logging
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import casestudy
 from casestudy.choices import Precision, Protocol, Seed
 from casestudy.errors import DataError, RunError
+from casestudy.models import resolve_weights
 from casestudy.records import Record
 from casestudy.study import Study
 from casestudy.training import Machine
 
-SCHEMA_VERSION = 1
+log = logging.getLogger(__name__)
+
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 # What is said of a study and changes nothing that a run computes: better words begin no other run.
 WORDS = {"title", "source", "published", "published_distorted", "note"}
@@ -24,19 +26,12 @@ WORDS = {"title", "source", "published", "published_distorted", "note"}
 
 @dataclass(frozen=True)
 class Wishes(Record):
-    """What a run is asked for: everything that decides it, but the data and the machine.
+    """What a run is asked for: everything that decides it, but the data and the machine."""
 
-    Attributes:
-        study: What to do, with all that was changed in it.
-        seed: Decides the split, the training and what is picked by chance.
-        compare_splits: Also train in full on a random split, not only phase 1's head.
-        precision: A Keras dtype policy; None takes what the machine is good for.
-    """
-
-    study: Study
-    seed: Seed
-    compare_splits: bool = False
-    precision: Precision | None = None
+    study: Study  # with all that was changed in it
+    seed: Seed  # decides the split, the training and what is picked by chance
+    compare_splits: bool = False  # also train in full on a random split, not only phase 1's head
+    precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
 
     def check(self) -> None:
         data, protocol = self.study.data, self.study.split.protocol
@@ -63,57 +58,47 @@ class Source(Record):
 
 @dataclass(frozen=True)
 class Resolved(Record):
-    """What was decided when a run's training began, and stays.
+    """What was decided when a run's training began, and stays."""
 
-    Attributes:
-        weights: A sentence on the starting weights of the study's own model.
-        initial_weights: What they are: "imagenet", "signs", a path, or None for random numbers.
-        machine: Device, image size and precision.
-        environment: The versions that a result depends on.
-        variant_weights: Of each variant, what its starting weights are, and a sentence on them.
-    """
-
-    weights: str
-    initial_weights: str | None
+    weights: str  # a sentence on the starting weights of the study's own model
+    initial_weights: str | None  # what they are: "imagenet", "signs", a path, or None for random numbers
     machine: Machine
-    environment: dict[str, str]
-    variant_weights: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    environment: dict[str, str]  # the versions that a result depends on
+    variant_weights: dict[str, tuple[str | None, str]] = field(default_factory=dict)  # what they are, and a sentence
+
+    @classmethod
+    def on(cls, machine: Machine, wishes: Wishes) -> Resolved:
+        """Returns what the wishes come to on a machine; a WeightsError says what cannot be had."""
+        model = wishes.study.model
+        size = model.image_size or machine.image_size
+        begun = resolve_weights(model, size)
+        log.info("weights: %s", begun.sentence)
+        size = model.image_size or begun.image_size or size
+        machine = replace(machine, image_size=size, precision=wishes.precision or machine.precision)
+        variants = {variant.name: resolve_weights(variant.model, size) for variant in wishes.study.variants}
+        known = {name: (weights.source, weights.sentence) for name, weights in variants.items()}
+        return cls(begun.sentence, begun.source, machine, environment(), known)
 
 
 @dataclass(frozen=True)
 class ImageFacts(Record):
-    """What the images of a run turned out to be.
+    """What the images of a run turned out to be."""
 
-    Attributes:
-        protocol: Of the split; random where nobody knows who is in a photograph.
-        cropped: Whether hands were cut out by their boxes.
-        class_names: The labels.
-        distorted_sha256: Of the pixels of the distorted test images; None without.
-    """
-
-    protocol: Protocol
-    cropped: bool
+    protocol: Protocol  # of the split; random where nobody knows who is in a photograph
+    cropped: bool  # whether hands were cut out by their boxes
     class_names: tuple[str, ...]
-    distorted_sha256: str | None = None
+    distorted_sha256: str | None = None  # of the pixels of the distorted test images; None without
 
 
 @dataclass(frozen=True)
 class Score(Record):
-    """A model's score on one test, as metrics.json holds it; null where there is none.
+    """A model's score on one test, as metrics.json holds it; null where there is none."""
 
-    Attributes:
-        name: "headline" for the study's own model, then what it was tested on.
-        protocol: Of the split.
-        training: What was trained, in words.
-        predictions: The table that it follows from.
-        images: How many were tested.
-    """
-
-    name: str
+    name: str  # "headline" for the study's own model, then what it was tested on
     protocol: Protocol
-    training: str
-    predictions: str
-    images: int
+    training: str  # what was trained, in words
+    predictions: str  # the table that it follows from
+    images: int  # how many were tested
     accuracy: float | None
     loss: float | None
     interval: tuple[float | None, float | None]
@@ -153,31 +138,21 @@ class TrainingRecord(Record):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """All of run.json.
-
-    Attributes:
-        wishes: What was asked for.
-        data: With which data.
-        started: When, in UTC.
-        resolved: None before the training begins.
-        images: None before the split.
-        files: SHA-256 of every result, by name; empty until the run is finished.
-        version: Of casestudy, that wrote it; "" for one that did not say.
-    """
+    """All of run.json."""
 
     wishes: Wishes
     data: Source
-    started: str
-    resolved: Resolved | None = None
-    images: ImageFacts | None = None
-    files: dict[str, str] = field(default_factory=dict)
-    version: str = casestudy.__version__
+    started: str  # when, in UTC
+    resolved: Resolved | None = None  # None before the training begins
+    images: ImageFacts | None = None  # None before the split
+    files: dict[str, str] = field(default_factory=dict)  # SHA-256 of every result; empty until the run is finished
+    version: str = casestudy.__version__  # of casestudy, that wrote it; "" for one that did not say
 
     def resolved_wishes(self) -> Wishes:
         """Returns what has to be asked for to get this run again, on another machine too: nothing is left open."""
         if self.resolved is None:
             raise RunError("A run is asked for again once its training has begun; this one's has not. Train it first.")
-        resolved, study, replace = self.resolved, self.wishes.study, dataclasses.replace
+        resolved, study = self.resolved, self.wishes.study
         known = {name: weights for name, (weights, _) in resolved.variant_weights.items()}
         model = replace(study.model, weights=resolved.initial_weights, image_size=resolved.machine.image_size)
         variants = (
@@ -207,7 +182,9 @@ class RunRecord:
         """
         left = {name: value for name, value in values.items() if name != "schema_version"}
         version = left.pop("casestudy", "")
-        _update(left)
+        pattern, study = left.pop("pattern", None), left.get("study")  # the version before wrote them side by side
+        if pattern and isinstance(study, dict):
+            left["study"] = {**study, "data": {**study.get("data", {}), "pattern": pattern}}
         writer = f"{source} (written by casestudy {version or 'before 0.2'})"
         try:
             if lacking := [name for name in ("study", "data", "started") if name not in left]:
@@ -228,15 +205,8 @@ class RunRecord:
 
 def _take(left: dict[str, Any], kind: type[Any], source: str) -> Any:
     """Returns the record whose fields lie among those left, and takes them out; None where none of them does."""
-    found = {one.name: left.pop(one.name) for one in dataclasses.fields(kind) if one.name in left}
+    found = {one.name: left.pop(one.name) for one in fields(kind) if one.name in left}
     return kind.from_json(found, source=source) if found else None
-
-
-def _update(values: dict[str, Any]) -> None:
-    """Changes what the version before wrote otherwise: the pattern stood beside the study."""
-    pattern, study = values.pop("pattern", None), values.get("study")
-    if pattern and isinstance(study, dict):
-        values["study"] = {**study, "data": {**study.get("data", {}), "pattern": pattern}}
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

@@ -34,19 +34,12 @@ TESTS = (CLEAN, DISTORTED, Test(unique=True), Test(distorted=True, unique=True))
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One model of a run.
+    """One model of a run."""
 
-    Attributes:
-        id: What its scores are called; "headline" for the study's own.
-        role: The study's own, its head alone, its own on a random split, or a variant.
-        protocol: Of the split that it was trained on.
-        training: What was trained, in words.
-    """
-
-    id: str
-    role: Literal["own", "head", "random", "variant"]
-    protocol: Protocol
-    training: str
+    id: str  # what its scores are called; "headline" for the study's own
+    role: Literal["own", "head", "random", "variant"]  # its own, its head alone, its own on a random split, a variant
+    protocol: Protocol  # of the split that it was trained on
+    training: str  # what was trained, in words
 
     @property
     def name(self) -> str:
@@ -68,23 +61,17 @@ class TrainedModel:
         return f"predictions{'_unique' * test.unique}{name}{'_distorted' * test.distorted}.csv"
 
     def score(self, test: Test = CLEAN) -> str:
-        """Returns the name of its score."""
         return self.id + test.suffix
-
-
-def own_model(study: Study, protocol: Protocol) -> TrainedModel:
-    """Returns the study's own model."""
-    return TrainedModel("headline", "own", protocol, OWN if study.variants else "all phases")
 
 
 def models_of(study: Study, protocol: Protocol) -> list[TrainedModel]:
     """Returns every model that a run of the study may have, in the order in which its scores are shown."""
-    own = own_model(study, protocol)
+    trained = OWN if study.variants else "all phases"
     return [
-        own,
+        TrainedModel("headline", "own", protocol, trained),
         TrainedModel("head", "head", protocol, "head only"),
         TrainedModel("head-random", "head", "random", "head only"),
-        TrainedModel("random", "random", "random", own.training),
+        TrainedModel("random", "random", "random", trained),
         *(TrainedModel(variant.name, "variant", protocol, variant.name) for variant in study.variants),
     ]
 
