@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shlex
-from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,54 +32,49 @@ def command_again(run: RunFolder) -> str:
 
 def options_of(wishes: Wishes, data: str | None) -> Options | None:
     """Returns the options that ask for this; None where no options do, as for a study that is not in `STUDIES`."""
-    known = STUDIES.get(wishes.study.name)
-    for quick in (False, True) if known else ():
-        assert known is not None
-        try:
-            found = _difference(wishes, known.quick() if quick else known, Options(known.name, data, quick=quick))
+    if (known := STUDIES.get(wishes.study.name)) is None:
+        return None
+    asked = _settings(wishes.study)
+    for quick, study in ((False, known), (True, known.quick())):
+        before = _settings(study)
+        changed = {name: value for name, value in asked.items() if value != before[name]}
+        if any(variant not in study.variants for variant in wishes.study.variants):  # cut to the epochs asked for
+            changed["epochs"] = asked["epochs"]
+        changed |= {"seed": wishes.seed, "precision": wishes.precision, "compare_splits": wishes.compare_splits}
+        with suppress(DataError, WeightsError):
+            found = Options(known.name, data, quick=quick, **changed)
             if not found.wishes().differences(wishes):
                 return found
-        except (DataError, WeightsError):
-            continue
     return None
 
 
-def _difference(wishes: Wishes, base: Study, options: Options) -> Options:
-    """Returns the options with all that the wishes change in a study of `STUDIES`."""
-    changed: dict[str, Any] = {
-        "seed": wishes.seed,
-        "precision": wishes.precision,
-        "compare_splits": wishes.compare_splits,
-        "mirror": bool(wishes.study.model.augmentation.get("mirror")) and not base.model.augmentation.get("mirror"),
+def _settings(study: Study) -> dict[str, Any]:
+    """Returns what options can change in a study, by their names."""
+    return {
+        "epochs": tuple(phase.epochs for phase in study.phases),
+        "fraction": study.split.fraction,
+        "learning_rate": tuple(phase.learning_rate for phase in study.phases),
+        "image_size": study.model.image_size,
+        "model": study.model.name,
+        "weights": study.model.weights or "none",
+        "fine_tune": study.phases[-1].trainable,
+        "split": study.split.protocol,
+        "variants": ",".join(variant.name for variant in study.variants) or "none",
+        "crop": study.crop,
+        "mirror": bool(study.model.augmentation.get("mirror")),
+        "pattern": study.data.pattern,
     }
-    read: dict[str, Callable[[Study], Any]] = {
-        "epochs": lambda study: tuple(phase.epochs for phase in study.phases),
-        "fraction": lambda study: study.split.fraction,
-        "learning_rate": lambda study: tuple(phase.learning_rate for phase in study.phases),
-        "image_size": lambda study: study.model.image_size,
-        "model": lambda study: study.model.name,
-        "weights": lambda study: study.model.weights or "none",
-        "fine_tune": lambda study: study.phases[-1].trainable,
-        "split": lambda study: study.split.protocol,
-        "variants": lambda study: ",".join(variant.name for variant in study.variants) or "none",
-        "crop": lambda study: study.crop,
-        "pattern": lambda study: study.data.pattern,
-    }
-    changed |= {name: one(wishes.study) for name, one in read.items() if one(wishes.study) != one(base)}
-    if any(variant not in base.variants for variant in wishes.study.variants):  # cut to the epochs that were asked for
-        changed["epochs"] = read["epochs"](wishes.study)
-    return dataclasses.replace(options, **changed)
 
 
 def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     """Returns the wishes with what was resolved of the study's own model, and the data to name."""
     resolved = record.resolved_wishes()
-    study = dataclasses.replace(resolved.study, variants=record.wishes.study.variants)
+    study = replace(resolved.study, variants=record.wishes.study.variants)
     data, path, sample = record.data.path, Path(record.data.path).resolve(), find_in_checkout(SAMPLE)
     drawn = path.parent.name == f"stand-in-{study.name}"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
-        study = dataclasses.replace(study, data=STUDIES[study.name].data)
+        study = replace(study, data=STUDIES[study.name].data)
     if path.is_relative_to(Path.home()):  # `find_data` knows ~, and nobody else need know whose home it is
         data = f"~/{path.relative_to(Path.home()).as_posix()}"
     named = None if drawn or (sample and sample.resolve() == path) else data
-    return dataclasses.replace(resolved, study=study), named
+    return replace(resolved, study=study), named

@@ -56,8 +56,7 @@ class RunFolder(RunFiles):
     def open(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
         """Returns the run folder at `path`, in which a step before must have left the file `needs`.
 
-        Raises:
-            RunError: There is none, or it was written by a newer version, or it lacks what is needed.
+        A RunError says that there is none, that it lacks this file, or that a newer version wrote it.
         """
         run = cls(Path(path))
         if not run.has("run.json"):
@@ -241,11 +240,7 @@ class RunFolder(RunFiles):
     def resolve(self) -> Study:
         """Returns the run's study with nothing left open: image size and starting weights are those of this machine.
 
-        What was resolved once, when the training began, stands in run.json, and stays.
-
-        Raises:
-            RunError: The run began on another machine.
-            WeightsError: What was asked for cannot be had.
+        What was resolved once stands in run.json, and stays; a RunError refuses to go on on another machine.
         """
         from casestudy.training import local_machine  # TensorFlow is needed from here on, and loaded only now
 

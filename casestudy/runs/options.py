@@ -4,25 +4,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from casestudy.choices import (
-    ARCHITECTURES,
-    QUICK_IMAGE_SIZE,
-    Crop,
-    Epochs,
-    ImageSize,
-    Precision,
-    Protocol,
-    Rate,
-    Seed,
-    Share,
-    Trainable,
-)
+from casestudy.choices import ARCHITECTURES, Crop, Epochs, ImageSize, Precision, Protocol, Rate, Seed, Share, Trainable
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
 from casestudy.models import resolve_weights
@@ -39,24 +26,17 @@ class Option:
     """How one field of `Options` stands on the command line.
 
     A field that is True or False is a flag, read and written by its presence alone.
-
-    Attributes:
-        help: What it is for.
-        metavar: What stands for its value in the help.
-        read: Returns the value of a text; a ValueError where it is none.
-        write: Returns the text of a value, every bit of it.
-        form: What a text looks like, in words.
     """
 
     help: str
-    metavar: str | None = None
-    read: Callable[[str], Any] = str
-    write: Callable[[Any], str] = str
-    form: str = ""
+    metavar: str | None = None  # what stands for its value in the help
+    read: Callable[[str], Any] = str  # the value of a text; a ValueError where it is none
+    write: Callable[[Any], str] = str  # the text of a value, every bit of it
+    form: str = ""  # what a text looks like, in words
 
 
 def _option(default: Any, help: str, metavar: str | None = None, **how: Any) -> Any:
-    return dataclasses.field(default=default, metadata={"option": Option(help, metavar, **how)})
+    return field(default=default, metadata={"option": Option(help, metavar, **how)})
 
 
 def _numbers(default: Any, help: str, kind: type, example: str) -> Any:
@@ -156,14 +136,13 @@ class Options(Record):
     @classmethod
     def table(cls) -> dict[str, Option]:
         """Returns how each field stands on the command line, by name; the study itself is the first argument."""
-        return {one.name: one.metadata["option"] for one in dataclasses.fields(cls) if "option" in one.metadata}
+        return {one.name: one.metadata["option"] for one in fields(cls) if "option" in one.metadata}
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> Options:
-        """Returns the options that texts from the command line mean; None and names of no option are passed over.
+        """Returns the options that texts from the command line mean; a DataError names a value that cannot be.
 
-        Raises:
-            DataError: A value cannot be.
+        None and names of no option are passed over.
         """
         values = {}
         for name, option in cls.table().items():
@@ -178,73 +157,59 @@ class Options(Record):
         """Returns the arguments of `casestudy run` that mean these options; what is as by default is left out."""
         found = [self.study]
         for name, option in self.table().items():
-            value, default = getattr(self, name), getattr(Options, name)
-            if value == default or value is None or value == ():
-                continue
-            found += [self.called(name)] if value is True else [self.called(name) + "=" + option.write(value)]
+            if (value := getattr(self, name)) != getattr(Options, name):
+                found.append(self.called(name) if value is True else f"{self.called(name)}={option.write(value)}")
         return found
 
     def wishes(self) -> Wishes:
-        """Returns what these options ask for, whatever the data.
-
-        Raises:
-            DataError: A value does not fit the study.
-        """
+        """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
         study = STUDIES[self.study]
         study = study.quick() if self.quick else study
-        model, phases, split = study.model, study.phases, study.split
+        model, phases, split, data = study.model, study.phases, study.split, study.data
         if self.epochs:
             phases = _for_each_phase(phases, "epochs", self.epochs)
-            study = dataclasses.replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
+            study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
         if self.learning_rate:
             phases = _for_each_phase(phases, "learning_rate", self.learning_rate)
         if self.fine_tune:
-            phases = (*phases[:-1], dataclasses.replace(phases[-1], trainable=self.fine_tune))
-        if self.image_size:
-            model = dataclasses.replace(model, image_size=self.image_size)
+            phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune))
+        model = replace(model, image_size=self.image_size or model.image_size)
         if self.model and self.model != model.name:
-            model = dataclasses.replace(model, name=self.model, options={})
+            model = replace(model, name=self.model, options={})
         if self.weights:
-            model = dataclasses.replace(model, weights=None if self.weights == "none" else self.weights)
+            model = replace(model, weights=None if self.weights == "none" else self.weights)
         if model.weights == "signs":  # that a model has none is said at once, and not after the cleaning
-            resolve_weights(model, model.image_size or QUICK_IMAGE_SIZE)
+            resolve_weights(model, (0, 0))  # they have a size of their own, whatever is asked for
         if self.mirror:
-            model = dataclasses.replace(model, augmentation={**model.augmentation, "mirror": True})
-        if self.split:
-            split = dataclasses.replace(split, protocol=self.split)
-        if self.fraction is not None:
-            split = dataclasses.replace(split, fraction=self.fraction)
-        data = dataclasses.replace(study.data, pattern=self.pattern) if self.pattern else study.data
-        crop = self.crop or study.crop
-        changed = dataclasses.replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
+            model = replace(model, augmentation={**model.augmentation, "mirror": True})
+        split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
+        data, crop = replace(data, pattern=self.pattern or data.pattern), self.crop or study.crop
+        changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
         seed = study.seed if self.seed is None else self.seed
         return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision)
 
     def wishes_and_data(self) -> tuple[Wishes, Path]:
-        """Returns what these options ask for, and where its data is: named, downloaded, drawn, or the sample.
+        """Returns what `wishes` does, and where its data is: named, downloaded, drawn, or the sample.
 
-        Raises:
-            DataError: A value does not fit the study, or the data cannot be had.
+        A DataError also says that the data cannot be had.
         """
         wishes = self.wishes()
         study, data = data_for(wishes.study, self.data, quick=self.quick)
-        return dataclasses.replace(wishes, study=study), data
+        return replace(wishes, study=study), data
 
 
-def _for_each_phase(phases: tuple[Phase, ...], name: str, values: tuple[float, ...]) -> tuple[Phase, ...]:
+def _for_each_phase(phases: tuple[Phase, ...], name: str, values: tuple[Any, ...]) -> tuple[Phase, ...]:
     if len(values) != len(phases):
         raise DataError(
             f"{Options.called(name)} takes a number for each of the {len(phases)} phases, as "
             f"{Options.table()[name].metavar}; received {len(values)}. The phases: {', '.join(p.name for p in phases)}."
         )
-    changes: list[dict[str, Any]] = [{name: value} for value in values]
-    return tuple(dataclasses.replace(phase, **change) for phase, change in zip(phases, changes, strict=True))
+    return tuple(replace(phase, **{name: value}) for phase, value in zip(phases, values, strict=True))
 
 
 def _at_most(phases: tuple[Phase, ...], variant: Variant) -> Variant:
     """Returns the variant with no more epochs in its first, second, … phase than those phases have."""
     fewer = (
-        dataclasses.replace(own, epochs=min(own.epochs, bound.epochs))
-        for own, bound in zip(variant.phases, phases, strict=False)
+        replace(own, epochs=min(own.epochs, bound.epochs)) for own, bound in zip(variant.phases, phases, strict=False)
     )
-    return dataclasses.replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))
+    return replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))

@@ -177,8 +177,7 @@ class RunRecord:
     def from_json(cls, values: Mapping[str, Any], *, source: str) -> RunRecord:
         """Returns the record that `to_json` wrote, of this version or the one before.
 
-        Raises:
-            RunError: A field is unknown, missing or cannot be; the message names it and the version that wrote it.
+        A RunError names a field that is unknown, missing or cannot be, and the version that wrote it.
         """
         left = {name: value for name, value in values.items() if name != "schema_version"}
         version = left.pop("casestudy", "")

@@ -20,8 +20,7 @@ LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before 
 
 def write_results(run: RunFolder) -> None:
     """Writes metrics.json, the tables and the plots of the headline, all from the predictions in the folder."""
-    study, seed = run.record.wishes.study, run.record.wishes.seed
-    models = run.models()
+    wishes, models = run.record.wishes, run.models()
     found: dict[str, Evaluation] = {}
     scores = []
     for test in TESTS:
@@ -29,15 +28,14 @@ def write_results(run: RunFolder) -> None:
             if run.has(table := model.predictions(test)):
                 name = model.score(test)
                 found[name] = run.evaluation(table)
-                facts = found[name].to_json()
-                scores.append(Score(name, model.protocol, model.training + test.words, table, **facts))
+                scores.append(Score(name, model.protocol, model.training + test.words, table, **found[name].to_json()))
     run.write_json("metrics.json", Metrics(tuple(scores)).to_json())
     run.write_table("scores.csv", score_table(scores))
     run.write_table("timing.csv", timing_table(run))
     compared = comparison_tables(run)
-    if compared and (grouped := distortion_table(study, models, found)) is not None:
+    if compared and (grouped := distortion_table(wishes.study, models, found)) is not None:
         compared["distorted.csv"] = grouped
-    for name, table in {**result_tables(found["headline"], seed=seed), **compared}.items():
+    for name, table in {**result_tables(found["headline"], seed=wishes.seed), **compared}.items():
         run.write_table(name, table)
     _draw(run, found["headline"], compared)
 
@@ -51,8 +49,7 @@ def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
     study = run.record.wishes.study
     if not study.variants:
         return {}
-    contenders = [_contender(run, model) for model in run.compared()]
-    return compare_models(contenders, steps=study.ladder)
+    return compare_models([_contender(run, model) for model in run.compared()], steps=study.ladder)
 
 
 def distortion_table(study: Study, models: Sequence[TrainedModel], found: dict[str, Evaluation]) -> pd.DataFrame | None:

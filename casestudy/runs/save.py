@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,11 +38,9 @@ def save_ledger(run: RunFolder, letters: Path) -> None:
 
 def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> None:
     """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
-    images = splits[0].images
-    facts = ImageFacts(spec.protocol, images.cropped, images.class_names)
-    record = run.record
+    images, record = splits[0].images, run.record
     if record.images is None:
-        run.write_record(dataclasses.replace(record, images=facts))
+        run.write_record(replace(record, images=ImageFacts(spec.protocol, images.cropped, images.class_names)))
     if run.has("splits.csv"):
         return
     labels = np.array(images.class_names)[images.labels]
@@ -74,8 +72,8 @@ def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *
     """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
     run.write_table(f"{home}history.csv", training.history)
     facts = {name: value for name, value in vars(training).items() if name != "history"}
-    change, parameters = training.batch_norm_change, network.count_params()
-    record = TrainingRecord(batch_norm_change=change, parameters=parameters, **facts)
+    parameters = network.count_params()
+    record = TrainingRecord(batch_norm_change=training.batch_norm_change, parameters=parameters, **facts)
     run.write_json(f"{home}training.json", record.to_json())
     with atomic_path(run.path / home / "model.keras") as partial:
         network.save(partial)
@@ -84,8 +82,7 @@ def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *
 def save_whole_training(run: RunFolder, training: TrainingRun | None, model: keras.Model | None) -> None:
     """Writes the training of the study's own model, once all its phases are done.
 
-    Raises:
-        RunError: One is missing: a score of a model that is half trained would pass for the study's.
+    Otherwise, in a RunError: a score of a model that is half trained would pass for the study's.
     """
     from casestudy.models import inference_model
 
@@ -101,10 +98,9 @@ def save_whole_training(run: RunFolder, training: TrainingRun | None, model: ker
 
 
 def save_evaluation(run: RunFolder, model: TrainedModel, evaluation: Evaluation) -> None:
-    """Writes the predictions of a model, which must be those of the test part, and drops its checkpoints.
+    """Writes the predictions of a saved model and drops its checkpoints.
 
-    Raises:
-        RunError: They are of other photographs, or there are others already, or the model is not saved yet.
+    A RunError refuses those of other photographs than the test part's, and others than are there already.
     """
     from casestudy.training import remove_checkpoints
 

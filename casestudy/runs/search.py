@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from casestudy.data import ImageSet, split_images
+from casestudy.data import split_images
 from casestudy.errors import DataError
 from casestudy.files import atomic_path
 from casestudy.runs.folder import RunFolder
@@ -18,22 +18,20 @@ from casestudy.study import ModelSpec, Phase, Study
 
 log = logging.getLogger(__name__)
 
-RESULT = "search.json"
-
 
 def with_values(study: Study, values: dict[str, Any]) -> Study:
     """Returns the study with these values in its last phase, its model, or the options of its architecture.
 
     Each goes where a field of that name is; what is no field of a phase or a model is an option.
     """
-    phase_fields, model_fields = ({field.name for field in dataclasses.fields(kind)} for kind in (Phase, ModelSpec))
+    phase_fields, model_fields = ({field.name for field in fields(kind)} for kind in (Phase, ModelSpec))
     phase = {name: value for name, value in values.items() if name in phase_fields}
     model = {name: value for name, value in values.items() if name in model_fields - phase_fields}
     options = {name: value for name, value in values.items() if name not in phase_fields | model_fields}
-    return dataclasses.replace(
+    return replace(
         study,
-        model=dataclasses.replace(study.model, **model, options={**study.model.options, **options}),
-        phases=(*study.phases[:-1], dataclasses.replace(study.phases[-1], **phase)),
+        model=replace(study.model, **model, options={**study.model.options, **options}),
+        phases=(*study.phases[:-1], replace(study.phases[-1], **phase)),
     )
 
 
@@ -66,21 +64,21 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
             'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
         ) from error
     run = RunFolder.begin(out, Wishes(study, seed), source)
-    fewer = dataclasses.replace(study.split, fraction=wanted.fraction)
+    fewer = replace(study.split, fraction=wanted.fraction)
     _, images, _ = prepare_run(run)
     whole, some = (split_images(images, spec, seed=seed) for spec in (study.split, fewer))
-    splits = dataclasses.replace(some, validation=whole.validation)  # close settings are told apart by many images
+    splits = replace(some, validation=whole.validation)  # close settings are told apart by many images
     space, epochs, most = wanted.space, wanted.epochs, wanted.most_parameters
 
     class Search(keras_tuner.BayesianOptimization):
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
             values = {name: choices[trial.hyperparameters.get(name)] for name, choices in space.items()}
             changed = with_values(study, {**values, "epochs": epochs})
-            parameters = _parameters(changed, images)
+            model = build_model(changed.model, images, seed=seed, weights=None)
+            parameters = model.count_params()
             if parameters > most:  # too large to win; not trained
                 score = 0.0
             else:
-                model = build_model(dataclasses.replace(changed.model, weights=None), images, seed=seed)
                 for phase in changed.phases:
                     history = training.train(model, splits, phase, seed=seed).history
                 score = float(history[history["metric"] == "val_accuracy"]["value"].max())
@@ -103,9 +101,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
     )
     search.search(verbose=0)
     done = [json.loads(path.read_text()) for path in sorted((out / "trials").glob("*.json"))]
-    best = max(done, key=lambda trial: trial["val_accuracy"])
     result = {
-        "schema_version": 1,
         "study": study.name,
         "seed": seed,
         "space": {name: list(choices) for name, choices in space.items()},
@@ -113,15 +109,8 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int) -> Pa
         "images": len(splits.train),
         "most_parameters": most,
         "trials": done,
-        "best": best,
+        "best": max(done, key=lambda trial: trial["val_accuracy"]),
         "environment": environment(),
     }
-    with atomic_path(out / RESULT) as partial:
-        partial.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return out / RESULT
-
-
-def _parameters(study: Study, images: ImageSet) -> int:
-    from casestudy.models import build_model
-
-    return build_model(dataclasses.replace(study.model, weights=None), images, seed=0).count_params()
+    run.write_json("search.json", result)
+    return out / "search.json"

@@ -6,11 +6,11 @@ another folder, and a finished run is never overwritten.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -26,16 +26,13 @@ from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Wishes
 from casestudy.runs.results import write_results
 from casestudy.runs.save import save_ledger, save_splits, save_training
-from casestudy.runs.trained import DISTORTED, TESTS, TrainedModel, fold_folder, models_of
+from casestudy.runs.trained import DISTORTED, PREDICTIONS, TESTS, TrainedModel, fold_folder
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 
 if TYPE_CHECKING:
     import keras
 
-
 log = logging.getLogger(__name__)
-
-FOLD = "predictions.csv"  # of one fold, in its folder
 
 
 def run_study(
@@ -68,9 +65,10 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     wishes = run.record.wishes
     study, images, splits = prepare_run(run, password=password)
     protocol = splits[0].protocol
-    flattering = _random_splits(images, study.split, seed=wishes.seed) if _has_signers(protocol) else []
+    by_signer = protocol in ("signer", "leave-one-signer-out")
+    flattering = _random_splits(images, study.split, seed=wishes.seed) if by_signer else []
     harder = _distorted(run, study, images, splits)
-    for model in models_of(study, splits[0].protocol):
+    for model in run.models():
         parts = splits if model.protocol == protocol else flattering
         if model.role == "head":
             if flattering and study.phases[0].trainable == "head":
@@ -86,13 +84,20 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
 def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, ImageSet, list[Splits]]:
     """Returns the run's study with nothing left open, its images, and its splits: one, or one a fold.
 
-    Cleans the archive first, and says what is remarkable. What was done before takes no time.
+    Cleans the archive first, and says what is remarkable. What was done before takes no time. Where the data does not
+    say who is in a photograph, a split by signer becomes a random one.
     """
-    if run.record.wishes.study.data.kind == "archive":
+    wishes = run.record.wishes
+    if wishes.study.data.kind == "archive":
         clean_run(run, password=password)
     study = run.resolve()
-    images = run.study_images(study)
-    return study, images, split_run(run, images)
+    images, spec = run.study_images(study), study.split
+    if images.signers is None and spec.protocol == "signer":
+        log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
+        spec = replace(spec, protocol="random")
+    splits = split_folds(images, spec, seed=wishes.seed)
+    save_splits(run, splits, spec)
+    return study, images, splits
 
 
 def clean_run(run: RunFolder, *, password: str | None = None) -> None:
@@ -117,29 +122,10 @@ def _is_clean(source: Path) -> bool:
         return "ledger.csv" in archive.namelist()
 
 
-def split_run(run: RunFolder, images: ImageSet) -> list[Splits]:
-    """Returns the splits of the run's protocol, one for each fold, and writes splits.csv and what the images are.
-
-    Where the data does not say who is in a photograph, a split by signer becomes a random one.
-    """
-    wishes = run.record.wishes
-    spec = wishes.study.split
-    if images.signers is None and spec.protocol == "signer":
-        log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
-        spec = dataclasses.replace(spec, protocol="random")
-    splits = split_folds(images, spec, seed=wishes.seed)
-    save_splits(run, splits, spec)
-    return splits
-
-
-def _has_signers(protocol: str) -> bool:
-    return protocol in ("signer", "leave-one-signer-out")
-
-
 def _random_splits(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
     """Returns the flattering random split to show beside the honest one; none where the images allow none."""
     try:
-        return [split_images(images, dataclasses.replace(spec, protocol="random"), seed=seed)]
+        return [split_images(images, replace(spec, protocol="random"), seed=seed)]
     except DataError as error:  # the honest score stands without the flattering one
         log.warning("no random split to compare with: %s", error)
         return []
@@ -150,20 +136,14 @@ def _distorted(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[
     if not study.distortion or splits[0].fold:
         return None
     harder = distort(images, splits[0].test, **study.distortion)
-    record = run.record
-    facts = dataclasses.replace(run.facts, distorted_sha256=harder.digest)
-    run.write_record(dataclasses.replace(record, images=facts))
+    run.write_record(replace(run.record, images=replace(run.facts, distorted_sha256=harder.digest)))
     return harder
 
 
 def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], harder: ImageSet | None = None) -> None:
     """Trains a model on each split and writes the predictions of all their test parts.
 
-    Args:
-        run: Split.
-        model: Which one.
-        splits: One, or one a fold.
-        harder: The test images, distorted; None for no second test.
+    `harder` are the test images, distorted, for a second test.
     """
     from casestudy.training import remove_checkpoints
 
@@ -172,7 +152,7 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
         log.info("the variant %s", model.name)
     homes = [model.home + fold_folder(k, split.fold) for k, split in enumerate(splits)]
     for home, split in zip(homes, splits, strict=True):
-        target = home + FOLD if split.fold else model.predictions()
+        target = home + PREDICTIONS if split.fold else model.predictions()
         if run.has(target):
             continue
         if split.fold:
@@ -185,7 +165,7 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
         run.write_table(target, evaluate(network, split.images, split.test, seed=seed).predictions)
         remove_checkpoints(run.path / home)
     if splits[0].fold and not run.has(model.predictions()):
-        tables = [run.read_table(home + FOLD) for home in homes]
+        tables = [run.read_table(home + PREDICTIONS) for home in homes]
         run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
 
 
@@ -241,9 +221,9 @@ def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:
     copies = run.read_table("copies.csv")
     if not len(copies):
         return
-    for model in models_of(run.record.wishes.study, splits[0].protocol):
+    for model in run.models():
         for test in TESTS:
             if not test.unique and run.has(model.predictions(test)):
                 table = run.read_table(model.predictions(test))
                 rest = table[~table["name"].isin(copies["name"])].reset_index(drop=True)
-                run.write_table(model.predictions(dataclasses.replace(test, unique=True)), rest)
+                run.write_table(model.predictions(replace(test, unique=True)), rest)

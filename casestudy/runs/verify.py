@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,7 @@ from casestudy.runs.trained import PREDICTIONS
 Check = tuple[str, bool, str]
 
 
-def verify_run(
-    run: RunFolder, *, retrain: Path | None = None, source: Path | None = None
-) -> list[tuple[str, bool, str]]:
+def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | None = None) -> list[Check]:
     """Returns (what was checked, whether it holds, detail) for every claim of a finished run.
 
     Every score and table is recomputed from the predictions; files are compared with their recorded SHA-256; the
@@ -39,7 +36,7 @@ def verify_run(
     seed = record.wishes.seed
     if not record.files:
         raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
-    checks: list[tuple[str, bool, str]] = []
+    checks: list[Check] = []
 
     def check(what: str, holds: bool, detail: str = "") -> None:
         checks.append((what, bool(holds), detail))
@@ -112,21 +109,20 @@ def _check_split(run: RunFolder, check: Any) -> None:
     if run.facts.protocol == "published":
         return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
     if run.has("ledger.csv"):
-        _check_duplicates(run, splits, columns, check)
+        group = duplicate_groups(run.read_table("ledger.csv").to_dict("records"))
+        twins = _in_two_parts(splits, columns, splits["name"].map(group))
+        named = sorted(name for name, number in group.items() if number in twins)
+        check("no duplicate is in two parts", not twins, ", ".join(named[:5]))
     if run.facts.protocol != "random":
-        shared = set()
-        for column in columns:
-            by_part = {part: set(rows["signer"]) for part, rows in splits.groupby(column) if part != "left out"}
-            shared |= {one for part, rest in combinations(by_part.values(), 2) for one in part & rest}
+        shared = _in_two_parts(splits, columns, splits["signer"])
         check("no signer is in two parts", not shared, ", ".join(sorted(shared)))
 
 
-def _check_duplicates(run: RunFolder, splits: pd.DataFrame, columns: list[str], check: Any) -> None:
-    group = duplicate_groups(run.read_table("ledger.csv").to_dict("records"))
-    twins = set()
+def _in_two_parts(splits: pd.DataFrame, columns: list[str], whose: pd.Series) -> set[Any]:
+    """Returns those of `whose`, a value a photograph, that are in two parts of the split, or of a fold's."""
+    found: set[Any] = set()
     for column in columns:
         used = splits[splits[column] != "left out"]
-        parts = used.groupby(used["name"].map(group))[column].nunique()
-        twins |= set(parts[parts > 1].index)
-    named = sorted(name for name, number in group.items() if number in twins)
-    check("no duplicate is in two parts", not twins, ", ".join(named[:5]))
+        parts = used.groupby(whose[used.index])[column].nunique()
+        found |= set(parts[parts > 1].index)
+    return found
