@@ -13,7 +13,7 @@ from casestudy.cli import main
 from casestudy.cli.commands import build_parser
 from casestudy.report import write_report
 from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study, verify_run
-from casestudy.runs.again import options_of
+from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, Variant

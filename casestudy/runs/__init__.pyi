@@ -1,6 +1,5 @@
-from .again import command_again as command_again
 from .folder import RunFolder as RunFolder
-from .options import Options as Options
+from .options import Options as Options, command_again as command_again
 from .record import Wishes as Wishes
 from .results import published_table as published_table
 from .search import tune as tune

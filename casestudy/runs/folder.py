@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from casestudy.choices import OWN
-from casestudy.data import ImageSet, load_images, open_photographs
+from casestudy.data import ImageSet, Splits, load_images, open_photographs
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
@@ -42,7 +42,6 @@ from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
 if TYPE_CHECKING:
     import keras
 
-    from casestudy.data import Splits
     from casestudy.data.photographs import Photographs
     from casestudy.study import Study
     from casestudy.training import TrainingRun
@@ -75,11 +74,8 @@ class RunFolder(RunFiles):
     def begin(cls, path: str | Path, wishes: Wishes, source: str | Path) -> RunFolder:
         """Returns the run folder at `path`, which knows what to do and with what, and has done nothing yet.
 
-        It is made where missing, and opened where the same run was begun before; all arguments are as in `run_study`.
-
-        Raises:
-            DataError: There is nothing at `source`.
-            RunError: The folder holds something else, or a run with other wishes.
+        It is made where missing, and opened where the same run was begun before; arguments and errors are those of
+        `run_study`.
         """
         run, source = cls(Path(path)), Path(source)
         if run.path.is_file():
@@ -202,18 +198,12 @@ class RunFolder(RunFiles):
         return self.read(TrainingRecord, f"{home}training.json")
 
     def histories(self) -> dict[str, pd.DataFrame]:
-        """Returns the history of each model's training, by its name in a comparison; the last is the run's own.
-
-        Of a run with folds, its own is that of the first fold.
-        """
+        """Returns the history of each model's training, by its name in a comparison; the own (or first fold's) last."""
         homes = {model.name: model.home for model in self.compared()} | {OWN: self.trainings()[0]}
         return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
 
     def load_images(self, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images as the model sees them, of all parts together; a RunError before they are split.
-
-        `letters` is another letters.zip, to be read in the same way.
-        """
+        """Returns the images of all parts as the model sees them, or another letters.zip's; a RunError before a split."""
         self.require("splits.csv")
         return self.study_images(self.record.resolved_wishes().study, letters=letters)
 

@@ -188,9 +188,7 @@ class RunRecord:
         try:
             if lacking := [name for name in ("study", "data", "started") if name not in left]:
                 raise DataError(f"{writer} lacks the field {lacking[0]}, which this version needs.")
-            wishes = _take(left, Wishes, writer)
-            resolved = _take(left, Resolved, writer)
-            images = _take(left, ImageFacts, writer)
+            wishes, resolved, images = (_take(left, kind, writer) for kind in (Wishes, Resolved, ImageFacts))
             data = Source.from_json(left.pop("data"), source=writer)
             started, files = left.pop("started"), left.pop("files", {})
             if not isinstance(files, dict):

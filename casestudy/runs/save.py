@@ -71,10 +71,9 @@ def save_own_splits(run: RunFolder, splits: Splits) -> None:
 def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
     """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
     run.write_table(f"{home}history.csv", training.history)
-    facts = {name: value for name, value in vars(training).items() if name != "history"}
-    parameters = network.count_params()
-    record = TrainingRecord(batch_norm_change=training.batch_norm_change, parameters=parameters, **facts)
-    run.write_json(f"{home}training.json", record.to_json())
+    facts = vars(training) | {"batch_norm_change": training.batch_norm_change, "parameters": network.count_params()}
+    del facts["history"]
+    run.write_json(f"{home}training.json", TrainingRecord(**facts).to_json())
     with atomic_path(run.path / home / "model.keras") as partial:
         network.save(partial)
 

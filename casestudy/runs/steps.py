@@ -36,11 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def run_study(
-    wishes: Wishes,
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    password: str | None = None,
+    wishes: Wishes, source: str | os.PathLike[str], out: str | os.PathLike[str], *, password: str | None = None
 ) -> RunFolder:
     """Returns the finished run folder at `out`: the archive cleaned, the models trained and evaluated.
 
@@ -141,10 +137,7 @@ def _distorted(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[
 
 
 def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], harder: ImageSet | None = None) -> None:
-    """Trains a model on each split and writes the predictions of all their test parts.
-
-    `harder` are the test images, distorted, for a second test.
-    """
+    """Trains a model on each split; writes the predictions of all test parts, and of the distorted images `harder`."""
     from casestudy.training import remove_checkpoints
 
     spec, phases = _recipe(run, model)

@@ -33,7 +33,6 @@ def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | No
         source: The data for `retrain`; by default the run's own letters.zip.
     """
     record = run.record
-    seed = record.wishes.seed
     if not record.files:
         raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
     checks: list[Check] = []
@@ -62,7 +61,7 @@ def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | No
         wrong = [key for key, value in evaluation.to_json().items() if getattr(score, key) != value]
         check(claim, not wrong, ", ".join(wrong))
         if score.name == "headline":
-            for name, table in result_tables(evaluation, seed=seed).items():
+            for name, table in result_tables(evaluation, seed=record.wishes.seed).items():
                 check_table(name, table, score.predictions)
     check_table("scores.csv", score_table(scores), "metrics.json")
     if run.has("comparison.csv"):
@@ -72,10 +71,8 @@ def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | No
         _check_split(run, check)
     if run.has("letters.zip"):
         rows = run.read_table("ledger.csv").to_dict("records")
-        lost = _lost(run.path / "letters.zip", rows)
-        check(
-            f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, ", ".join(lost[:5])
-        )
+        lost = ", ".join(_lost(run.path / "letters.zip", rows)[:5])
+        check(f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, lost)
     if retrain is not None:
         again = run_study(record.resolved_wishes(), source or run.letters, retrain)
         histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
@@ -89,21 +86,16 @@ def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | No
 def _lost(letters: Path, rows: list[dict[str, str]]) -> list[str]:
     """Returns the entries of a ledger whose bytes the zip does not hold."""
     with zipfile.ZipFile(letters) as archive:
-        names = set(archive.namelist())
-        return [
-            row["entry"]
-            for row in rows
-            if row["stored_as"] not in names
-            or hashlib.sha256(archive.read(row["stored_as"])).hexdigest() != row["sha256"]
-        ]
+        there = {row["stored_as"] for row in rows}.intersection(archive.namelist())
+        digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in there}
+    return [row["entry"] for row in rows if digests.get(row["stored_as"]) != row["sha256"]]
 
 
 def _check_split(run: RunFolder, check: Any) -> None:
-    splits = run.read_table("splits.csv")
-    tested = run.read_table(PREDICTIONS)
-    columns = [column for column in splits.columns if column not in ("name", "signer", "label")]
-    held_out = splits[(splits[columns] == "test").any(axis=1)]
+    splits, tested = run.read_table("splits.csv"), run.read_table(PREDICTIONS)
     facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
+    columns = [column for column in splits.columns if column not in facts]
+    held_out = splits[(splits[columns] == "test").any(axis=1)]
     planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
     check("predictions are of the test part, each once", planned == found)
     if run.facts.protocol == "published":
