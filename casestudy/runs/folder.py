@@ -203,7 +203,7 @@ class RunFolder(RunFiles):
         return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
 
     def load_images(self, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images of all parts as the model sees them, or another letters.zip's; a RunError before a split."""
+        """Returns the images of all parts as the model sees them, or those of another letters.zip; needs the split."""
         self.require("splits.csv")
         return self.study_images(self.record.resolved_wishes().study, letters=letters)
 
