@@ -85,20 +85,12 @@ class Record:
 
     @classmethod
     def from_json(cls: type[R], values: Any, *, source: str = "the record") -> R:
-        """Returns the record that `to_json` wrote; an error calls by `source` where the values come from.
-
-        Raises:
-            DataError: A field is unknown, missing or not what its annotation says.
-        """
+        """Returns the record that `to_json` wrote; a DataError tells what is wrong in which field of the `source`."""
         return _read(values, cls, source, "")
 
 
 def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
-    """Returns the question whether a near name was meant, and "" where none is near.
-
-    >>> did_you_mean("cosin", ["constant", "cosine"])
-    "Did you mean 'cosine'?"
-    """
+    """Returns the question whether a near name was meant, and "" where none is near."""
     near = difflib.get_close_matches(str(value), list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""
 
@@ -168,10 +160,8 @@ def _plain(value: Any) -> Any:
 def _read(value: Any, hint: Any, source: str, place: str) -> Any:
     """Returns a plain JSON value as its annotation has it: records for objects, tuples for lists."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _read(value, arguments[0], source, place)
-    if origin in (Union, types.UnionType):
-        return None if value is None else _read(value, next(a for a in arguments if a is not type(None)), source, place)
+    if origin in (Annotated, Union, types.UnionType):  # a union is one of something and None
+        return None if value is None else _read(value, arguments[0], source, place)
     if origin is tuple and isinstance(value, (list, tuple)):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else [*arguments, *[Any] * len(value)]
         pairs = enumerate(zip(value, kinds, strict=False))  # what is too much is left for the record to refuse
@@ -184,13 +174,12 @@ def _read(value: Any, hint: Any, source: str, place: str) -> Any:
         raise DataError(f"{source} must hold an object at {place.strip('.') or 'its top'}; it holds {value!r}.")
     hints = _hints(typing.cast("Any", hint))
     fields = inspect.signature(hint).parameters
-    unknown = [f"{place}.{name}".strip(".") for name in value if name not in fields]
-    if unknown:
-        raise DataError(f"{source} has the field {unknown[0]}, which this version does not know.")
-    needed = (name for name, field in fields.items() if field.default is field.empty and name not in value)
-    missing = [f"{place}.{name}".strip(".") for name in needed]
-    if missing:
-        raise DataError(f"{source} lacks the field {missing[0]}, which this version needs.")
+    within = f"{place}.".lstrip(".")
+    if unknown := [name for name in value if name not in fields]:
+        raise DataError(f"{source} has the field {within}{unknown[0]}, which this version does not know.")
+    needed = [name for name, field in fields.items() if field.default is field.empty]
+    if missing := [name for name in needed if name not in value]:
+        raise DataError(f"{source} lacks the field {within}{missing[0]}, which this version needs.")
     made = {name: _read(one, hints[name], source, f"{place}.{name}") for name, one in value.items()}
     try:
         return hint(**made)

@@ -6,9 +6,8 @@ themselves, with the source of every number, are in `studies`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
 from casestudy import choices
@@ -32,14 +31,11 @@ class ModelSpec(Record):
     image_size: choices.ImageSize | None = None  # (height, width) in pixels
     # "auto", "imagenet", "signs", the path of a .weights.h5 or quantised .npz file, or None for random numbers.
     weights: str | None = "auto"
-    # Of the layer before the softmax layer; some bases have dropout of their own as well.
-    dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2
+    dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2  # before the softmax layer; some bases have more
     augmentation: Augmentation = field(default_factory=lambda: Augmentation())  # empty for none
     options: dict[str, Any] = field(default_factory=dict)  # of the builder, as `alpha`; plain JSON values
-    # What pixels in 0-255 become before the base sees them; published weights expect "-1 to 1".
-    scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"
-    # Whether the trained model averages its probabilities for an image and for its mirror image (test-time
-    # augmentation); for things that are the same in a mirror.
+    scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"  # of pixels in 0-255; published weights expect "-1 to 1"
+    # Test-time augmentation, for things that are the same in a mirror: probabilities are the mean of both images'.
     mirror_average: bool = False
 
     def check(self) -> None:
@@ -81,12 +77,10 @@ class Phase(Record):
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
     patience: Annotated[int, Between(1)] | None = None  # epochs without a better loss; None never stops early
     batch_size: Annotated[int, Between(1, 65_536)] = 32  # images a step
-    # How many augmented views of each image are prepared when features of a frozen base are cached.
-    views: Annotated[int, Between(1, 1000)] = 4
+    views: Annotated[int, Between(1, 1000)] = 4  # augmented ones of each image, where features of a base are cached
     # Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
     weight_decay: Annotated[float, Between(0)] | None = None
-    # Share of the truth that is spread over all labels.
-    label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0
+    label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0  # share of the truth spread over all labels
 
 
 @dataclass(frozen=True)
@@ -199,19 +193,14 @@ class Study(Record):
         """
         height, width = self.model.image_size or QUICK_IMAGE_SIZE
         smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
-        variants = (dataclasses.replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
-        return dataclasses.replace(
-            self,
-            model=dataclasses.replace(self.model, image_size=smaller),
-            phases=_quick(self.phases, QUICK_EPOCHS),
-            variants=tuple(variants),
-        )
+        model, phases = replace(self.model, image_size=smaller), _quick(self.phases, QUICK_EPOCHS)
+        variants = tuple(replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
+        return replace(self, model=model, phases=phases, variants=variants)
 
     def choose(self, variants: str) -> Study:
         """Returns the study with those of its variants only: "all", "none", or names with commas between them.
 
-        Raises:
-            DataError: There is none of that name.
+        A DataError says that there is none of that name.
         """
         known = [variant.name for variant in self.variants]
         wanted = {"all": known, "none": []}.get(variants, variants.split(","))
@@ -220,7 +209,7 @@ class Study(Record):
                 f"The variants are all, none, or names of {self.name}'s ({', '.join(known) or 'it has none'}); "
                 f"received {unknown[0]!r}. {did_you_mean(unknown[0], known)}".rstrip()
             )
-        return dataclasses.replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
+        return replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
 
 
 def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
@@ -230,4 +219,4 @@ def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
 
 
 def _quick(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
-    return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)
+    return tuple(replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)

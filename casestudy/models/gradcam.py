@@ -27,11 +27,8 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
     before the softmax, as in the paper, so that a prediction that is quite sure has a map, too. Augmentation and
     dropout do nothing here, and BatchNormalization uses its moving statistics.
 
-    Args:
-        model: What `build_model` returns, trained.
-        pixels: (N, height, width, C), 0-255, of any number type.
-        labels: int (N,), for each photograph the index of the label to explain: what was read, or what is true.
-        cells: Cells a side that a map has at least; the finest map there is, where none has so many.
+    `pixels` are (N, height, width, C), 0-255, of any number type; `labels`, int (N,), tell what to explain of each:
+    what was read, or what is true. A map has so many `cells` a side or more; or is the finest there is, where none has.
 
     Raises:
         DataError: The model has no convolutional base.

@@ -47,10 +47,8 @@ def quantise(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:
     """Returns the path of the file, written with the model's weights; the same weights give the same bytes.
 
-    Arrays of two dimensions and more become int8; biases and the vectors of BatchNormalization stay float32.
-
-    Raises:
-        WeightsError: A weight is not a finite number.
+    Arrays of two dimensions and more become int8; biases and the vectors of BatchNormalization stay float32. A
+    WeightsError says that a weight is not a finite number.
     """
     target, roles = Path(path), [weight.name for weight in base.weights]
     arrays: dict[str, Any] = {"about": np.array(json.dumps({"schema_version": SCHEMA_VERSION, "roles": roles}))}
@@ -67,12 +65,9 @@ def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:
 
 
 def load_quantised(base: keras.Model, path: str | os.PathLike[str], *, sha256: str | None = None) -> None:
-    """Gives the model the weights that `write_quantised` stored; where they do not fit it stays as it was.
+    """Gives a model the weights that `write_quantised` stored; where they do not fit it stays as it was.
 
-    Args:
-        base: A model of the same architecture, of any image size.
-        path: The file.
-        sha256: What the file must have, in hexadecimal; None accepts any.
+    The image size may be another one. The file must have the `sha256`, in hexadecimal; None accepts any.
 
     Raises:
         WeightsError: There is no such file, it is not the one pinned, or it belongs to another architecture.
