@@ -63,9 +63,8 @@ class Phase(Record):
     the BatchNormalization layers of the base frozen, which is right for a base that was trained before. "everything"
     trains them, too, which is right for one that starts from random numbers.
 
-    The rate is "constant", falls as a "cosine" to zero over `epochs`, is halved when the validation loss stalls
-    ("plateau"), or rises from zero for the first `schedules.WARM_UP` of all steps and then falls as a cosine
-    ("one-cycle").
+    The rate is "constant", falls as a "cosine" to zero over `epochs`, is halved on a "plateau" of the validation loss,
+    or ("one-cycle") rises from zero for the first `schedules.WARM_UP` of all steps, then falls as a cosine.
     """
 
     # Shown in the history, the plots and the report.

@@ -85,8 +85,7 @@ def _random(
     A ValueError says that the images are too small for it.
     """
     if weights is not None:
-        rule = f"{draw.__name__} starts from random weights"
-        raise WeightsError(f"{rule}; received {weights!r}. Use --weights none.")
+        raise WeightsError(f"{draw.__name__} starts from random weights; received {weights!r}. Use --weights none.")
     inputs = keras.Input(input_shape)
     base = keras.Model(inputs, draw(inputs, **options), name="base")
     if any(0 in layer.output.shape for layer in base.layers):  # Keras itself would go on, to NaN

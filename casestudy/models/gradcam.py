@@ -28,10 +28,8 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
     dropout do nothing here, and BatchNormalization uses its moving statistics.
 
     `pixels` are (N, height, width, C), 0-255, of any number type; `labels`, int (N,), tell what to explain of each:
-    what was read, or what is true. A map has so many `cells` a side or more; or is the finest there is, where none has.
-
-    Raises:
-        DataError: The model has no convolutional base.
+    what was read, or what is true. A map has at least so many `cells` a side, or is the finest there is where none has.
+    A DataError says that the model has no convolutional base.
     """
     base, layer = _explained(model, cells)
     before = keras.Model(base.input, layer.output)

@@ -67,10 +67,8 @@ def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:
 def load_quantised(base: keras.Model, path: str | os.PathLike[str], *, sha256: str | None = None) -> None:
     """Gives a model the weights that `write_quantised` stored; where they do not fit it stays as it was.
 
-    The image size may be another one. The file must have the `sha256`, in hexadecimal; None accepts any.
-
-    Raises:
-        WeightsError: There is no such file, it is not the one pinned, or it belongs to another architecture.
+    The image size may be another one. The file must have the `sha256`, in hexadecimal; None accepts any. A WeightsError
+    says that there is no such file, that it is not the one pinned, or that it belongs to another architecture.
     """
     file = Path(path)
     if not file.is_file():
@@ -107,5 +105,4 @@ def _read(data: bytes) -> tuple[list[str], list[np.ndarray]]:
         if about["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"its schema is {about['schema_version']}")
         names = [f"{k:03}" for k in range(len(about["roles"]))]
-        scales = [stored[f"{name}.scale"] if f"{name}.scale" in stored else np.float32(1) for name in names]
-        return about["roles"], [stored[name] * scale for name, scale in zip(names, scales, strict=True)]
+        return about["roles"], [stored[name] * stored.get(f"{name}.scale", np.float32(1)) for name in names]

@@ -87,7 +87,6 @@ def train(
     Args:
         model: What `build_model` returns, trained in the phases before this one.
         splits: The same for all phases.
-        phase: What it trains, how long, and how.
         seed: Decides order of images, augmentation and dropout.
         checkpoints: The folder (or run folder) to keep them in. A training killed in any epoch goes on from there when
             the same calls are made again; what is done already takes no time. None keeps none.
