@@ -18,7 +18,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from casestudy.cleaning import HOW_TO_GET_ONE, find_decoders
 from casestudy.models import check_weights
@@ -44,19 +43,15 @@ class Checked:
 
 
 def check_machine(folder: Path | str = ".") -> list[Checked]:
-    """Returns what was found, in the order of the pipeline; never raises.
-
-    Args:
-        folder: Where runs will be written: its disk is the one looked at.
-    """
+    """Returns what was found, in the order of the pipeline, where runs are written to the folder; never raises."""
     checks: dict[str, Callable[[], Checked]] = {
         "Python": check_python,
         "archive decoder": check_decoder,
         "TensorFlow": check_tensorflow,
         "Keras": check_keras,
         "GPU": check_gpu,
-        "ImageNet weights": lambda: check_starting_weights("ImageNet weights"),
-        "signs weights": lambda: check_starting_weights("signs weights"),
+        "ImageNet weights": lambda: Checked("ImageNet weights", *check_weights("imagenet")),
+        "signs weights": lambda: Checked("signs weights", *check_weights("signs")),
         "memory": check_memory,
         "disk": lambda: check_disk(Path(folder)),
         "processor": check_processor,
@@ -72,7 +67,6 @@ def check_machine(folder: Path | str = ".") -> list[Checked]:
 
 
 def check_python() -> Checked:
-    """Returns whether this Python is one the project supports."""
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     ok = (3, 10) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
     return Checked("Python", found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
@@ -118,12 +112,6 @@ def check_gpu() -> Checked:
     return Checked("GPU", found)
 
 
-def check_starting_weights(name: str) -> Checked:
-    """Returns whether these weights, ImageNet's or the project's own, are here, whole."""
-    _, found, remedy = check_weights()[name]
-    return Checked(name, found, remedy)
-
-
 def check_memory() -> Checked:
     """Returns the memory of this machine, or of the container it is."""
     total, available = memory_bytes()
@@ -133,7 +121,6 @@ def check_memory() -> Checked:
 
 
 def check_disk(folder: Path) -> Checked:
-    """Returns the free disk where runs are written."""
     while not folder.exists():  # a folder still to be made is on the disk of the first parent there is
         folder = folder.absolute().parent
     free = shutil.disk_usage(folder).free
@@ -158,7 +145,9 @@ def check_processor() -> Checked:
 def memory_bytes() -> tuple[int, int]:
     """Returns the total and the available memory in bytes; a container's limit counts as the total."""
     if sys.platform == "win32":
-        return _windows_memory(ctypes.windll.kernel32)
+        status = (ctypes.c_ulonglong * 8)(64)  # a MEMORYSTATUSEX: its length (and the load), total, available, …
+        ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+        return status[1], status[2]
     if sys.platform == "darwin":
         total = int(_output("sysctl", "-n", "hw.memsize"))
         pages = dict(line.split(":") for line in _output("vm_stat").splitlines()[1:] if ":" in line)
@@ -181,20 +170,6 @@ def has_avx2() -> bool:
     if sys.platform == "darwin":
         return "AVX2" in _output("sysctl", "-n", "machdep.cpu.leaf7_features")
     return "avx2" in Path("/proc/cpuinfo").read_text().split()
-
-
-def _windows_memory(kernel32: Any) -> tuple[int, int]:
-    names = "total available total_page available_page total_virtual available_virtual extended"
-
-    class MemoryStatus(ctypes.Structure):
-        _fields_ = (
-            *((name, ctypes.c_ulong) for name in ("length", "load")),
-            *((name, ctypes.c_ulonglong) for name in names.split()),
-        )
-
-    status = MemoryStatus(length=ctypes.sizeof(MemoryStatus))
-    kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
-    return status.total, status.available
 
 
 def _nvidia_gpus() -> list[str]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import inspect
 import math
 import numbers
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -21,8 +22,6 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from casestudy.errors import CaseStudyError, DataError
 
 R = TypeVar("R", bound="Record")
-
-USE_ONE = "Use one of them."
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,11 @@ class Record:
     """Base of frozen dataclasses whose fields are checked, when they are made, against their annotations."""
 
     def __post_init__(self) -> None:
-        hints = _hints(typing.cast("Any", type(self)))
-        for field in dataclasses.fields(typing.cast("Any", self)):
-            value = getattr(self, field.name)
-            if problem := _problem(value, hints[field.name]):
-                raise DataError(f"{self.called(field.name)} is {problem}")
-            object.__setattr__(self, field.name, _plain(value))
+        for name, hint in _hints(typing.cast("Any", type(self))).items():
+            value = getattr(self, name)
+            if problem := _problem(value, hint):
+                raise DataError(f"{self.called(name)} is {problem}")
+            object.__setattr__(self, name, _plain(value))
         self.check()
 
     @classmethod
@@ -87,33 +85,19 @@ class Record:
 
     @classmethod
     def from_json(cls: type[R], values: Any, *, source: str = "the record") -> R:
-        """Returns the record that `to_json` wrote.
-
-        Args:
-            values: Plain JSON values.
-            source: Where they come from, for the error's message.
-
-        Raises:
-            DataError: A field is unknown, missing or not what its annotation says.
-        """
+        """Returns the record that `to_json` wrote; a DataError tells what is wrong in which field of the `source`."""
         return _read(values, cls, source, "")
 
 
 def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
-    """Returns the question whether a near name was meant, and "" where none is near.
-
-    >>> did_you_mean("cosin", ["constant", "cosine"])
-    "Did you mean 'cosine'?"
-    """
+    """Returns the question whether a near name was meant, and "" where none is near."""
     near = difflib.get_close_matches(str(value), list(known), n=1)
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
-def not_one_of(what: str, value: object, known: typing.Iterable[str]) -> DataError:
+def not_one_of(what: str, value: object, known: Collection[str]) -> DataError:
     """Returns the error for a word that is none of those known, with the near one that may have been meant."""
-    words = list(known)
-    remedy = did_you_mean(value, words) or USE_ONE
-    return DataError(f"{what} is one of {', '.join(words)}; received {value!r}. {remedy}")
+    return DataError(_wrong(f"{what} is one of {', '.join(known)}", value, known))
 
 
 @cache
@@ -121,10 +105,11 @@ def _hints(kind: Any) -> dict[str, Any]:
     return typing.get_type_hints(kind, include_extras=True)
 
 
-def _wrong(rule: str, value: Any, remedy: str = "") -> str:
-    """Returns the rule, what was received, on one line, and what to do next."""
+def _wrong(rule: str, value: object, known: Collection[str] = ()) -> str:
+    """Returns the rule, what was received, on one line, and what to do next: of those known, take the near one."""
     shown = " ".join(repr(value).split())
-    return f"{rule}; received {shown if len(shown) <= 80 else shown[:79] + '…'}. {remedy or 'Change it.'}"
+    remedy = did_you_mean(value, known) or ("Use one of them." if known else "Change it.")
+    return f"{rule}; received {shown if len(shown) <= 80 else shown[:79] + '…'}. {remedy}"
 
 
 def _problem(value: Any, hint: Any) -> str:
@@ -140,22 +125,21 @@ def _problem(value: Any, hint: Any) -> str:
     if origin is Literal:
         plain, known = _plain(value), list(map(str, arguments))
         right = any(type(plain) is type(one) and plain == one for one in arguments)
-        return "" if right else _wrong(f"one of {', '.join(known)}", value, did_you_mean(value, known) or USE_ONE)
+        return "" if right else _wrong(f"one of {', '.join(known)}", value, known)
     if origin is tuple:
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis and isinstance(value, tuple) else arguments
         if not isinstance(value, tuple) or len(kinds) != len(value):
             return _wrong("a tuple" if arguments[-1] is Ellipsis else f"a tuple of {len(arguments)}", value)
         inside = (_problem(one, kind) for one, kind in zip(value, kinds, strict=True))
         return next((f"a tuple, each {problem}" for problem in inside if problem), "")
-    if (origin is dict or typing.is_typeddict(hint)) and not isinstance(value, Mapping):
-        return _wrong("a dictionary", value)
-    if typing.is_typeddict(hint):
-        by_name = _hints(hint)
+    if origin is dict or typing.is_typeddict(hint):
+        if not isinstance(value, Mapping):
+            return _wrong("a dictionary", value)
+        by_name = dict.fromkeys(value, arguments[1]) if origin is dict else _hints(hint)
         for name in value:
             if name not in by_name:
-                return _wrong(f"a dictionary of {', '.join(by_name)}", name, did_you_mean(name, by_name) or USE_ONE)
-    if origin is dict or typing.is_typeddict(hint):
-        within = {name: _problem(one, arguments[1] if origin is dict else by_name[name]) for name, one in value.items()}
+                return _wrong(f"a dictionary of {', '.join(by_name)}", name, by_name)
+        within = {name: _problem(one, by_name[name]) for name, one in value.items()}
         return next((f"a dictionary whose {name} is {problem}" for name, problem in within.items() if problem), "")
     wanted = {int: numbers.Integral, float: numbers.Real}.get(hint, origin or hint)
     if hint is Any or (isinstance(value, wanted) and (hint is bool or not isinstance(value, bool))):
@@ -176,10 +160,8 @@ def _plain(value: Any) -> Any:
 def _read(value: Any, hint: Any, source: str, place: str) -> Any:
     """Returns a plain JSON value as its annotation has it: records for objects, tuples for lists."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is Annotated:
-        return _read(value, arguments[0], source, place)
-    if origin in (Union, types.UnionType):
-        return None if value is None else _read(value, next(a for a in arguments if a is not type(None)), source, place)
+    if origin in (Annotated, Union, types.UnionType):  # a union is one of something and None
+        return None if value is None else _read(value, arguments[0], source, place)
     if origin is tuple and isinstance(value, (list, tuple)):
         kinds = [arguments[0]] * len(value) if arguments[-1] is Ellipsis else [*arguments, *[Any] * len(value)]
         pairs = enumerate(zip(value, kinds, strict=False))  # what is too much is left for the record to refuse
@@ -191,18 +173,13 @@ def _read(value: Any, hint: Any, source: str, place: str) -> Any:
     if not isinstance(value, Mapping):
         raise DataError(f"{source} must hold an object at {place.strip('.') or 'its top'}; it holds {value!r}.")
     hints = _hints(typing.cast("Any", hint))
-    fields = {field.name: field for field in dataclasses.fields(typing.cast("Any", hint))}
-    unknown = [f"{place}.{name}".strip(".") for name in value if name not in fields]
-    if unknown:
-        raise DataError(f"{source} has the field {unknown[0]}, which this version does not know.")
-    needed = (
-        name
-        for name, field in fields.items()
-        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-    )
-    missing = [f"{place}.{name}".strip(".") for name in needed if name not in value]
-    if missing:
-        raise DataError(f"{source} lacks the field {missing[0]}, which this version needs.")
+    fields = inspect.signature(hint).parameters
+    within = f"{place}.".lstrip(".")
+    if unknown := [name for name in value if name not in fields]:
+        raise DataError(f"{source} has the field {within}{unknown[0]}, which this version does not know.")
+    needed = [name for name, field in fields.items() if field.default is field.empty]
+    if missing := [name for name in needed if name not in value]:
+        raise DataError(f"{source} lacks the field {within}{missing[0]}, which this version needs.")
     made = {name: _read(one, hints[name], source, f"{place}.{name}") for name, one in value.items()}
     try:
         return hint(**made)

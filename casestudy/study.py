@@ -6,28 +6,12 @@ themselves, with the source of every number, are in `studies`.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
-from casestudy.choices import (
-    ARCHITECTURES,
-    QUICK_EPOCHS,
-    QUICK_IMAGE_SIZE,
-    RESERVED,
-    Augmentation,
-    Crop,
-    Distortion,
-    Epochs,
-    ImageSize,
-    Optimizer,
-    Protocol,
-    Rate,
-    Seed,
-    Share,
-    Trainable,
-)
+from casestudy import choices
+from casestudy.choices import ARCHITECTURES, QUICK_EPOCHS, QUICK_IMAGE_SIZE, RESERVED, Augmentation, Distortion
 from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, did_you_mean, not_one_of
@@ -39,27 +23,19 @@ __all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", 
 class ModelSpec(Record):
     """Which network, and how its input is prepared.
 
-    Attributes:
-        name: One of `ARCHITECTURES`.
-        image_size: (height, width) in pixels; None takes the size that signs were learnt at where the run starts from
-            them, and lets the machine decide otherwise (64 on a CPU, 224 on a GPU).
-        weights: "auto", "imagenet", "signs", the path of a `.weights.h5` or quantised `.npz` file, or None for random
-            initialisation.
-        dropout: Rate in [0, 1) before the softmax layer; some bases have dropout of their own as well.
-        augmentation: Empty for none.
-        options: Extra keyword arguments of the builder, such as `alpha` of MobileNetV2; plain JSON values.
-        scaling: What pixels in 0-255 become before the base sees them; published weights expect "-1 to 1".
-        mirror_average: Whether the trained model averages its probabilities for an image and for its mirror image
-            (test-time augmentation); for things that are the same in a mirror.
+    An `image_size` of None takes the size that signs were learnt at where the run starts from them, and lets the
+    machine decide otherwise (64 on a CPU, 224 on a GPU).
     """
 
-    name: str
-    image_size: ImageSize | None = None
+    name: str  # one of `ARCHITECTURES`
+    image_size: choices.ImageSize | None = None  # (height, width) in pixels
+    # "auto", "imagenet", "signs", the path of a .weights.h5 or quantised .npz file, or None for random numbers.
     weights: str | None = "auto"
-    dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2
-    augmentation: Augmentation = field(default_factory=lambda: Augmentation())
-    options: dict[str, Any] = field(default_factory=dict)
-    scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"
+    dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2  # before the softmax layer; some bases have more
+    augmentation: Augmentation = field(default_factory=lambda: Augmentation())  # empty for none
+    options: dict[str, Any] = field(default_factory=dict)  # of the builder, as `alpha`; plain JSON values
+    scaling: Literal["-1 to 1", "0 to 1"] = "-1 to 1"  # of pixels in 0-255; published weights expect "-1 to 1"
+    # Test-time augmentation, for things that are the same in a mirror: probabilities are the mean of both images'.
     mirror_average: bool = False
 
     def check(self) -> None:
@@ -67,9 +43,9 @@ class ModelSpec(Record):
             raise not_one_of("name of a ModelSpec", self.name, ARCHITECTURES)
         known = ARCHITECTURES[self.name]
         for option in self.options:
+            if not known:
+                raise DataError(f"{self.name} has no options; received {option!r}. Leave it out.")
             if option not in known:
-                if not known:
-                    raise DataError(f"{self.name} has no options; received {option!r}. Leave it out.")
                 raise not_one_of(f"an option of {self.name}", option, known)
         try:
             json.dumps(self.options, allow_nan=False)
@@ -83,54 +59,44 @@ class ModelSpec(Record):
 class Phase(Record):
     """One stage of training; ResNet50V2 has two, a dense baseline one.
 
-    Attributes:
-        name: Shown in the history, the plots and the report.
-        trainable: "head" (base frozen), "all", or "top:N" for the head and the last N layers of the base: these keep
-            the BatchNormalization layers of the base frozen, which is right for a base that was trained before.
-            "everything" trains them, too, which is right for one that starts from random numbers.
-        epochs: Upper bound; `patience` may end the phase sooner.
-        learning_rate: The rate at the first step, in optimizer units.
-        optimizer: A name that `keras.optimizers.get` knows.
-        schedule: "constant", "cosine" (to zero over `epochs`), "plateau" (halved when validation loss stalls), or
-            "one-cycle" (rises from zero for the first `schedules.WARM_UP` of all steps, then falls as a cosine).
-        patience: Epochs without a better validation loss before the phase stops; None never stops early.
-        batch_size: Images a step.
-        weight_decay: Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
-        label_smoothing: Share of the truth that is spread over all labels, in [0, 1).
-        views: How many augmented views of each image are prepared when features of a frozen base are cached.
+    It trains the "head" (the base is frozen), "all", or "top:N", the head and the last N layers of the base: these keep
+    the BatchNormalization layers of the base frozen, which is right for a base that was trained before. "everything"
+    trains them, too, which is right for one that starts from random numbers.
+
+    The rate is "constant", falls as a "cosine" to zero over `epochs`, is halved on a "plateau" of the validation loss,
+    or ("one-cycle") rises from zero for the first `schedules.WARM_UP` of all steps, then falls as a cosine.
     """
 
+    # Shown in the history, the plots and the report.
     name: Annotated[str, Matching(r"\w[\w -]{0,39}", "a word of at most 40 letters, digits, hyphens and blanks")]
-    trainable: Trainable
-    epochs: Epochs
-    learning_rate: Rate
-    optimizer: Optimizer = "adam"
+    trainable: choices.Trainable
+    epochs: choices.Epochs  # at the most; `patience` may end the phase sooner
+    learning_rate: choices.Rate  # at the first step
+    optimizer: choices.Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
-    patience: Annotated[int, Between(1)] | None = None
-    batch_size: Annotated[int, Between(1, 65_536)] = 32
-    views: Annotated[int, Between(1, 1000)] = 4
+    patience: Annotated[int, Between(1)] | None = None  # epochs without a better loss; None never stops early
+    batch_size: Annotated[int, Between(1, 65_536)] = 32  # images a step
+    views: Annotated[int, Between(1, 1000)] = 4  # augmented ones of each image, where features of a base are cached
+    # Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
     weight_decay: Annotated[float, Between(0)] | None = None
-    label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0
+    label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0  # share of the truth spread over all labels
 
 
 @dataclass(frozen=True)
 class SplitSpec(Record):
     """How images are divided into train, validation and test.
 
-    Attributes:
-        protocol: "signer" keeps every signer in one part, "random" is stratified by label,
-            "leave-one-signer-out" makes one fold for each signer, "published" takes the test part that the data
-            came with.
-        validation: Share of the images (or of the signers) held out to choose epochs and rates, in [0, 1).
-        test: Share held out for the final score, in (0, 1).
-        fraction: Share of the training and of the validation images that is used, in (0, 1], for a machine or a
-            patience that cannot do all; a stratified choice. The test part is always whole.
+    "signer" keeps every signer in one part, "random" is stratified by label, "leave-one-signer-out" makes one fold for
+    each signer, "published" takes the test part that the data came with.
     """
 
-    protocol: Protocol = "signer"
+    protocol: choices.Protocol = "signer"
+    # Share of the images (or of the signers) held out to choose epochs and rates.
     validation: Annotated[float, Between(0, 1, open="[)")] = 0.15
-    test: Annotated[float, Between(0, 1, open="()")] = 0.25
-    fraction: Share = 1.0
+    test: Annotated[float, Between(0, 1, open="()")] = 0.25  # share held out for the final score
+    # Share of training and of validation that is used, for a machine or a patience that cannot do all; a stratified
+    # choice. The test part is always whole.
+    fraction: choices.Share = 1.0
 
     def check(self) -> None:
         if self.validation + self.test >= 1:
@@ -154,23 +120,15 @@ class SplitSpec(Record):
 
 @dataclass(frozen=True)
 class Variant(Record):
-    """Another model on the same data and split, to be compared with the study's own.
+    """Another model on the same data and split, to be compared with the study's own."""
 
-    Attributes:
-        name: Shown in tables and plots.
-        model: What to build; it sees images of the study's size.
-        phases: How to train it.
-        published: The accuracy that its source gives, in [0, 1]; None where there is none.
-        note: What it changes, or how it deviates from its source.
-        published_distorted: As `published`, on distorted test images.
-    """
-
+    # Shown in tables and plots.
     name: Annotated[str, Matching(r"[a-z0-9]+([-_.][a-z0-9]+)*", "a name of small letters, digits and hyphens")]
-    model: ModelSpec
+    model: ModelSpec  # it sees images of the study's size
     phases: tuple[Phase, ...]
-    published: Annotated[float, Between(0, 1)] | None = None
-    note: str = ""
-    published_distorted: Annotated[float, Between(0, 1)] | None = None
+    published: Annotated[float, Between(0, 1)] | None = None  # the accuracy that its source gives, if it gives one
+    note: str = ""  # what it changes, or how it deviates from its source
+    published_distorted: Annotated[float, Between(0, 1)] | None = None  # the same, on distorted test images
 
     def check(self) -> None:
         _check_phases(self.phases, f"the variant {self.name}")
@@ -184,48 +142,33 @@ class Variant(Record):
 
 @dataclass(frozen=True)
 class Search(Record):
-    """What `tune` tries for a study's own model.
+    """What `tune` tries for a study's own model."""
 
-    Attributes:
-        space: For each setting the values to choose from; see `search.with_values` for what a setting may be.
-        epochs: Of each trial.
-        fraction: Share of the training images that is used; the validation part is whole.
-        most_parameters: A larger network is not trained.
-    """
-
-    space: dict[str, list[Any]]
-    epochs: Epochs = 3
-    fraction: Share = 0.1
-    most_parameters: Annotated[int, Between(1)] = 500_000
+    space: dict[str, list[Any]]  # for each setting the values to choose from; see `search.with_values`
+    epochs: choices.Epochs = 3  # of each trial
+    fraction: choices.Share = 0.1  # of the training images; the validation part is whole
+    most_parameters: Annotated[int, Between(1)] = 500_000  # a larger network is not trained
 
 
 @dataclass(frozen=True)
 class Study(Record):
-    """One case study: everything a run needs except the data and the seed; crop as `data.load_images` takes it.
-
-    Attributes:
-        model: What the headline is about; trained by `phases`.
-        variants: Trained beside it, and compared on the same test images.
-        ladder: Whether each variant changes one thing of the one before it, and `model` one of the last.
-        distortion: What `data.distort` does to the test images for a second, harder test; empty for none.
-        seed: Decides the split and the training where nobody asks for another one.
-        search: What to try when better settings of `model` are searched for; None for nothing.
-    """
+    """One case study: everything a run needs except the data; crop as `data.load_images` takes it."""
 
     name: Annotated[str, Matching(r"[a-z0-9]+(-[a-z0-9]+)*", "a name of small letters, digits and hyphens")]
     title: str
     source: str
-    model: ModelSpec
-    phases: tuple[Phase, ...]
+    model: ModelSpec  # what the headline is about
+    phases: tuple[Phase, ...]  # that it is trained by
     split: SplitSpec
-    crop: Crop = "none"
+    crop: choices.Crop = "none"
     crop_margin: Annotated[float, Between(0, 10)] = 0.1
     data: DataSpec = field(default_factory=DataSpec)
-    variants: tuple[Variant, ...] = ()
-    ladder: bool = False
+    variants: tuple[Variant, ...] = ()  # trained beside it, and compared on the same test images
+    ladder: bool = False  # whether each variant changes one thing of the one before it, and `model` one of the last
+    # What `data.distort` does to the test images for a second, harder test; empty for none.
     distortion: Distortion = field(default_factory=lambda: Distortion())
-    seed: Seed = 7
-    search: Search | None = None
+    seed: choices.Seed = 7  # decides the split and the training where nobody asks for another one
+    search: Search | None = None  # what to try when better settings of `model` are searched for
 
     def check(self) -> None:
         _check_phases(self.phases, f"the study {self.name}")
@@ -249,19 +192,14 @@ class Study(Record):
         """
         height, width = self.model.image_size or QUICK_IMAGE_SIZE
         smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
-        variants = (dataclasses.replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
-        return dataclasses.replace(
-            self,
-            model=dataclasses.replace(self.model, image_size=smaller),
-            phases=_quick(self.phases, QUICK_EPOCHS),
-            variants=tuple(variants),
-        )
+        model, phases = replace(self.model, image_size=smaller), _quick(self.phases, QUICK_EPOCHS)
+        variants = tuple(replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
+        return replace(self, model=model, phases=phases, variants=variants)
 
     def choose(self, variants: str) -> Study:
         """Returns the study with those of its variants only: "all", "none", or names with commas between them.
 
-        Raises:
-            DataError: There is none of that name.
+        A DataError says that there is none of that name.
         """
         known = [variant.name for variant in self.variants]
         wanted = {"all": known, "none": []}.get(variants, variants.split(","))
@@ -270,7 +208,7 @@ class Study(Record):
                 f"The variants are all, none, or names of {self.name}'s ({', '.join(known) or 'it has none'}); "
                 f"received {unknown[0]!r}. {did_you_mean(unknown[0], known)}".rstrip()
             )
-        return dataclasses.replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
+        return replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
 
 
 def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
@@ -280,4 +218,4 @@ def _check_phases(phases: tuple[Phase, ...], what: str) -> None:
 
 
 def _quick(phases: tuple[Phase, ...], epochs: int) -> tuple[Phase, ...]:
-    return tuple(dataclasses.replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)
+    return tuple(replace(phase, epochs=min(phase.epochs, epochs), views=1) for phase in phases)

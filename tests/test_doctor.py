@@ -1,5 +1,6 @@
 """The doctor: every kind of machine gets an answer, and everything lacking a remedy of one line."""
 
+import ctypes
 import importlib.util
 import re
 import subprocess
@@ -87,26 +88,57 @@ def test_another_keras_backend_is_lacking(monkeypatch):
 
 
 def test_weights_are_missing_then_damaged_then_whole(keras_home, monkeypatch):
-    missing = doctor.check_starting_weights("ImageNet weights")
-    assert str(keras_home) in missing.found
-    assert "keras.applications.ResNet50V2" in missing.remedy
+    found, remedy = weights.check_weights("imagenet")
+    assert str(keras_home) in found
+    assert "keras.applications.ResNet50V2" in remedy
     keras_home.write_bytes(b"abc")
-    assert "damaged" in doctor.check_starting_weights("ImageNet weights").found
+    found, remedy = weights.check_weights("imagenet")
+    assert "damaged" in found
+    assert remedy.startswith("Delete that file")
     monkeypatch.setattr(weights, "RESNET50V2_MD5", "900150983cd24fb0d6963f7d28e17f72")  # of "abc", by RFC 1321
-    assert doctor.check_starting_weights("ImageNet weights").ok
+    assert weights.check_weights("imagenet") == (f"ResNet50V2, {keras_home}", "")
 
 
 def test_signs_are_missing_then_damaged_then_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "SIGNS_FILE", tmp_path / "signs.npz")
-    assert "checkout" in doctor.check_starting_weights("signs weights").remedy
+    assert "checkout" in weights.check_weights("signs")[1]
     (tmp_path / "signs.npz").write_bytes(b"abc")
-    assert "damaged" in doctor.check_starting_weights("signs weights").found
-    assert "git checkout -- " in doctor.check_starting_weights("signs weights").remedy
+    found, remedy = weights.check_weights("signs")
+    assert "damaged" in found
+    assert "git checkout -- " in remedy
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc", by FIPS 180-4
     monkeypatch.setattr(weights, "SIGNS_SHA256", digest)
-    whole = doctor.check_starting_weights("signs weights")
-    assert whole.ok
-    assert "without network" in whole.found
+    found, remedy = weights.check_weights("signs")
+    assert "without network" in found
+    assert not remedy
+
+
+def test_the_doctor_looks_at_both_kinds_of_weights(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "check_weights", lambda kind: (f"found {kind}", f"do {kind}"))
+    found = {one.name: one for one in doctor.check_machine(tmp_path)}
+    for name, kind in (("ImageNet weights", "imagenet"), ("signs weights", "signs")):
+        assert (found[name].found, found[name].remedy) == (f"found {kind}", f"do {kind}")
+
+
+def test_windows_tells_its_memory(monkeypatch):
+    """Its structure as its documentation has it: two numbers of 32 bits, then seven of 64."""
+
+    class MemoryStatus(ctypes.Structure):
+        _fields_ = (
+            ("length", ctypes.c_uint32),
+            ("load", ctypes.c_uint32),
+            *((name, ctypes.c_uint64) for name in ("total", "available", "c", "d", "e", "f", "g")),
+        )
+
+    def fill(reference):
+        status = ctypes.cast(reference, ctypes.POINTER(MemoryStatus))[0]
+        assert status.length == ctypes.sizeof(MemoryStatus) == ctypes.sizeof(reference._obj)
+        status.load, status.total, status.available, status.c = 40, 16 * 10**9, 9 * 10**9, 7
+
+    kernel32 = types.SimpleNamespace(GlobalMemoryStatusEx=fill)
+    monkeypatch.setattr(doctor.sys, "platform", "win32")
+    monkeypatch.setattr(doctor.ctypes, "windll", types.SimpleNamespace(kernel32=kernel32), raising=False)
+    assert doctor.memory_bytes() == (16 * 10**9, 9 * 10**9)
 
 
 def test_the_pinned_hash_is_the_one_keras_pins():

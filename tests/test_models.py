@@ -92,7 +92,7 @@ def test_a_mirrored_average_does_not_care_about_mirrors(pixels, tmp_path):
 def test_augmentation_varies_training_and_nothing_else(pixels):
     from casestudy.models.network import build_augmentation
 
-    layers = build_augmentation(**AUGMENTATION)
+    layers = build_augmentation(AUGMENTATION)
     np.testing.assert_array_equal(layers(pixels, training=False), pixels)
     one, two = np.asarray(layers(pixels, training=True)), np.asarray(layers(pixels, training=True))
     assert np.abs(one - pixels).max() > 20
@@ -110,7 +110,7 @@ def test_augmentation_varies_training_and_nothing_else(pixels):
 def test_each_augmentation_does_something_of_its_own(kind, pixels):
     from casestudy.models.network import build_augmentation
 
-    layers = build_augmentation(**{kind: AUGMENTATION[kind]})
+    layers = build_augmentation({kind: AUGMENTATION[kind]})
     assert len(layers.layers) == 1
     changed = [np.abs(np.asarray(layers(pixels, training=True)) - pixels).max() for _ in range(3)]
     assert max(changed) > 1
@@ -120,7 +120,7 @@ def test_only_a_wish_mirrors():
     from casestudy.models.network import build_augmentation
 
     every_other = {name: value for name, value in AUGMENTATION.items() if name != "mirror"}
-    kinds = [type(layer).__name__ for layer in build_augmentation(**every_other).layers]
+    kinds = [type(layer).__name__ for layer in build_augmentation(every_other).layers]
     assert "RandomFlip" not in kinds
     from casestudy.studies import STUDIES
 
@@ -412,7 +412,7 @@ def test_what_a_spec_asks_for_is_built(make_images):
     assert all((a == b).all() for a, b in zip(one, again, strict=True))
     assert any((a != b).any() for a, b in zip(one, other, strict=True))
     pixels = images.images[:1].astype("float32")
-    mirror = build_augmentation(mirror=True)
+    mirror = build_augmentation({"mirror": True})
     seen = {np.asarray(mirror(pixels, training=True)).tobytes() for _ in range(30)}
     assert seen == {pixels.tobytes(), pixels[:, :, ::-1].tobytes()}
 

@@ -29,17 +29,13 @@ def _published(
     momentum: float | None = None,
     **options: Any,
 ) -> keras.Model:
-    """Returns a network of keras.applications without its top.
+    """Returns a network of keras.applications without its top, with weights of "imagenet", a file, or None.
 
     Args:
-        builder: From keras.applications.
-        input_shape: (height, width, channels).
-        weights: "imagenet", None, or the path of a file.
         upsample: {"filters": C, "factor": F} puts a transposed convolution of FxF, strides F, in front, which makes
             (height * F, width * F, C) of the images: these networks halve small ones to nothing.
         momentum: Of every BatchNormalization layer; None keeps the network's own. MobileNetV2's, 0.999, averages over
             about a thousand steps, so a training of fewer would be tested with the statistics of its first ones.
-        options: Of the builder.
     """
     if weights not in (None, "imagenet") and not Path(weights).is_file():
         raise WeightsError(
@@ -59,14 +55,14 @@ def _published(
     except Exception as error:
         if weights is None:
             raise
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         remedy = (
             "Connect once, or copy the file into the folder models/ under KERAS_HOME (default ~/.keras), in place of "
             "a damaged one if it is there, or start with --weights signs (resnet50v2) or --weights none"
             if weights == "imagenet"
             else "Use a file saved from the same architecture without its top"
         )
-        raise WeightsError(f"The weights {weights!r} could not be loaded ({reason}). {remedy}.") from error
+        rule = f"The weights {weights!r} could not be loaded"
+        raise WeightsError(f"{rule} ({first_line(error)}). {remedy}.") from error
     finally:
         socket.setdefaulttimeout(before)
     if momentum is not None:
@@ -76,24 +72,22 @@ def _published(
     return base
 
 
-def _random(
-    features: Callable[..., keras.KerasTensor],
-    *,
-    input_shape: tuple[int, int, int],
-    weights: str | None,
-    **options: Any,
-) -> keras.Model:
-    """Returns the base that `features` draws, with random weights.
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error's message, or its kind where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
-    Raises:
-        ValueError: The images are too small for it.
-        WeightsError: Others were asked for.
+
+def _random(
+    draw: Callable[..., keras.KerasTensor], *, input_shape: tuple[int, int, int], weights: str | None, **options: Any
+) -> keras.Model:
+    """Returns the base of what `draw` makes of the images, with random weights: a WeightsError refuses others.
+
+    A ValueError says that the images are too small for it.
     """
     if weights is not None:
-        name = features.__name__
-        raise WeightsError(f"{name} starts from random weights; received {weights!r}. Use --weights none.")
+        raise WeightsError(f"{draw.__name__} starts from random weights; received {weights!r}. Use --weights none.")
     inputs = keras.Input(input_shape)
-    base = keras.Model(inputs, features(inputs, **options), name="base")
+    base = keras.Model(inputs, draw(inputs, **options), name="base")
     if any(0 in layer.output.shape for layer in base.layers):  # Keras itself would go on, to NaN
         raise ValueError("its max-pooling leaves nothing of them")
     return base
@@ -114,11 +108,7 @@ def dense(
 ) -> keras.KerasTensor:
     """Returns Dense layers with an L2 penalty on all pixels in one row: the baseline that knows of no neighbours.
 
-    Args:
-        x: The images.
-        size: (height, width) that they are resized to.
-        units: Of each Dense layer.
-        l2: The penalty's factor. The softmax layer has none: it stands outside, and is small.
+    The images become `size`, (height, width). The softmax layer has no penalty: it stands outside, and is small.
     """
     x = layers.Flatten()(layers.Resizing(*size)(x))
     for count in units:
@@ -177,8 +167,8 @@ def emnist_cnn(x: keras.KerasTensor, *, pool: int = 2) -> keras.KerasTensor:
     With one channel and 47 classes it has 11,563,783 parameters, as published. Whether and where the original pools is
     not: `pool` is the side of a max-pooling after the first two convolutions, which no parameter depends on; 1 is none.
     """
-    for filters, side in ((512, 5), (512, 5)):
-        x = layers.Conv2D(filters, side, padding="same", activation="relu")(x)
+    for _ in range(2):
+        x = layers.Conv2D(512, 5, padding="same", activation="relu")(x)
         x = layers.MaxPooling2D(pool)(x)
     x = layers.Conv2D(1024, 3, padding="same", activation="relu")(x)
     x = layers.BatchNormalization()(x)
@@ -201,20 +191,15 @@ def compact_cnn(
 ) -> keras.KerasTensor:
     """Returns a small residual network; as it stands it has fewer than 500,000 parameters for up to 47 classes.
 
-    A stage widens by one convolution, pools, and goes on with blocks of two convolutions.
+    A stage widens by one convolution to its number of `widths`, pools by its side of `pools` (1 is none), and goes on
+    with so many `blocks` of two convolutions.
 
     Args:
-        x: The images.
-        widths: Filters of each stage.
-        pools: Side of each stage's max-pooling; 1 is none.
-        blocks: How many blocks each stage has.
         separable: Depthwise and pointwise convolutions instead of full ones, except on the pixels themselves.
         residual: Whether a block adds to what enters it.
         batch_norm: Whether convolutions are normalised; with a short memory, for trainings of a few epochs.
-        pooling: "average" leaves the map to `build_model`; "both" returns averages and maxima of it.
-
-    Raises:
-        ValueError: `pooling` is another word, or there is not one number for each stage.
+        pooling: "average" leaves the map to `build_model`; "both" returns averages and maxima of it. Others
+            are a ValueError, and so is more or less than one number for each stage.
     """
     if pooling not in ("average", "both"):
         raise ValueError(f'pooling is "average" or "both"; received {pooling!r}')

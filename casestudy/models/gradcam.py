@@ -27,14 +27,9 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
     before the softmax, as in the paper, so that a prediction that is quite sure has a map, too. Augmentation and
     dropout do nothing here, and BatchNormalization uses its moving statistics.
 
-    Args:
-        model: What `build_model` returns, trained.
-        pixels: (N, height, width, C), 0-255, of any number type.
-        labels: int (N,), for each photograph the index of the label to explain: what was read, or what is true.
-        cells: Cells a side that a map has at least; the finest map there is, where none has so many.
-
-    Raises:
-        DataError: The model has no convolutional base.
+    `pixels` are (N, height, width, C), 0-255, of any number type; `labels`, int (N,), tell what to explain of each:
+    what was read, or what is true. A map has at least so many `cells` a side, or is the finest there is where none has.
+    A DataError says that the model has no convolutional base.
     """
     base, layer = _explained(model, cells)
     before = keras.Model(base.input, layer.output)

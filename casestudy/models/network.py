@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,8 @@ import h5py
 
 from casestudy.choices import Precision, Seed
 from casestudy.data import ImageSet
-from casestudy.errors import DataError, WeightsError
-from casestudy.models.architectures import MODELS
+from casestudy.errors import DataError
+from casestudy.models.architectures import MODELS, first_line
 from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights, signs_file
@@ -28,6 +28,15 @@ from casestudy.records import Record
 from casestudy.study import ModelSpec
 
 SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
+# The layer of each augmentation, in the order in which they are applied.
+AUGMENTATIONS: dict[str, Callable[[Any], keras.Layer]] = {
+    "mirror": lambda _: keras.layers.RandomFlip("horizontal"),
+    "rotation": lambda most: keras.layers.RandomRotation(most, fill_mode="nearest"),
+    "zoom": lambda most: keras.layers.RandomZoom((-most, most), fill_mode="nearest"),
+    "shift": lambda most: keras.layers.RandomTranslation(most, most, fill_mode="nearest"),
+    "brightness": lambda most: keras.layers.RandomBrightness(most, value_range=(0, 255)),
+    "contrast": lambda most: keras.layers.RandomContrast(most, value_range=(0, 255)),
+}
 # What a network may be made of, and what of that would run code or a graph that came with the file.
 PARTS = ("keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional")
 MIRROR = ("keras.src.ops.numpy", "Flip")  # what `average_with_mirror` adds
@@ -37,30 +46,19 @@ UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.
 
 @dataclass(frozen=True)
 class Origin(Record):
-    """What a model was built from; its training depends on it.
+    """What a model was built from; its training depends on it."""
 
-    Attributes:
-        spec: Its weights are those that were asked for.
-        weights: Those that it got; None for random numbers.
-        seed: Of the initial weights.
-        precision: A Keras dtype policy.
-    """
-
-    spec: ModelSpec
-    weights: str | None
-    seed: Seed
-    precision: Precision
+    spec: ModelSpec  # its weights are those that were asked for
+    weights: str | None  # those that it got; None for random numbers
+    seed: Seed  # of the initial weights
+    precision: Precision  # a Keras dtype policy
 
 
-_ORIGINS: MutableMapping[keras.Model, Origin] = WeakKeyDictionary()
+_ORIGINS: WeakKeyDictionary[keras.Model, Origin] = WeakKeyDictionary()
 
 
 def origin_of(model: keras.Model) -> Origin:
-    """Returns what a model was built from.
-
-    Raises:
-        DataError: It is none of `build_model`.
-    """
+    """Returns what a model was built from; a DataError says that it is none of `build_model`."""
     if model not in _ORIGINS:
         raise DataError(f"A model is trained that build_model made; received another, {model.name!r}. Build it so.")
     return _ORIGINS[model]
@@ -72,8 +70,6 @@ def build_model(
     """Returns an untrained model for these images, from pixels in 0-255 to a probability for each of their labels.
 
     Args:
-        spec: Architecture, starting weights, scaling, dropout and augmentation.
-        images: Their size, channels and number of labels decide its shape.
         seed: Decides all weights that do not come from a file.
         precision: A Keras dtype policy; see `training.machine`.
         weights: Starts from these instead of those of `spec`; "auto" leaves it to `spec`.
@@ -121,33 +117,21 @@ def build_network(
     dropout works in training: what keeps its BatchNormalization layers at their moving statistics is that
     `stages.set_trainable` freezes them. A map that the base gives is averaged ("pooling"); flat features are not.
 
-    Args:
-        spec: Architecture, scaling, dropout and augmentation.
-        input_shape: (height, width, C); most published weights ask for C = 3.
-        num_classes: K.
-        weights: "imagenet", "signs", None, or the path of a file made without the top: `.weights.h5`, or the `.npz` of
-            `write_quantised`. See `resolve_weights`.
-
-    Raises:
-        DataError: The images are too small for the network, or it has no such option.
-        WeightsError: The weights cannot be had or do not fit.
+    `weights` are "imagenet", "signs", None, or the path of a file made without the top: `.weights.h5`, or the `.npz` of
+    `write_quantised`; see `resolve_weights`. Most published ones ask for C = 3. A DataError says that the images
+    are too small or the network has no such option, a WeightsError that the weights cannot be had or do not fit.
     """
-    stored: Path | None = None
-    if weights == "signs":
-        stored = signs_file(spec.name)
-    elif weights is not None and weights.endswith(".npz"):
-        stored = Path(weights)
+    stored = str(signs_file(spec.name)) if weights == "signs" else weights or ""
+    quantised = stored.endswith(".npz")
     try:
-        base = MODELS[spec.name](input_shape=input_shape, weights=None if stored else weights, **spec.options)
-    except WeightsError:
-        raise
+        base = MODELS[spec.name](input_shape=input_shape, weights=None if quantised else weights, **spec.options)
     except (ValueError, TypeError) as error:
         rule = f"{spec.name} cannot be built for images of {input_shape[0]}x{input_shape[1]} with weights {weights!r}"
-        raise DataError(f"{rule}: {str(error).splitlines()[0]}") from error
-    if stored:
+        raise DataError(f"{rule}: {first_line(error)}") from error
+    if quantised:
         load_quantised(base, stored, sha256=SIGNS_SHA256 if weights == "signs" else None)
     pixels = keras.Input(input_shape, name="pixels")
-    x = build_augmentation(**spec.augmentation)(pixels) if spec.augmentation else pixels
+    x = build_augmentation(spec.augmentation)(pixels) if spec.augmentation else pixels
     x = keras.layers.Rescaling(**SCALINGS[spec.scaling], name="preprocessing")(x)
     x = base(x, training=False)
     if len(x.shape) == 4:
@@ -158,35 +142,17 @@ def build_network(
     return keras.Model(pixels, outputs, name=spec.name.replace(".", "_"))
 
 
-def build_augmentation(
-    *,
-    mirror: bool = False,
-    rotation: float = 0.0,
-    zoom: float = 0.0,
-    shift: float = 0.0,
-    brightness: float = 0.0,
-    contrast: float = 0.0,
-) -> keras.Sequential:
+def build_augmentation(ranges: Mapping[str, object]) -> keras.Sequential:
     """Returns layers that vary pixels while training and pass them through otherwise; see `choices.Augmentation`."""
-    layers = keras.layers
-    chosen = {
-        layers.RandomFlip: mirror and {"mode": "horizontal"},
-        layers.RandomRotation: rotation and {"factor": rotation, "fill_mode": "nearest"},
-        layers.RandomZoom: zoom and {"height_factor": (-zoom, zoom), "fill_mode": "nearest"},
-        layers.RandomTranslation: shift and {"height_factor": shift, "width_factor": shift, "fill_mode": "nearest"},
-        layers.RandomBrightness: brightness and {"factor": brightness, "value_range": (0, 255)},
-        layers.RandomContrast: contrast and {"factor": contrast, "value_range": (0, 255)},
-    }
-    return keras.Sequential([layer(**how) for layer, how in chosen.items() if how], name="augmentation")
+    chosen = [layer(ranges[name]) for name, layer in AUGMENTATIONS.items() if ranges.get(name)]
+    return keras.Sequential(chosen, name="augmentation")
 
 
 def average_with_mirror(model: keras.Model) -> keras.Model:
     """Returns the model that averages what `model` makes of an image and of its mirror image.
 
-    The layers are the same, so nothing is trained again and no parameter is added; a prediction takes twice as long.
-
-    Args:
-        model: What `build_model` returns: one layer after another.
+    `model` is what `build_model` returns: one layer after another. The layers are the same, so nothing is trained again
+    and no parameter is added; a prediction takes twice as long.
     """
     pixels = model.inputs[0]
     x = keras.ops.flip(pixels, axis=2)
@@ -212,22 +178,18 @@ def load_model(path: str | Path) -> keras.Model:
         else:
             with zipfile.ZipFile(file) as stored:
                 config = stored.read("config.json")
-        _refuse_code(json.loads(config), file)
+        for part in _objects(json.loads(config)):
+            kind, module = part.get("class_name"), part.get("module", "keras")
+            if kind in CODE or (module not in PARTS and (module, kind) != MIRROR):
+                raise DataError(
+                    f"A network is read only if it is made of Keras' own layers; {path} holds {kind} of {module}. "
+                    f"Use a file that casestudy wrote."
+                )
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise DataError(
-            f"A network is loaded from a .keras file; {path} is none ({_first_line(error)}). Train it again."
+            f"A network is loaded from a .keras file; {path} is none ({first_line(error)}). Train it again."
         ) from error
-
-
-def _refuse_code(config: Any, source: Path) -> None:
-    for part in _objects(config):
-        kind, module = part.get("class_name"), part.get("module", "keras")
-        if kind in CODE or (module not in PARTS and (module, kind) != MIRROR):
-            raise DataError(
-                f"A network is read only if it is made of Keras' own layers; {source} holds {kind} of {module}. "
-                f"Use a file that casestudy wrote."
-            )
 
 
 def _objects(config: Any) -> Iterator[dict[str, Any]]:
@@ -243,29 +205,18 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
             yield from _objects(value)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def cut_points(base: keras.Model) -> list[keras.Layer]:
     """Returns the layers through which everything passes, from the input to the output: the base can be cut there.
 
     In a residual network these are the ends of blocks.
     """
-    layers = base.layers
-    position = {layer.name: k for k, layer in enumerate(layers)}
-    reach = [0] * len(layers)  # the last layer that reads each one
-    for k, layer in enumerate(layers[1:], start=1):
-        for name in _sources_of(layer):
-            if name in position:  # an earlier cut has left nodes of its own, which begin outside the base
-                reach[position[name]] = max(reach[position[name]], k)
+    reach: dict[str, int] = {}  # the last layer of the base that reads each one
+    for k, layer in enumerate(base.layers):
+        for node in layer._inbound_nodes:  # an earlier cut has left nodes of its own, which begin outside the base
+            reach.update({tensor._keras_history.operation.name: k for tensor in node.input_tensors})
     cuts, furthest = [], 0
-    for k, layer in enumerate(layers):
+    for k, layer in enumerate(base.layers):
         if furthest <= k:
             cuts.append(layer)
-        furthest = max(furthest, reach[k])
+        furthest = max(furthest, reach.get(layer.name, 0))
     return cuts
-
-
-def _sources_of(layer: keras.Layer) -> list[str]:
-    return [tensor._keras_history.operation.name for node in layer._inbound_nodes for tensor in node.input_tensors]

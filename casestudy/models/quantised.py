@@ -47,10 +47,8 @@ def quantise(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:
     """Returns the path of the file, written with the model's weights; the same weights give the same bytes.
 
-    Arrays of two dimensions and more become int8; biases and the vectors of BatchNormalization stay float32.
-
-    Raises:
-        WeightsError: A weight is not a finite number.
+    Arrays of two dimensions and more become int8; biases and the vectors of BatchNormalization stay float32. A
+    WeightsError says that a weight is not a finite number.
     """
     target, roles = Path(path), [weight.name for weight in base.weights]
     arrays: dict[str, Any] = {"about": np.array(json.dumps({"schema_version": SCHEMA_VERSION, "roles": roles}))}
@@ -67,15 +65,10 @@ def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:
 
 
 def load_quantised(base: keras.Model, path: str | os.PathLike[str], *, sha256: str | None = None) -> None:
-    """Gives the model the weights that `write_quantised` stored; where they do not fit it stays as it was.
+    """Gives a model the weights that `write_quantised` stored; where they do not fit it stays as it was.
 
-    Args:
-        base: A model of the same architecture, of any image size.
-        path: The file.
-        sha256: What the file must have, in hexadecimal; None accepts any.
-
-    Raises:
-        WeightsError: There is no such file, it is not the one pinned, or it belongs to another architecture.
+    The image size may be another one. The file must have the `sha256`, in hexadecimal; None accepts any. A WeightsError
+    says that there is no such file, that it is not the one pinned, or that it belongs to another architecture.
     """
     file = Path(path)
     if not file.is_file():
@@ -112,5 +105,4 @@ def _read(data: bytes) -> tuple[list[str], list[np.ndarray]]:
         if about["schema_version"] != SCHEMA_VERSION:
             raise ValueError(f"its schema is {about['schema_version']}")
         names = [f"{k:03}" for k in range(len(about["roles"]))]
-        scales = [stored[f"{name}.scale"] if f"{name}.scale" in stored else np.float32(1) for name in names]
-        return about["roles"], [stored[name] * scale for name, scale in zip(names, scales, strict=True)]
+        return about["roles"], [stored[name] * stored.get(f"{name}.scale", np.float32(1)) for name in names]

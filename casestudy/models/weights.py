@@ -23,14 +23,13 @@ IMAGENET_FILES = {
     "mobilenet_v2_0.35": "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_{size}_no_top.h5",
 }
 MOBILENET_SIZES = (96, 128, 160, 192, 224)  # published; Keras takes the largest for any other
+RESNET50V2_MD5 = "fac2f116257151a9d068a22e544a4917"  # of the file, as keras.applications.resnet pins it
+IMAGENET = "ImageNet (keras.applications)"
 # The project's own weights, which need no network: one architecture, learnt from rendered hands at one size.
 SIGNS_MODEL = "resnet50v2"
 SIGNS_FILE = Path("DATA") / "weights" / "resnet50v2_signs.npz"
 SIGNS_SHA256 = "70305d8a07de13815c389a7d4269c39ddd6a5f1bdcddf55480c167d01690e33f"  # of the published file
 SIGNS_SIZE = (64, 64)  # (height, width) in pixels
-IMAGENET = "ImageNet (keras.applications)"
-# MD5 of the file without top, as keras.applications.resnet pins it.
-RESNET50V2_MD5 = "fac2f116257151a9d068a22e544a4917"
 SIGNS = "signs (this project's own, from rendered hands)"
 
 
@@ -54,11 +53,7 @@ def host_answers(host: str = HOST, port: int = 443, within: float = REACHABLE_WI
 
 
 def signs_file(model: str) -> Path:
-    """Returns where the project's own weights for the model are.
-
-    Raises:
-        WeightsError: There are none for this model, or they are not here.
-    """
+    """Returns where the project's own weights for the model are; a WeightsError says that there are none here."""
     if model != SIGNS_MODEL:
         raise WeightsError(f"The weights signs are {SIGNS_MODEL}'s; received {model}. Use --weights auto or none.")
     file = find_in_checkout(SIGNS_FILE)
@@ -72,32 +67,19 @@ def signs_file(model: str) -> Path:
 
 @dataclass(frozen=True)
 class StartingWeights:
-    """What a model starts from.
+    """What a model starts from."""
 
-    Attributes:
-        source: "imagenet", "signs", the path of a file, or None for random numbers: what `build_model` takes.
-        sentence: Which they are and why, for people.
-        image_size: (height, width) in pixels that they were learnt at; None where any size will do.
-    """
-
-    source: str | None
-    sentence: str
-    image_size: tuple[int, int] | None = None
+    source: str | None  # "imagenet", "signs", the path of a file, or None for random: what `build_network` takes
+    sentence: str  # which they are and why, for people
+    image_size: tuple[int, int] | None = None  # (height, width) that they were learnt at; None where any will do
 
 
 def resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> StartingWeights:
-    """Returns the weights to build with.
+    """Returns the weights to build with for images of (height, width) pixels.
 
     "auto" takes ImageNet where its file is in Keras' folder or can be had from its host, and the project's own weights
     or random numbers otherwise, so that a machine without network still runs. "imagenet", "signs", a path and None mean
-    themselves.
-
-    Args:
-        spec: Of the model.
-        image_size: (height, width) in pixels.
-
-    Raises:
-        WeightsError: What was asked for by name cannot be had.
+    themselves; a WeightsError says that what was asked for by name cannot be had.
     """
     weights, file = spec.weights, imagenet_file(spec.name, image_size)
     if weights is None:
@@ -137,23 +119,21 @@ def _without_imagenet(model: str, reason: str) -> StartingWeights:
     )
 
 
-def check_weights() -> dict[str, tuple[bool, str, str]]:
-    """Returns whether each kind of starting weights is here and whole, what was found, and what to do about it."""
+def check_weights(kind: str) -> tuple[str, str]:
+    """Returns what is here of the weights "imagenet" or "signs", and what to do unless they are here, whole."""
+    if kind == "signs":
+        own = find_in_checkout(SIGNS_FILE)
+        if own is None:
+            remedy = "Work in a checkout of this project: without network a run starts from them."
+            return f"no {SIGNS_FILE} here or above", remedy
+        if file_digest(own) != SIGNS_SHA256:
+            return f"damaged: {own}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}"
+        return f"{SIGNS_MODEL} without network, {own}", ""
     file = imagenet_file(SIGNS_MODEL, (224, 224))
     download = "python -c \"import keras; keras.applications.ResNet50V2(include_top=False, weights='imagenet')\""
     if file is None or not file.is_file():
         remedy = f"Without it a run starts from signs; to have it, once, with network: {download}"
-        imagenet = (False, f"not downloaded to {file}", remedy)
-    elif file_digest(file, "md5") != RESNET50V2_MD5:
-        imagenet = (False, f"damaged: {file}", f"Delete that file, then once, with network: {download}")
-    else:
-        imagenet = (True, f"ResNet50V2, {file}", "")
-    own = find_in_checkout(SIGNS_FILE)
-    if own is None:
-        remedy = "Work in a checkout of this project: without network a run starts from them."
-        signs = (False, f"no {SIGNS_FILE} here or above", remedy)
-    elif file_digest(own) != SIGNS_SHA256:
-        signs = (False, f"damaged: {own}", f"Restore it: git checkout -- {SIGNS_FILE.as_posix()}")
-    else:
-        signs = (True, f"{SIGNS_MODEL} without network, {own}", "")
-    return {"ImageNet weights": imagenet, "signs weights": signs}
+        return f"not downloaded to {file}", remedy
+    if file_digest(file, "md5") != RESNET50V2_MD5:
+        return f"damaged: {file}", f"Delete that file, then once, with network: {download}"
+    return f"ResNet50V2, {file}", ""

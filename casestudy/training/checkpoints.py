@@ -15,19 +15,12 @@ from casestudy.files import atomic_path
 
 @dataclass
 class Progress:
-    """How far a training has come.
+    """How far a training has come."""
 
-    Attributes:
-        recipes: For each phase begun, the hash of everything that decides its result; others are refused.
-        phase: Index of the phase under way.
-        history: Rows of phase, epoch, metric, value.
-        seconds: Wall-clock seconds of each phase begun.
-    """
-
-    recipes: list[str] = field(default_factory=list)
-    phase: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
+    recipes: list[str] = field(default_factory=list)  # of each phase begun, the hash of all that decides its result
+    phase: int = 0  # index of the phase under way
+    history: list[dict[str, Any]] = field(default_factory=list)  # rows of phase, epoch, metric, value
+    seconds: list[float] = field(default_factory=list)  # of wall-clock time, for each phase begun
 
     def values(self, phase: str, metric: str) -> list[float]:
         """Returns the metric's values in the phase so far, epoch by epoch."""
@@ -35,35 +28,25 @@ class Progress:
 
     @classmethod
     def load(cls, path: Path, index: int, recipe: str) -> Progress:
-        """Returns the progress that a checkpoint holds, or a fresh one where there is none.
+        """Returns the progress that a checkpoint holds, or a fresh one, for the phase of that index and recipe's hash.
 
-        Args:
-            path: Of the checkpoint.
-            index: Of the phase that goes on, from 0.
-            recipe: Its hash.
-
-        Raises:
-            RunError: The checkpoint belongs to another training.
+        A RunError says that the checkpoint belongs to another training.
         """
         progress = cls()
-        if path.exists():
-            try:
+        try:
+            if path.exists():
                 with path.open("rb") as file:
                     progress = cls(**json.loads(str(np.load(file))))
-            except (ValueError, TypeError, EOFError) as error:
-                raise _other(path) from error
-        if index == len(progress.recipes) and progress.phase == index:
-            progress.recipes.append(recipe)
-        if progress.recipes[index : index + 1] != [recipe]:
-            raise _other(path)
+            if len(progress.recipes) == index == progress.phase:
+                progress.recipes.append(recipe)
+            if progress.recipes[index : index + 1] != [recipe]:
+                raise ValueError("another recipe")
+        except (ValueError, TypeError, EOFError) as error:
+            raise RunError(
+                f"A training goes on with the data and settings it began with; {path.parent} began with others. Start "
+                f"a new run in another folder."
+            ) from error
         return progress
-
-
-def _other(path: Path) -> RunError:
-    return RunError(
-        f"A training goes on with the data and settings it began with; {path.parent} began with others. Start a new "
-        f"run in another folder."
-    )
 
 
 def save(path: Path, variables: list, progress: Progress | None = None) -> None:

@@ -16,11 +16,10 @@ from casestudy.training.stages import PREDICT_BATCH, Stage, reseed
 
 
 def compile_for(model: keras.Model, phase: Phase) -> None:
-    settings = {"learning_rate": float(phase.learning_rate)}  # Keras refuses whole numbers
-    if phase.weight_decay is not None:
-        settings["weight_decay"] = float(phase.weight_decay)
+    rates = {"learning_rate": phase.learning_rate, "weight_decay": phase.weight_decay}
+    settings = {name: float(rate) for name, rate in rates.items() if rate is not None}  # Keras refuses whole numbers
     optimizer = keras.optimizers.get({"class_name": phase.optimizer, "config": settings})
-    if phase.weight_decay is not None:
+    if "weight_decay" in settings:
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
@@ -48,15 +47,14 @@ def fit_epoch(
     reseed(model, *entropy)
     stage.model.optimizer.learning_rate.assign(rate)
     labels, pixels = splits.images.labels, splits.images.images
+    chosen, held_out = splits.train[order], splits.validation
     if stage.train is None or stage.validation is None:
-        training = _dataset(pixels, splits.train[order], labels[splits.train[order]], phase.batch_size)
-        held_out = _dataset(pixels, splits.validation, labels[splits.validation], PREDICT_BATCH)
+        training = _dataset(pixels, chosen, labels[chosen], phase.batch_size)
+        validation = _dataset(pixels, held_out, labels[held_out], PREDICT_BATCH)
     else:
         view = stage.train[entropy[2] % len(stage.train)]
-        training = _dataset(view, order, labels[splits.train[order]], phase.batch_size)
-        everyone = np.arange(len(splits.validation))
-        held_out = _dataset(stage.validation, everyone, labels[splits.validation], PREDICT_BATCH)
-    validation = held_out if len(splits.validation) else None
+        training = _dataset(view, order, labels[chosen], phase.batch_size)
+        validation = _dataset(stage.validation, np.arange(len(held_out)), labels[held_out], PREDICT_BATCH)
 
     def before_step(batch: int, logs: object) -> None:
         if phase.schedule == "one-cycle":
@@ -67,9 +65,8 @@ def fit_epoch(
         step = keras.callbacks.LambdaCallback(
             on_train_batch_begin=before_step, on_train_batch_end=lambda batch, logs: bar.update()
         )
-        fitted = stage.model.fit(
-            training, validation_data=validation, epochs=1, verbose=0, shuffle=False, callbacks=[step]
-        )
+        judged = validation if len(held_out) else None
+        fitted = stage.model.fit(training, validation_data=judged, verbose=0, callbacks=[step])
     return {name: float(values[0]) for name, values in fitted.history.items()}
 
 
@@ -81,15 +78,9 @@ def _dataset(source: np.ndarray, indices: np.ndarray, labels: np.ndarray, batch_
             part = slice(start, start + batch_size)
             yield source[indices[part]].astype("float32"), labels[part]
 
-    signature = (
-        tf.TensorSpec((None, *source.shape[1:]), tf.float32),
-        tf.TensorSpec((None,), tf.int64),
-    )
+    signature = (tf.TensorSpec((None, *source.shape[1:]), tf.float32), tf.TensorSpec((None,), tf.int64))
     data = tf.data.Dataset.from_generator(batches, output_signature=signature)
     options = tf.data.Options()
     options.autotune.enabled = False  # its tuning thread stalls the end of `fit` for seconds on small machines
-    return (
-        data.apply(tf.data.experimental.assert_cardinality(math.ceil(len(indices) / batch_size)))
-        .prefetch(2)
-        .with_options(options)
-    )
+    counted = data.apply(tf.data.experimental.assert_cardinality(math.ceil(len(indices) / batch_size)))
+    return counted.prefetch(2).with_options(options)

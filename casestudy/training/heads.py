@@ -26,24 +26,20 @@ def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path)
 
 
 def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:
-    """Returns float32 (len(splits.test), K): the probabilities of a head trained alone on cached features.
-
-    The same head, phase and seed under two protocols show what a random split hides, in seconds.
-    """
+    """Returns float32 (len(splits.test), K): the probabilities of a head trained alone on cached features."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input(features.shape[1:])
     x = keras.layers.Dropout(dropout)(inputs)
     head = keras.Model(inputs, keras.layers.Dense(len(splits.images.class_names), activation="softmax")(x))
     compile_for(head, phase)
     stage = Stage(head, [features[splits.train]], features[splits.validation])
+    best, epoch = head.get_weights(), 0
     losses: list[float] = []
-    best = head.get_weights()
-    epoch = 0
     while not is_over(phase, losses, epoch):
         logs = fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
-        epoch += 1
-        if "val_loss" not in logs or logs["val_loss"] < min(losses, default=math.inf):
+        if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
             best = head.get_weights()
         losses += [logs["val_loss"]] if "val_loss" in logs else []
+        epoch += 1
     head.set_weights(best)
     return np.asarray(head(features[splits.test]))

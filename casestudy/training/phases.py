@@ -17,7 +17,6 @@ import math
 import os
 import shutil
 import time
-from collections.abc import MutableMapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +31,6 @@ from casestudy.errors import DataError
 from casestudy.models import keras, origin_of
 from casestudy.study import Phase
 from casestudy.training import checkpoints as stored
-from casestudy.training.checkpoints import Progress
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
@@ -45,20 +43,12 @@ CHECKPOINT = "checkpoint.arrays"
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """How a model came to be: all phases that it was trained in so far.
+    """How a model came to be: all phases that it was trained in so far."""
 
-    Attributes:
-        history: Tidy: phase, epoch (from 1), metric, value. Identical for identical seeds.
-        seconds: Wall-clock seconds of each phase, the computing of cached features included.
-        images_per_second: Training images seen in each phase, over its seconds.
-        largest_change: For each phase the largest absolute change of a variable in each kind of layer: 0.0 for what
-            the phase kept frozen.
-    """
-
-    history: pd.DataFrame
-    seconds: dict[str, float]
-    images_per_second: dict[str, float]
-    largest_change: dict[str, dict[str, float]]
+    history: pd.DataFrame  # phase, epoch (from 1), metric, value; identical for identical seeds
+    seconds: dict[str, float]  # of wall-clock time of each phase, the computing of cached features included
+    images_per_second: dict[str, float]  # training images seen in each phase, over its seconds
+    largest_change: dict[str, dict[str, float]]  # of each phase and kind of layer, |after - before|; 0.0 where frozen
 
     @property
     def batch_norm_change(self) -> float | None:
@@ -73,11 +63,11 @@ class _Training:
 
     splits: str  # their digest
     phases: list[Phase] = field(default_factory=list)
-    progress: Progress = field(default_factory=Progress)
+    progress: stored.Progress = field(default_factory=stored.Progress)
     changes: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
-_TRAININGS: MutableMapping[keras.Model, _Training] = WeakKeyDictionary()
+_TRAININGS: WeakKeyDictionary[keras.Model, _Training] = WeakKeyDictionary()
 
 
 def train(
@@ -97,7 +87,6 @@ def train(
     Args:
         model: What `build_model` returns, trained in the phases before this one.
         splits: The same for all phases.
-        phase: What it trains, how long, and how.
         seed: Decides order of images, augmentation and dropout.
         checkpoints: The folder (or run folder) to keep them in. A training killed in any epoch goes on from there when
             the same calls are made again; what is done already takes no time. None keeps none.
@@ -121,7 +110,7 @@ def train(
         raise DataError(f"A training that broke off needs a new model; {state.phases[-1].name!r} did. Build it again.")
     if phase.name in state.changes:
         raise DataError(f"The phases of a training have names of their own; {phase.name!r} is done. Build a new model.")
-    index, before = len(state.phases), _values(model)
+    before = _values(model)
     state.phases.append(phase)
     with ExitStack() as stack:
         if checkpoints is None:
@@ -129,14 +118,10 @@ def train(
         else:
             work = Path(checkpoints) / CHECKPOINTS
             work.mkdir(parents=True, exist_ok=True)
-        recipe = hashlib.sha256(
-            json.dumps([origin.to_json(), [one.to_json() for one in state.phases], seed, splits.digest]).encode()
-        ).hexdigest()
-        if checkpoints is not None:
-            state.progress = Progress.load(work / CHECKPOINT, index, recipe)
-        else:
-            state.progress.recipes.append(recipe)
-        _run_phase(model, splits, phase, index, state.progress, work, seed=seed, cache=cache)
+            recipe = [origin.to_json(), [one.to_json() for one in state.phases], seed, splits.digest]
+            digest = hashlib.sha256(json.dumps(recipe).encode()).hexdigest()
+            state.progress = stored.Progress.load(work / CHECKPOINT, len(state.phases) - 1, digest)
+        _run_phase(model, splits, state, work, seed=seed, cache=cache)
     state.changes[phase.name] = _largest_changes(before, _values(model))
     return _summary(state, len(splits.train))
 
@@ -146,25 +131,13 @@ def _summary(state: _Training, images: int) -> TrainingRun:
     seconds = dict(zip(names, progress.seconds, strict=False))
     seen = {name: images * len(progress.values(name, "loss")) for name in names}
     rows = [row for row in progress.history if row["phase"] in names]
-    return TrainingRun(
-        history=pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]),
-        seconds=seconds,
-        images_per_second={name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()},
-        largest_change=dict(state.changes),
-    )
+    history = pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"])
+    pace = {name: seen[name] / max(spent, 1e-9) for name, spent in seconds.items()}
+    return TrainingRun(history, seconds, pace, dict(state.changes))
 
 
-def _run_phase(
-    model: keras.Model,
-    splits: Splits,
-    phase: Phase,
-    index: int,
-    progress: Progress,
-    work: Path,
-    *,
-    seed: int,
-    cache: bool,
-) -> None:
+def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path, *, seed: int, cache: bool) -> None:
+    phase, index, progress = state.phases[-1], len(state.phases) - 1, state.progress
     set_trainable(model, phase.trainable)
     best, checkpoint = work / f"phase-{index + 1}-best.arrays", work / CHECKPOINT
     if progress.phase > index:
@@ -174,9 +147,9 @@ def _run_phase(
         started = time.perf_counter()
         stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
         compile_for(stage.model, phase)
-        state = stage.model.variables + stage.model.optimizer.variables
+        variables = stage.model.variables + stage.model.optimizer.variables
         if len(progress.seconds) > index:
-            stored.restore(checkpoint, state)
+            stored.restore(checkpoint, variables)
         else:
             progress.seconds.append(0.0)
         spent = progress.seconds[index]
@@ -198,14 +171,11 @@ def _run_phase(
             progress.seconds[index] = spent + time.perf_counter() - started
             if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
                 stored.save(best, stage.model.variables)
-            stored.save(checkpoint, state, progress)
+            stored.save(checkpoint, variables, progress)
             left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
-            log.info(
-                "%s %d/%d: %s%s",
-                phase.name, epoch + 1, phase.epochs,
-                ", ".join(f"{name} {value:.3f}" for name, value in logs.items()),
-                f"; at most {duration(left)} left" if left else "",
-            )  # fmt: skip
+            scores = ", ".join(f"{name} {value:.3f}" for name, value in logs.items())
+            rest = f"; at most {duration(left)} left" if left else ""
+            log.info("%s %d/%d: %s%s", phase.name, epoch + 1, phase.epochs, scores, rest)
         stored.restore(best, stage.model.variables)
         progress.phase = index + 1
         stored.save(checkpoint, [], progress)
@@ -224,10 +194,10 @@ def duration(seconds: float) -> str:
 
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
     """Returns the kind of layer and the value of every variable that training could change."""
-    layers = [layer for layer in model._flatten_layers() if not isinstance(layer, keras.Model)]
     return [
         (type(layer).__name__, keras.ops.convert_to_numpy(variable).copy())
-        for layer in layers
+        for layer in model._flatten_layers()
+        if not isinstance(layer, keras.Model)
         for variable in layer.weights
     ]
 

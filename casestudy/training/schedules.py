@@ -26,10 +26,8 @@ def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> f
         return phase.learning_rate * (1 + math.cos(math.pi * epoch / phase.epochs)) / 2
     if phase.schedule == "one-cycle":
         return one_cycle(phase.learning_rate, (epoch + 1) / phase.epochs)
-    if phase.schedule == "constant":
-        return phase.learning_rate
     rate, best, waited = phase.learning_rate, math.inf, 0
-    for loss in validation_losses:
+    for loss in validation_losses if phase.schedule == "plateau" else ():
         waited = 0 if loss < best else waited + 1
         best = min(best, loss)
         if waited == PLATEAU_PATIENCE:
@@ -54,8 +52,5 @@ def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> b
     >>> is_over(Phase("1", "head", epochs=9, learning_rate=1e-3, patience=2), [0.9, 0.5, 0.6, 0.5], 4)
     True
     """
-    if epochs_done >= phase.epochs:
-        return True
-    if phase.patience is None or not validation_losses:
-        return False
-    return len(validation_losses) - 1 - int(np.argmin(validation_losses)) >= phase.patience
+    waited = len(validation_losses) - 1 - int(np.argmin(validation_losses)) if validation_losses else 0
+    return epochs_done >= phase.epochs or (phase.patience is not None and waited >= phase.patience)

@@ -56,17 +56,11 @@ def set_trainable(model: keras.Model, trainable: str) -> None:
 
 @dataclass(frozen=True)
 class Stage:
-    """The part of a model that a phase trains, and its input for every image.
+    """The part of a model that a phase trains, and its input for every image; None for raw pixels."""
 
-    Attributes:
-        model: Shares its layers with the whole model.
-        train: Arrays (N_train, ...), one a view; epoch e uses the view e modulo their number. None for raw pixels.
-        validation: Array (N_validation, ...) or None for raw pixels.
-    """
-
-    model: keras.Model
-    train: list[np.ndarray] | None = None
-    validation: np.ndarray | None = None
+    model: keras.Model  # shares its layers with the whole model
+    train: list[np.ndarray] | None = None  # (N_train, ...), one a view; epoch e uses the view e modulo their number
+    validation: np.ndarray | None = None  # (N_validation, ...)
 
 
 def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *, seed: int) -> Stage:
@@ -78,24 +72,16 @@ def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *
     if extractor is None:
         return Stage(model)
     augmentation = next((layer for layer in model.layers if layer.name == "augmentation"), None)
-    views = phase.views if augmentation is not None else 1
-
-    pixels, train_views = splits.images.images, []
-    for view in range(views):
+    pixels, views = splits.images.images, []
+    for view in range(1 if augmentation is None else phase.views):
         reseed(model, seed, view)
-        train_views.append(
-            compute_features(extractor, pixels, splits.train, scratch / f"view-{view}.npy", augmentation)
-        )
+        views.append(compute_features(extractor, pixels, splits.train, scratch / f"view-{view}.npy", augmentation))
     validation = compute_features(extractor, pixels, splits.validation, scratch / "validation.npy")
-    return Stage(trainable, train_views, validation)
+    return Stage(trainable, views, validation)
 
 
 def compute_features(
-    extractor: keras.Model,
-    images: np.ndarray,
-    indices: np.ndarray,
-    target: Path,
-    augmentation: keras.Sequential | None = None,
+    extractor: keras.Model, images: np.ndarray, indices: np.ndarray, target: Path, augment: keras.Model | None = None
 ) -> np.ndarray:
     """Returns float32 (len(indices), ...): what the extractor makes of those images, augmented first where asked.
 
@@ -108,8 +94,8 @@ def compute_features(
     for start in tqdm(starts, desc="features", unit="batch", delay=2, leave=False, disable=None):
         part = indices[start : start + PREDICT_BATCH]
         pixels = tf.constant(images[part], tf.float32)
-        if augmentation is not None:
-            pixels = augmentation(pixels, training=True)
+        if augment is not None:
+            pixels = augment(pixels, training=True)
         features[start : start + len(part)] = run(pixels)
     return features
 
@@ -120,10 +106,8 @@ def split_model(model: keras.Model) -> tuple[keras.Model | None, keras.Model]:
     The cut lies after the last frozen layer through which everything passes: in a residual network the end of a block.
     """
     base = model.get_layer("base")
-    cut = None
-    if not base.trainable:
-        cut = base.output
-    else:
+    cut = None if base.trainable else base.output
+    if base.trainable:
         cuts, worth_it = cut_points(base), False
         for layer in base.layers[:-1]:
             if layer.trainable_variables:
