@@ -40,7 +40,7 @@ QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
 QUICK_EPOCHS = 2
 OWN = "ours"  # what a comparison calls the study's own model
 # What a variant cannot be called: the other models of a run, and what follows a name in that of a score.
-RESERVED = (OWN, "headline", "head", "head-random", "random", "distorted", "unique")
+RESERVED = (OWN, "headline", "head", "head-everyone", "head-random", "random", "distorted", "unique")
 
 
 class Augmentation(TypedDict, total=False):

@@ -575,7 +575,7 @@ def test_heads_on_a_random_base_take_the_statistics_of_their_own_fold(run_copy, 
         asked.clear()
         (run_copy.path / head.predictions()).unlink()
         run_copy.write_json("run.json", run_copy.read_json("run.json") | {"initial_weights": weights})
-        steps.train_heads(run_copy, head, folds)
+        steps.train_heads(run_copy, [(head, folds)])
         assert asked == [fold.fold for fold in folds][:times]
         table = run_copy.read_table(head.predictions())
         of = dict(zip(table["signer"], table["p_A"], strict=True))
@@ -601,7 +601,9 @@ def trained_models(run_copy, monkeypatch):
                 lambda run, model, parts, harder=None: called.append((model.role, parts[0].protocol, harder)),
             )
             patch.setattr(
-                steps, "train_heads", lambda run, model, parts: called.append((model.role, parts[0].protocol))
+                steps,
+                "train_heads",
+                lambda run, heads: called.extend((model.role, parts[0].protocol) for model, parts in heads),
             )
             patch.setattr(steps, "write_results", lambda run: None)
             steps.finish_run(run_copy)
@@ -613,7 +615,7 @@ def trained_models(run_copy, monkeypatch):
 def test_a_random_split_is_trained_where_it_was_asked_for_and_tested_on_nothing_harder(trained_models):
     honest, heads = ("own", "signer", "harder"), [("head", "signer"), ("head", "random")]
     assert trained_models() == [honest, *heads]
-    assert trained_models(compare_splits=True) == [honest, *heads, ("random", "random", None)]
+    assert trained_models(compare_splits=True) == [honest, ("random", "random", None), *heads]
 
 
 def test_a_head_alone_is_trained_where_the_first_phase_trains_one(trained_models):

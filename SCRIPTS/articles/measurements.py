@@ -59,7 +59,8 @@ def statistics(study: Study, images: ImageSet, work: Path) -> dict:
     No weight changes: kernels, gamma, beta and the linear head are those that the walk begins with. At its end a new
     head is trained on the new features, to tell whether they are worse or only others.
     """
-    from casestudy.models import batch_norms, build_model, keras, tf
+    from casestudy.models import build_model, keras, tf
+    from casestudy.training.stages import batch_norms
 
     rows = []
     for split in leave_one_signer_out(images):

@@ -29,7 +29,7 @@ METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigab
 READ = re.compile(
     r"manifest\.json"
     r"|run/(run|metrics|training)\.json"
-    r"|run/(ledger|splits|history|per_label|confusion|predictions|predictions_head|predictions_head_random"
+    r"|run/(ledger|splits|history|per_label|confusion|predictions|predictions_head(_everyone|_random)?"
     r"|predictions_random|hidden_predictions)\.csv"
     r"|run/folds/[\w-]{1,80}/(training\.json|history\.csv)"
     r"|notebooks/\d\d_\w{1,80}\.ipynb"

@@ -18,21 +18,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from casestudy.choices import Protocol
 from casestudy.cleaning import clean_archive
-from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds, split_images
+from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds
 from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Wishes
 from casestudy.runs.results import write_results
 from casestudy.runs.save import save_ledger, save_splits, save_training
-from casestudy.runs.trained import DISTORTED, PREDICTIONS, TESTS, TrainedModel, fold_folder
-from casestudy.study import ModelSpec, Phase, SplitSpec, Study
+from casestudy.runs.trained import DISTORTED, EVERYONE, PREDICTIONS, TESTS, TrainedModel, fold_folder
+from casestudy.study import ModelSpec, Phase, Study
 
 if TYPE_CHECKING:
     import keras
 
 log = logging.getLogger(__name__)
+
+MOST_FOLDS = 40  # heads of one run, each of which takes a second or two
 
 
 def run_study(
@@ -62,15 +65,16 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     study, images, splits = prepare_run(run, password=password)
     protocol = splits[0].protocol
     by_signer = protocol in ("signer", "leave-one-signer-out")
-    flattering = _random_splits(images, study.split, seed=wishes.seed) if by_signer else []
-    harder = _distorted(run, study, images, splits)
+    others: tuple[Protocol, ...] = ("random", EVERYONE) if by_signer else ()
+    parts = {name: _other_splits(run, images, name) for name in others} | {protocol: splits}
+    harder, heads = _distorted(run, study, images, splits), []
     for model in run.models():
-        parts = splits if model.protocol == protocol else flattering
         if model.role == "head":
-            if flattering and study.phases[0].trainable == "head":
-                train_heads(run, model, parts)
-        elif model.role != "random" or (flattering and wishes.compare_splits):
-            train_model(run, model, parts, harder if model.role != "random" else None)
+            if by_signer and parts[model.protocol] and study.phases[0].trainable == "head":
+                heads.append((model, parts[model.protocol]))
+        elif model.role != "random" or (by_signer and parts["random"] and wishes.compare_splits):
+            train_model(run, model, parts[model.protocol], harder if model.role != "random" else None)
+    train_heads(run, heads)
     _write_without_copies(run, splits)
     write_results(run)
     run.seal()
@@ -118,12 +122,20 @@ def _is_clean(source: Path) -> bool:
         return "ledger.csv" in archive.namelist()
 
 
-def _random_splits(images: ImageSet, spec: SplitSpec, *, seed: int) -> list[Splits]:
-    """Returns the flattering random split to show beside the honest one; none where the images allow none."""
+def _other_splits(run: RunFolder, images: ImageSet, protocol: Protocol) -> list[Splits]:
+    """Returns the splits of another protocol to show beside the honest score; none where the images allow none.
+
+    For everyone left out once there are none either where a base of random numbers would need features of its own for
+    each, or where the signers are many: the test part then has enough of them.
+    """
+    wishes = run.record.wishes
+    many = images.signers is None or len(np.unique(images.signers)) > MOST_FOLDS
+    if protocol == EVERYONE and (many or run.resolved.initial_weights is None):
+        return []
     try:
-        return [split_images(images, replace(spec, protocol="random"), seed=seed)]
-    except DataError as error:  # the honest score stands without the flattering one
-        log.warning("no random split to compare with: %s", error)
+        return split_folds(images, replace(wishes.study.split, protocol=protocol), seed=wishes.seed)
+    except DataError as error:  # the honest score stands without the other
+        log.warning("no %s split to compare with: %s", protocol, error)
         return []
 
 
@@ -182,24 +194,26 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     return network
 
 
-def train_heads(run: RunFolder, model: TrainedModel, splits: Sequence[Splits]) -> None:
-    """Trains the first phase's head on frozen features, for each split, and writes all predictions."""
-    if run.has(model.predictions()):
+def train_heads(run: RunFolder, heads: Sequence[tuple[TrainedModel, Sequence[Splits]]]) -> None:
+    """Trains the first phase's head on frozen features, for each model on its splits, and writes all predictions."""
+    heads = [(model, splits) for model, splits in heads if not run.has(model.predictions())]
+    if not heads:
         return
     from casestudy.training import frozen_features, train_head
 
-    spec, (phase, *_) = _recipe(run, model)
-    seed = run.record.wishes.seed
-    log.info("the head alone on frozen features: %s", splits[0].protocol)
-    features, tables = None, []
-    for split in splits:
-        # Without pretrained weights the base's statistics come from the split's own training images.
-        if features is None or spec.weights is None:
-            with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
-                features = np.array(frozen_features(spec, split, seed=seed, target=Path(scratch) / "features.npy"))
-        probabilities = train_head(features, split, phase, dropout=spec.dropout, seed=seed)
-        tables.append(prediction_table(split.images, split.test, probabilities))
-    run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
+    seed, features = run.record.wishes.seed, None
+    for model, splits in heads:
+        spec, (phase, *_) = _recipe(run, model)
+        log.info("the head alone on frozen features: %s", splits[0].protocol)
+        tables = []
+        for split in splits:
+            # Without pretrained weights the base's statistics come from the split's own training images.
+            if features is None or spec.weights is None:
+                with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
+                    features = np.array(frozen_features(spec, split, seed=seed, target=Path(scratch) / "features.npy"))
+            probabilities = train_head(features, split, phase, dropout=spec.dropout, seed=seed)
+            tables.append(prediction_table(split.images, split.test, probabilities))
+        run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
 
 
 def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:

@@ -9,6 +9,7 @@ from typing import Literal
 from casestudy.choices import OWN, Protocol
 from casestudy.study import Study
 
+EVERYONE: Protocol = "leave-one-signer-out"
 PREDICTIONS = "predictions.csv"  # of the study's own model
 
 
@@ -70,6 +71,7 @@ def models_of(study: Study, protocol: Protocol) -> list[TrainedModel]:
     return [
         TrainedModel("headline", "own", protocol, trained),
         TrainedModel("head", "head", protocol, "head only"),
+        *([TrainedModel("head-everyone", "head", EVERYONE, "head only")] if protocol == "signer" else []),
         TrainedModel("head-random", "head", "random", "head only"),
         TrainedModel("random", "random", "random", trained),
         *(TrainedModel(variant.name, "variant", protocol, variant.name) for variant in study.variants),
