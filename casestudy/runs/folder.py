@@ -35,6 +35,7 @@ from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
 from casestudy.runs.files import SCHEMA_VERSION, RunFiles
+from casestudy.runs.provenance import Provenance, provenance_of
 from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
@@ -171,6 +172,10 @@ class RunFolder(RunFiles):
             if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
         }
         self.write_record(replace(self.record, files=files))
+
+    def provenance(self) -> Provenance:
+        """Returns what the run is; see there."""
+        return provenance_of(self)
 
     def models(self) -> list[TrainedModel]:
         """Returns every model that this run may have, its own first."""
