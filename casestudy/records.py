@@ -7,7 +7,6 @@ what is read and not what is made; and none of them says in one line the rule, w
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import numbers
 import re
@@ -19,6 +18,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from casestudy.errors import CaseStudyError, DataError
+from casestudy.words import did_you_mean
 
 R = TypeVar("R", bound="Record")
 
@@ -97,16 +97,6 @@ class Record:
             DataError: A field is unknown, missing or not what its annotation says.
         """
         return _read(values, cls, source, "")
-
-
-def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
-    """Returns the question whether a near name was meant, and "" where none is near.
-
-    >>> did_you_mean("cosin", ["constant", "cosine"])
-    "Did you mean 'cosine'?"
-    """
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def not_one_of(what: str, value: object, known: typing.Iterable[str]) -> DataError:

@@ -1,0 +1,25 @@
+"""What is said to people: counts with their nouns, and the near word that may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def counted(count: float, noun: str, nouns: str = "") -> str:
+    """Returns a count with its noun, which is in the plural for all but 1; no digit is rounded away.
+
+    >>> counted(1, "photograph"), counted(1200, "entry", "entries"), counted(4.5, "point")
+    ('1 photograph', '1,200 entries', '4.5 points')
+    """
+    return f"{count:,.12g} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """Returns the question whether a near name was meant, and "" where none is near.
+
+    >>> did_you_mean("cosin", ["constant", "cosine"])
+    "Did you mean 'cosine'?"
+    """
+    near = difflib.get_close_matches(str(value), list(known), n=1)
+    return f"Did you mean {near[0]!r}?" if near else ""
