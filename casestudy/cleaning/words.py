@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
 
-def counted(count: float, noun: str, nouns: str = "") -> str:
-    """Returns a count with its noun, which is in the plural for all but 1; no digit is rounded away.
+def counted(count: float, noun: str) -> str:
+    """Returns a count with its noun, which is in the plural for all but 1; nothing is rounded to a whole number.
 
-    >>> counted(1, "photograph"), counted(1200, "entry", "entries"), counted(4.5, "point")
-    ('1 photograph', '1,200 entries', '4.5 points')
+    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box")
+    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes')
     """
-    return f"{count:,.12g} {noun if count == 1 else nouns or noun + 's'}"
+    plural = re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s"))
+    return f"{count:,.12g} {noun if count == 1 else plural}"
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:

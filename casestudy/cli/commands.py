@@ -17,6 +17,7 @@ from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
+from casestudy.words import counted
 
 Call = Callable[[argparse.Namespace], int]
 
@@ -198,7 +199,8 @@ def _studies(args: argparse.Namespace) -> int:
         print(f"{study.name}: {study.title}")
         print(f"  model {study.model.name}, split by {study.split.protocol}, from {study.source}")
         for phase in study.phases:
-            print(f"  {phase.name}: trains {phase.trainable}, up to {phase.epochs} epochs at {phase.learning_rate:g}")
+            most = f"up to {counted(phase.epochs, 'epoch')} at {phase.learning_rate:g}"
+            print(f"  {phase.name}: trains {phase.trainable}, {most}")
     return 0
 
 

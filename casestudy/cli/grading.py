@@ -11,6 +11,7 @@ from typing import Any
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.errors import RunError
+from casestudy.words import counted
 
 
 def open_run(args: argparse.Namespace) -> casestudy.RunFolder:
@@ -86,8 +87,9 @@ def _rubric(args: argparse.Namespace) -> int:
 def _key(args: argparse.Namespace) -> int:
     key = grading.write_key(open_run(args), args.out, hidden=args.hidden, hand_out=args.hand_out)
     if key.hidden:
-        print(f"{args.hand_out}: {len(key.hidden)} photographs without labels, to hand out")
-    print(f"{args.out}: {len(key.ledger):,} entries, {len(key.photographs):,} photographs. Keep it to yourself.")
+        print(f"{args.hand_out}: {counted(len(key.hidden), 'photograph')} without labels, to hand out")
+    entries, photographs = counted(len(key.ledger), "entry"), counted(len(key.photographs), "photograph")
+    print(f"{args.out}: {entries}, {photographs}. Keep it to yourself.")
     return 0
 
 
@@ -102,12 +104,12 @@ def _submit(args: argparse.Namespace) -> int:
     packed = grading.pack_submission(run, args.notebooks, args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
-        print(f"As it is, this gives away {given_away} of {report.points(rubric.points)} points:")
+        print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
         for cost, title, what in packed.missing:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
         print("Nothing is missing: every criterion has something to look at.")
-    packed_as = f"{packed.files} files, {packed.size / 1e6:.1f} MB, no photographs and no model"
+    packed_as = f"{counted(packed.files, 'file')}, {packed.size / 1e6:.1f} MB, no photographs and no model"
     print(f"{args.out}: {packed_as}. Hand in this one file.")
     return 0
 
