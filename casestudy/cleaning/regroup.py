@@ -136,9 +136,7 @@ def _regroup(
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
-        raise ConservationError(
-            f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out."
-        )
+        raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
     ledger = Ledger(tuple(rows))
     if target is not None:
         _store(target, "boxes.csv", boxes.encode())

@@ -205,8 +205,11 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    for finding in casestudy.check_machine():
-        print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
-        if finding.remedy:
-            print(f"      {finding.remedy}")
+    checked = casestudy.check_machine()
+    for one in checked:
+        print(f"{one.state:8}  {one.name}: {one.found}" + (f"\n{'':10}{one.remedy}" if one.remedy else ""))
+    if missing := ", ".join(one.name for one in checked if one.state == "needed"):
+        print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
+        return 1
+    print("\nReady: `casestudy run --quick` shows every step in a minute or two. What is optional can wait.")
     return 0
