@@ -18,6 +18,7 @@ _SAID = (  # what argparse says, and the same in the words of this project
     (r"the following arguments are required: (.+)", r"a call must name \1"),
     (r"argument (\S+): expected .*", r"\1 needs a value after it; one that begins with a dash is written \1=VALUE"),
     (r"argument (\S+): ignored explicit argument (.+)", r"\1 takes no value; received \2"),
+    (r"argument (\S+): invalid (?:int|float) value: (.+)", r"\1 takes a number; received \2"),
     (r"argument (\S+): (.+)", r"\1 \2"),
 )
 
@@ -44,9 +45,7 @@ class CommandParser(argparse.ArgumentParser):
         """Returns what was given; a word too many is refused by the command that it was given to."""
         parsed, more = self.parse_known_args(args, namespace)
         if more:
-            what = (
-                "no option of it" if more[0].startswith("-") else "one word too many: a name with spaces needs quotes"
-            )
+            what = "no option here" if more[0].startswith("-") else "a word too many: a name with spaces needs quotes"
             getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
         return parsed
 
@@ -65,9 +64,9 @@ class CommandParser(argparse.ArgumentParser):
 
 def add_clean_command(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command, all but `--quiet` and `--debug`, and `call`, which carries it out."""
-    parser.set_defaults(call=run_clean)
+    parser.set_defaults(call=run_clean, prog=Path(parser.prog.split()[0]).stem)
     add = parser.add_argument
-    add("archive", type=Path, help="a .rar, .zip, .tar(.gz/.bz2/.xz) or folder; with --undo, a letters.zip")
+    add("archive", type=Path, metavar="ARCHIVE", help="RAR, ZIP, TAR or folder; with --undo, a letters.zip")
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
@@ -89,7 +88,7 @@ def run_clean(args: argparse.Namespace) -> int:
     except (ConservationError, DataError) as error:
         if getattr(args, "debug", False):
             raise
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        print(f"{args.prog}: {error}", file=sys.stderr)
         return 1
 
 

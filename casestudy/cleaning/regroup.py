@@ -91,7 +91,7 @@ def _compile(pattern: str | None) -> re.Pattern[str] | None:
     try:
         compiled = None if pattern is None else re.compile(pattern)
     except re.error as error:
-        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}).") from None
+        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
     if compiled and "label" not in compiled.groupindex:
         raise CaseStudyError(f"The pattern {pattern!r} lacks a group label: write (?P<label>…) around the letter.")
     return compiled

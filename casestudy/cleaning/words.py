@@ -20,8 +20,9 @@ def counted(count: float, noun: str) -> str:
 def did_you_mean(value: object, known: Iterable[str]) -> str:
     """Returns the question whether a near name was meant, and "" where none is near.
 
-    >>> did_you_mean("cosin", ["constant", "cosine"])
-    "Did you mean 'cosine'?"
+    >>> did_you_mean("cosin", ["constant", "cosine"]), did_you_mean("ASL", ["asl"]), did_you_mean("x", ["asl"])
+    ("Did you mean 'cosine'?", "Did you mean 'asl'?", '')
     """
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else ""
+    plain = {word.casefold(): word for word in known}
+    near = difflib.get_close_matches(str(value).casefold(), plain, n=1)
+    return f"Did you mean {plain[near[0]]!r}?" if near else ""

@@ -25,7 +25,7 @@ WELCOME = """\
 From an archive of fingerspelled letters to an honest report. Type this first:
 
   casestudy doctor              is this machine ready?
-  casestudy run --quick         every step on the sample that the project carries, in a minute or two
+  casestudy run --quick         the whole way, on a sample that is here, in a minute or two
   casestudy COMMAND --help      what a command can be told, with examples"""
 RUN_EXAMPLES = (
     "casestudy run --quick",
