@@ -38,7 +38,8 @@ class CommandParser(argparse.ArgumentParser):
         own = takewhile(lambda word: word.startswith("-") if self._subparsers else word != "--", words)
         for name in (word.partition("=")[0] for word in own if word.startswith("--")):
             if name not in self._option_string_actions:
-                self.error(f"there is no option {name}. {did_you_mean(name, self._option_string_actions)}".rstrip(". "))
+                absent = f"there is no option {name}{' before a command' if self._subparsers else ''}"
+                self.error(f"{absent}. {did_you_mean(name, self._option_string_actions)}".rstrip(". "))
         return super().parse_known_args(words, namespace)
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -19,7 +19,6 @@ from casestudy.choices import Protocol
 from casestudy.data.image_set import ImageSet
 from casestudy.errors import DataError
 from casestudy.study import SplitSpec
-from casestudy.words import counted
 
 PARTS = ("train", "validation", "test")
 
@@ -87,8 +86,8 @@ def _unseen_signers(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     validation_count = max(1, round(spec.validation * len(signers))) if spec.validation else 0
     if test_count + validation_count >= len(signers):
         raise DataError(
-            f"A split by signer must leave a signer to train on; of {counted(len(signers), 'signer')} {test_count} for "
-            f"test and {validation_count} for validation leave none. Make the shares smaller."
+            f"A split by signer must leave a signer to train on; {len(signers)} signers, {test_count} for test and "
+            f"{validation_count} for validation leave none. Make the shares smaller."
         )
     return _by_signer(images, signers[:test_count], signers[test_count : test_count + validation_count], "signer")
 
