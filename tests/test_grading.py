@@ -329,11 +329,11 @@ def swapped(one, two):
         (lambda t: t.assign(p_A=["", *t["p_A"][1:]]), "row 1: '' in column p_A"),
         (lambda t: t.assign(p_A=["0.99", *t["p_A"][1:]], p_B=["0.99", *t["p_B"][1:]]), "add up to"),
         (lambda t: t.drop(columns="p_E"), "no column 'p_E'"),
-        (lambda t: t.drop(index=[4]), "1 are missing"),
-        (lambda t: t.loc[[*t.index, 4]], "1 photographs more than once"),
+        (lambda t: t.drop(index=[4]), "missing: 1, of another part: 0"),
+        (lambda t: t.loc[[*t.index, 4]], "has 1 photograph more than once"),
         (lambda t: t.assign(name=["A/user_9__A0.jpg", *t["name"][1:]]), "the archive does not have"),
-        (lambda t: t.assign(name=["A/user_5__A1.jpg", *t["name"][1:]]), "1 are missing, 1 are of another part"),
-        (lambda t: t.assign(label=t["label"].iloc[::-1].to_list()), "a label that is not theirs"),
+        (lambda t: t.assign(name=["A/user_5__A1.jpg", *t["name"][1:]]), "missing: 1, of another part: 1"),
+        (lambda t: t.assign(label=t["label"].iloc[::-1].to_list()), "another label than the archive to"),
         (swapped("label", "name"), "the archive does not have"),
         (lambda t: t.iloc[:0], "no rows"),
     ],
@@ -893,7 +893,7 @@ def test_half_of_the_ledger_is_another_archives_and_a_hundredth_is_a_slip(tmp_pa
     assert outcome(lambda rows: rows[3:]).status == "not earned"
     half, more = (outcome(lambda rows, n=n: [*other[:n], *rows[n:]]) for n in (100, 101))
     assert (half.status, more.status) == ("not earned", "not earned")
-    assert "100 entries are lost or changed, 100 rows belong to none" in half.sentence
+    assert "Lost or changed: 100 entries; belonging to none: 100 rows." in half.sentence
     assert "another archive" in more.sentence
 
 

@@ -188,7 +188,9 @@ def test_the_headline_is_a_sentence_to_defend(finished_run):
     assert percent(scores[0].accuracy) in text
     assert "never saw" in text
     honest, flattering = (next(s for s in scores if s.name == name).accuracy for name in ("head", "head-random"))
-    assert f"{abs(100 * (flattering - honest)):.0f} points" in text
+    gap = f"{abs(100 * (flattering - honest)):.1f}".removesuffix(".0")
+    assert f": {gap} points flattered." in text
+    assert " 33.3 % of 18 test photographs" in text
     alone = summary_sentence([dataclasses.replace(scores[0], protocol="random")])
     assert "never saw" not in alone
     assert "random" in alone
@@ -235,7 +237,8 @@ def test_the_worst_signer_is_named(page, finished_run):
     table = finished_run.read_table("per_signer.csv").sort_values("accuracy")
     worst, best = table.iloc[0], table.iloc[-1]
     assert f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs" in page
-    assert f"{100 * (best['accuracy'] - worst['accuracy']):.0f} points behind {best['signer']}" in page
+    gap = f"{100 * (best['accuracy'] - worst['accuracy']):.1f}".removesuffix(".0")
+    assert re.search(rf", {gap} points? behind {best['signer']}", page)
     assert "behind" not in signer_sentence(table.head(1))
     assert signer_sentence(table.head(0)) == ""
 
@@ -358,6 +361,10 @@ def test_the_gap_is_told_with_its_sign_and_of_whole_trainings_first():
     assert summary_sentence(turned).endswith(
         "would claim 85.0 % where unseen signers give 90.0 %: 5 points the other way."
     )
+    close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.045)
+    assert ": 4.5 points flattered." in summary_sentence([SCORES[0], close])  # which :.0f would call 4
+    close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.01)
+    assert ": 1 point flattered." in summary_sentence([SCORES[0], close])
     alone = summary_sentence([SCORES[0], head, head_random])
     assert "With phase 1 alone, a random split would claim 90.0 %" in alone
 

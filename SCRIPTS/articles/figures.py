@@ -9,7 +9,6 @@ articles.json, of which `measurements` writes two parts and this script the thir
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from casestudy.cleaning import CommandParser
 from casestudy.files import atomic_path
 from casestudy.plots import results as plots
 from casestudy.plots.results import BLUE, GREY, ORANGE
@@ -34,7 +34,7 @@ NAMES = {SAMPLE: "drawn sample, ResNet50V2", REAL: "photographs, MobileNetV2-0.3
 
 def main() -> None:
     """Takes a run's facts where one is named, draws all figures and fills all pages."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", nargs="?", type=Path, help="finished run folder, with a split by signer")
     options = parser.parse_args()
     if options.run:

@@ -9,7 +9,6 @@ inside Pillow, hence from the version that requirements.lock pins; the pixels co
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm.auto import tqdm
 
+from casestudy.cleaning import CommandParser
 from casestudy.files import atomic_path
 from SCRIPTS.hands.drawing import render_hand
 from SCRIPTS.hands.handshapes import LETTERS
@@ -177,7 +177,7 @@ def write_all(root: Path) -> list[Path]:
 
 def main(argv: list[str] | None = None) -> int:
     """Draws, or with --check draws elsewhere and compares; 0 when all is well, 1 when a file differs."""
-    parser = argparse.ArgumentParser(description="Draw the embedded sample of fingerspelled letters.")
+    parser = CommandParser(description="Draw the embedded sample of fingerspelled letters.")
     parser.add_argument("--check", action="store_true", help="draw in a temporary folder and compare with what is here")
     if not parser.parse_args(argv).check:
         for path in write_all(ROOT):

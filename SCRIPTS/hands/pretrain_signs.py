@@ -12,7 +12,6 @@ teach the second. Pictures grow from stage to stage, because small ones teach th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -21,6 +20,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from casestudy.cleaning import CommandParser
 from casestudy.errors import CaseStudyError
 from casestudy.files import atomic_path
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_text
@@ -68,7 +68,7 @@ def publish(folder: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder for drawn hands, checkpoints, log and weights (4 GB)")
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, to see that it works")
     parser.add_argument("--export", action="store_true", help="only write the weights file from the last checkpoint")

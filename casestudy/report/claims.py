@@ -49,13 +49,15 @@ def claims(run: RunFolder) -> Claims:
         )
     may_not = [known.banner] if known.banner else []
     if facts.protocol == "random":
-        may_not.append(f"That it reads people it never saw: the same people may be in training and test.")
+        may_not.append("That it reads people it never saw: the same people may be in training and test.")
     elif known.tested:
         few = "two people cannot" if known.tested == 2 else "one person cannot" if known.tested == 1 else ""
         if few:
             may_not.append(f"That it reads {percent(found.accuracy)} of what other people show: {few} tell.")
     if known.copies:
-        may_not.append(f"That all test {images} were new: {counted(known.copies, images[:-1])} have a copy in training.")
+        may_not.append(
+            f"That all test {images} were new: {counted(known.copies, images[:-1])} have a copy in training."
+        )
     support = found.per_label["support"]
     may_not.append(
         f"That a label is hard or easy by its accuracy alone: each was tested on {support.min()} to {support.max()} "

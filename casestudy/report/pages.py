@@ -9,6 +9,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from casestudy.words import counted
+
 
 def page(template: str, **values: Any) -> str:
     """Returns a template, filled in; a value that is missing is an error, not a gap."""
@@ -54,5 +56,5 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "decimals": decimals, "points": points}
+    environment.filters |= {"percent": percent, "decimals": decimals, "points": points, "counted": counted}
     return environment

@@ -16,6 +16,7 @@ from casestudy.files import atomic_path
 from casestudy.report import sections
 from casestudy.report.pages import page, percent, source
 from casestudy.runs import RunFolder, command_again
+from casestudy.words import counted
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score
@@ -119,7 +120,7 @@ def summary_sentence(scores: Sequence[Score]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
     headline = next(score for score in scores if score.name == "headline")
     low, high = headline.interval
-    text = f"{percent(headline.accuracy)} of {headline.images:,} test photographs are read rightly"
+    text = f"Read rightly: {percent(headline.accuracy)} of {counted(headline.images, 'test photograph')}"
     if headline.protocol == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
     interval = f"(95 % interval {percent(low)} to {percent(high)})"
@@ -128,11 +129,12 @@ def summary_sentence(scores: Sequence[Score]) -> str:
     text += f", all of them by signers that training never saw {interval}."
     if pair := sections.compared(scores):
         honest, flattering = pair
-        gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
+        gap = round(100 * ((flattering.accuracy or 0) - (honest.accuracy or 0)), 1)
+        way = "flattered" if gap >= 0 else "the other way"
         how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"
         text += (
             f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
-            f"give {percent(honest.accuracy)}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
+            f"give {percent(honest.accuracy)}: {counted(abs(gap), 'point')} {way}."
         )
     return text
 
@@ -145,8 +147,8 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
     worst, best = rows.iloc[0], rows.iloc[-1]
     low, high = percent(worst["low"]), percent(worst["high"])
     text = (
-        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs "
+        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {counted(worst['support'], 'photograph')} "
         f"(95 % interval {low} to {high})"
     )
-    gap = 100 * (best["accuracy"] - worst["accuracy"])
-    return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+    gap = counted(round(100 * (best["accuracy"] - worst["accuracy"]), 1), "point")
+    return text + (f", {gap} behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
