@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from casestudy.choices import OWN
 from casestudy.files import atomic_path
 from casestudy.report import sections
-from casestudy.report.pages import page, percent, source
+from casestudy.report.pages import gap as points_apart, interval, page, percent, source
 from casestudy.runs import RunFolder, command_again
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ def render(run: RunFolder) -> str:
         trainings=trainings,
         pace=sections.pace(trainings),
         plots=_plots(run),
+        sentences=sections.plot_sentences(evaluation, run.histories()[OWN], _tables(run)),
+        photographs=sections.photographs(evaluation),
         matrix=sections.matrix(evaluation),
         behind={
             "labels": evaluation.class_names,
@@ -102,6 +105,13 @@ def _plots(run: RunFolder) -> dict[str, str]:
     return {name: f"data:image/png;base64,{data}" for name, data in coded.items()}
 
 
+def _tables(run: RunFolder) -> dict[str, pd.DataFrame]:
+    """Returns the tables that compare the models of a run, by the names of their plots."""
+    later = {"ladder": "ladder.csv", "distorted": "distorted.csv"}
+    files = dict.fromkeys(("models", "pareto"), "comparison.csv") | later
+    return {name: run.read_table(file) for name, file in files.items() if run.has(file)}
+
+
 def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     """Returns a row for each model compared, with what its source published; none where there is one model only."""
     if not run.has("comparison.csv"):
@@ -118,21 +128,20 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
 def summary_sentence(scores: Sequence[Score]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
     headline = next(score for score in scores if score.name == "headline")
-    low, high = headline.interval
     text = f"{percent(headline.accuracy)} of {headline.images:,} test photographs are read rightly"
     if headline.protocol == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
-    interval = f"(95 % interval {percent(low)} to {percent(high)})"
+    sure = _sure(headline.interval)
     if headline.protocol == "published":
-        return f"{text}, the test part as it was published {interval}."
-    text += f", all of them by signers that training never saw {interval}."
+        return f"{text}, the test part as it was published{sure}."
+    text += f", all of them by signers that training never saw{sure}."
     if pair := sections.compared(scores):
         honest, flattering = pair
         gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
         how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"
         text += (
             f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
-            f"give {percent(honest.accuracy)}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
+            f"give {percent(honest.accuracy)}: {points_apart(gap)} {'flattered' if gap >= 0 else 'the other way'}."
         )
     return text
 
@@ -143,10 +152,13 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
         return ""
     rows = per_signer.sort_values(["accuracy", "signer"])
     worst, best = rows.iloc[0], rows.iloc[-1]
-    low, high = percent(worst["low"]), percent(worst["high"])
-    text = (
-        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs "
-        f"(95 % interval {low} to {high})"
-    )
+    text = f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs"
+    text += _sure((worst["low"], worst["high"]))
     gap = 100 * (best["accuracy"] - worst["accuracy"])
-    return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+    return text + (f", {points_apart(gap)} behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+
+
+def _sure(ends: Sequence[float | None]) -> str:
+    """Returns an interval to stand behind its value, and nothing where it is not known."""
+    text = interval(ends).replace(" – ", " to ")
+    return "" if text == "–" else f" (95 % interval {text})"
