@@ -20,7 +20,7 @@ from matplotlib.ticker import PercentFormatter
 
 from casestudy.files import atomic_path
 from casestudy.plots import results as plots
-from casestudy.plots.results import BLUE, GREY, ORANGE
+from casestudy.plots.results import BLUE, FAINT, GREY, ORANGE, SILVER
 from casestudy.report import percent
 from casestudy.runs import RunFolder
 from SCRIPTS.articles.record_results import summarise
@@ -95,7 +95,7 @@ def frozen_batch_norm() -> Figure:
     fig, (ax,) = plots.figure(7.2, 3.6)
     steps = facts["batches"]
     for row in facts["per_signer"]:
-        ax.plot(steps, row["accuracy"], color="#c9c9c9", lw=1)
+        ax.plot(steps, row["accuracy"], color=SILVER, lw=1)
     ax.plot(steps, facts["accuracy"], color=BLUE, marker="o", ms=4.5, lw=2)
     ax.plot([steps[-1] + 14], [facts["new_head"]], color=ORANGE, marker="D", ms=6, ls="none", clip_on=False)
     ax.annotate("a new head on\nthe new features", (steps[-1] + 14, facts["new_head"]), (8, 0), color=ORANGE,
@@ -118,7 +118,7 @@ def leakage() -> Figure:
     for place, key in enumerate((SAMPLE, REAL)):
         scores = {score["name"]: score for score in results[key]["scores"]}
         values = [scores[name]["accuracy"] for name in ("head", "head-random")]
-        ax.plot(values, [place, place], color="#c9c9c9", lw=6, zorder=1, solid_capstyle="round")
+        ax.plot(values, [place, place], color=SILVER, lw=6, zorder=1, solid_capstyle="round")
         for name, colour, label, shift in (("head", BLUE, "unseen signers", -1), ("head-random", ORANGE, "random", 1)):
             accuracy, ends = scores[name]["accuracy"], np.array([scores[name]["interval"]]).T
             ax.errorbar([accuracy], [place], xerr=_errors([accuracy], ends), fmt="o", ms=7, color=colour, capsize=3)
@@ -140,7 +140,7 @@ def confusion() -> Figure:
     left, right = fig.subplots(1, 2, width_ratios=[1.35, 1])
     plots.plot_confusion(left, counts, rates, names)
     table = pd.DataFrame(run["per_label"])
-    right.scatter(table["accuracy"], table["loss"], s=14, color="#c9c9c9")
+    right.scatter(table["accuracy"], table["loss"], s=14, color=SILVER)
     for (accuracy, _), rows in table.groupby(["accuracy", table["loss"].round(1)]):  # letters that would touch
         labels = rows.sort_values("label")["label"]
         text = " ".join(labels) if len(rows) <= 4 else f"{len(rows)} letters"
@@ -172,12 +172,12 @@ def cleaning() -> Figure:
     left.set_xscale("log")
     left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
     left.minorticks_off()
-    left.grid(axis="x", color="#e4e4e4")
+    left.grid(axis="x", color=FAINT)
     left.set(xlim=(0.7, 6000), ylim=(-0.6, 4.6), xlabel="entries of the sample's archive", title="every entry is a row")
     rows = read("benchmark.json")["parts"]["screening"]["rows"]
     ways = {row["way"]: row["median"] for row in rows if row["what"] == "40 of them damaged"}
     order = ["Pillow verify", "Pillow load", "ours"]
-    right.barh([0, 1, 2], [40] * 3, color="#ececec")
+    right.barh([0, 1, 2], [40] * 3, color=FAINT)
     right.barh([0, 1, 2], [ways[way] for way in order], color=[ORANGE, ORANGE, BLUE])
     for place, way in enumerate(order):
         right.annotate(f"{ways[way]:.0f} of 40", (40, place), (5, 0), textcoords="offset points", va="center")
@@ -202,7 +202,7 @@ def seeds() -> Figure:
     fig, (ax,) = plots.figure(7.2, 3.4)
     for place, name in enumerate(list(rows)[::-1]):
         found, colour = sorted(shown[name]), ORANGE if name == "random" else BLUE
-        ax.plot([found[0], found[-1]], [place, place], color="#c9c9c9", lw=6, zorder=1, solid_capstyle="round")
+        ax.plot([found[0], found[-1]], [place, place], color=SILVER, lw=6, zorder=1, solid_capstyle="round")
         ax.scatter(found, [place] * len(found), color=colour, s=34, alpha=0.65, lw=0, zorder=2)
         spread = 100 * (found[-1] - found[0])
         ax.annotate(f"spread {spread:.1f} points", (found[-1], place), (10, 0), color=colour, fontsize=9,

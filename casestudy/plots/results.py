@@ -17,8 +17,8 @@ from PIL import Image
 from casestudy.evaluation import Evaluation
 
 # Told apart by colour-blind eyes and on grey paper (tests/test_palettes.py), and never by the colour alone.
-BLUE, ORANGE, GREY = "#0b4a8f", "#c24e08", "#6b6b6b"
-GREEN, RED = "#1a7f37", "#7f1d1d"
+BLUE, ORANGE, GREY = "#0a3a78", "#c64f09", "#6b6b6b"
+GREEN, RED = "#1a7f50", "#700f0f"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 LONG = 8  # two names of more characters take two lines above a picture
 MANY = 14  # more groups than these stand side by side, in the format of a slide

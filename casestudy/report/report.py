@@ -152,6 +152,8 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
         return ""
     rows = per_signer.sort_values(["accuracy", "signer"])
     worst, best = rows.iloc[0], rows.iloc[-1]
+    if len(rows) > 1 and worst["accuracy"] == best["accuracy"]:
+        return f"All {len(rows)} signers are read equally well: {percent(best['accuracy'])} of the photographs of each."
     text = f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs"
     text += _sure((worst["low"], worst["high"]))
     gap = 100 * (best["accuracy"] - worst["accuracy"])
