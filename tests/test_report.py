@@ -293,7 +293,7 @@ def test_models_compared_are_told_in_a_sentence():
     assert told["models"] == "Accuracy of each model: small 50.0 %, rank 2."
     assert told["pareto"] == "Accuracy by the number of parameters: small 50.0 % with 1,200."
     assert told["ladder"] == "Accuracy after each step: small 50.0 %."
-    assert told["distorted"] == "Accuracy by training and by test images: small plain, on distorted images 25.0 %."
+    assert told["distorted"] == "Accuracy by training and by test: small plain, on distorted images 25.0 %."
     assert told["learning_loss"] == "Loss over 1 epochs; at the end 0.50 in training."
 
 

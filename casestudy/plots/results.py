@@ -35,11 +35,9 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
     is_share = metric == "accuracy"
     offset, ends = 0, {}
     for phase, of_phase in history.groupby("phase", sort=False):
-        for (name, colour, label), look in zip(
-            ((metric, BLUE, "training"), (f"val_{metric}", ORANGE, "validation")), ("o-", "s--"), strict=True
-        ):
+        for name, colour, label in ((metric, BLUE, "training"), (f"val_{metric}", ORANGE, "validation")):
             rows = of_phase[of_phase["metric"] == name]
-            ax.plot(rows["epoch"] + offset, rows["value"], look, ms=4, color=colour)
+            ax.plot(rows["epoch"] + offset, rows["value"], "o-" if name == metric else "s--", ms=4, color=colour)
             if len(rows):
                 ends[label] = (rows["epoch"].iloc[-1] + offset, rows["value"].iloc[-1], colour)
         if offset:
@@ -78,16 +76,18 @@ def plot_counts(ax: Axes, counts: np.ndarray, class_names: Sequence[str]) -> Axe
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     picture = ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
     cell = 72 * ax.bbox.width / ax.figure.dpi / len(class_names)  # in points
-    size = float(np.clip(0.36 * cell, 4, 11))
+    digits = len(str(counts.max(initial=0)))
+    size = float(np.clip(min(0.5, 1.1 / digits) * cell, 4, 11))
+    letters = float(np.clip(0.5 * cell, 5.6, 15))
     for (row, column), count in np.ndenumerate(counts):
         if count:
             colour = _ink(picture.to_rgba(rates[row, column])[:3])
             ax.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
     places = np.arange(len(class_names))
     for axis, what in ((ax.xaxis, "predicted"), (ax.yaxis, "true")):
-        axis.set_ticks(places, class_names, fontsize=1.4 * size, parse_math=False)  # a name is no formula
+        axis.set_ticks(places, class_names, fontsize=letters, parse_math=False)  # a name is no formula
         axis.set_ticks(places - 0.5, minor=True)
-        axis.set_label_text(f"{what} label", fontsize=max(10.0, 1.4 * size))
+        axis.set_label_text(f"{what} label", fontsize=max(10.0, letters))
     if max(map(len, class_names)) > 3:
         ax.tick_params(axis="x", labelrotation=90)
     ax.grid(which="minor", color=FAINT, lw=0.5)

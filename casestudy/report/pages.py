@@ -35,14 +35,14 @@ def percent(value: float | None) -> str:
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
-def interval(ends: Sequence[float | None]) -> str:
+def interval(ends: Sequence[float | None], between: str = " – ") -> str:
     """Returns the two ends of an interval as people read it, and one dash where it is not known.
 
     >>> interval((0.908, 0.923)), interval((float("nan"), None))
     ('90.8 % – 92.3 %', '–')
     """
     low, high = map(percent, ends)
-    return "–" if "–" in (low, high) else f"{low} – {high}"
+    return "–" if "–" in (low, high) else f"{low}{between}{high}"
 
 
 def gap(points: float) -> str:

@@ -54,6 +54,7 @@ def render(run: RunFolder) -> str:
     with run.photographs() as photographs:
         pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
     trainings = [run.training(home) for home in run.trainings()]
+    tables = {name: run.read_table(file) for name, (file, *_) in sections.PLOTTED.items() if run.has(file)}
     parts, script = run.read_table("splits.csv"), source("report.js")
     return page(
         "report.html",
@@ -77,7 +78,7 @@ def render(run: RunFolder) -> str:
         trainings=trainings,
         pace=sections.pace(trainings),
         plots=_plots(run),
-        sentences=sections.plot_sentences(evaluation, run.histories()[OWN], _tables(run)),
+        sentences=sections.plot_sentences(evaluation, run.histories()[OWN], tables),
         photographs=sections.photographs(evaluation),
         matrix=sections.matrix(evaluation),
         behind={
@@ -103,13 +104,6 @@ def _plots(run: RunFolder) -> dict[str, str]:
     files = {name: run.path / "plots" / f"{name}.png" for name in PLOTS}
     coded = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items() if file.is_file()}
     return {name: f"data:image/png;base64,{data}" for name, data in coded.items()}
-
-
-def _tables(run: RunFolder) -> dict[str, pd.DataFrame]:
-    """Returns the tables that compare the models of a run, by the names of their plots."""
-    later = {"ladder": "ladder.csv", "distorted": "distorted.csv"}
-    files = dict.fromkeys(("models", "pareto"), "comparison.csv") | later
-    return {name: run.read_table(file) for name, file in files.items() if run.has(file)}
 
 
 def _comparison(run: RunFolder) -> list[dict[str, Any]]:
@@ -162,5 +156,4 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
 
 def _sure(ends: Sequence[float | None]) -> str:
     """Returns an interval to stand behind its value, and nothing where it is not known."""
-    text = interval(ends).replace(" – ", " to ")
-    return "" if text == "–" else f" (95 % interval {text})"
+    return "" if (text := interval(ends, " to ")) == "–" else f" (95 % interval {text})"

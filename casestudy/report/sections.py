@@ -29,12 +29,16 @@ MOST_FILES = 1000  # named under a status; ledger.csv names all
 MOST_BEHIND = 2400  # photographs behind the cells of the matrix, all cells together
 SHADES = 10  # of a cell, besides white
 GUESSES = 3  # probabilities shown with a photograph
-# What each plot of a comparison shows, and the words of each of its rows, for those who do not see it.
+# Each plot of a comparison: its table, what it shows, and the words of each row, for those who do not see it.
 PLOTTED = {
-    "models": ("Accuracy of each model", "{name} {percent}, rank {rank}"),
-    "pareto": ("Accuracy by the number of parameters", "{name} {percent} with {parameters:,.0f}"),
-    "ladder": ("Accuracy after each step", "{name} {percent}"),
-    "distorted": ("Accuracy by training and by test images", "{model} {trained}, on {tested} images {percent}"),
+    "models": ("comparison.csv", "Accuracy of each model", "{name} {percent}, rank {rank}"),
+    "pareto": ("comparison.csv", "Accuracy by the number of parameters", "{name} {percent} with {parameters:,.0f}"),
+    "ladder": ("ladder.csv", "Accuracy after each step", "{name} {percent}"),
+    "distorted": (
+        "distorted.csv",
+        "Accuracy by training and by test",
+        "{model} {trained}, on {tested} images {percent}",
+    ),
 }
 
 
@@ -171,7 +175,7 @@ def plot_sentences(evaluation: Evaluation, history: pd.DataFrame, compared: dict
     claims = [f"{percent(right)} right where it claims {percent(claim)}" for right, claim in bins]
     found["reliability"] = f"How often the model is right, by how sure it is: {'; '.join(claims)}."
     for name, table in compared.items():
-        what, facts = PLOTTED[name]
+        _, what, facts = PLOTTED[name]
         rows = [facts.format(**row, percent=percent(row["accuracy"])) for row in table.to_dict("records")]
         found[name] = f"{what}: {'; '.join(rows)}."
     return found
