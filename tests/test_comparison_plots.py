@@ -207,6 +207,29 @@ def test_accuracies_are_never_ticked_above_all():
         assert len(set(ticks)) == len(ticks)
 
 
+def test_intervals_that_are_not_known_are_not_drawn(recwarn):
+    draws = (
+        (comparison_plots.plot_models, models(4), "accuracy on the same photographs"),
+        (comparison_plots.plot_ladder, steps(), "accuracy; hollow: within noise"),
+        (comparison_plots.plot_grouped, grid(), "accuracy"),
+    )
+    for draw, known, label in draws:
+        figs = {}
+        for some in (False, True):
+            table = known.copy()
+            table.loc[table.index[1:] if some else table.index, ["low", "high"]] = np.nan
+            figs[some], (ax,) = plots.figure()
+            draw(ax, table)
+            assert saved(figs[some])
+            spoken = [ax.get_xlabel(), *texts(ax), *(tick.get_text() for tick in ax.get_xticklabels())]
+            assert not [text for text in spoken if "nan" in text.lower()]
+            if not some:
+                assert ax.get_xlabel() == label
+                low, high = ax.get_xlim()
+                assert low < known["accuracy"].min() and known["accuracy"].max() < high
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])
 def test_any_name_can_be_drawn(name):
     for draw, table in (

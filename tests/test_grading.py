@@ -690,6 +690,11 @@ def test_own_points_and_comments_finish_the_totals(tmp_path, files):
     write_gradebook([done], RUBRIC, tmp_path / "final")
     page = next((tmp_path / "final").glob("students/*/feedback.html")).read_text()
     assert "You name the people. Well done." in page
+    for said in ("✓ earned", "◐ partial", "✗ not earned"):  # a sign beside the colour
+        assert f">{said}</span>" in page
+    overview = (tmp_path / "final" / "overview.html").read_text()
+    counts = re.findall(r'<span class="counts" aria-hidden="true">([^<]*)</span>', overview)
+    assert [text.strip() for text in counts][:3] == ["✓ 1", "◐ 1", "✓ 1"]  # reading, import, nothing lost
 
 
 @pytest.mark.parametrize(

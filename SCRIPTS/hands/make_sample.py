@@ -16,6 +16,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,6 +24,7 @@ from tqdm.auto import tqdm
 
 from casestudy.cleaning import CommandParser
 from casestudy.files import atomic_path
+from SCRIPTS.articles.stamps import Picture, stamp
 from SCRIPTS.hands.drawing import render_hand
 from SCRIPTS.hands.handshapes import LETTERS
 from SCRIPTS.hands.rar5 import stored_rar5
@@ -77,7 +79,7 @@ def entry_name(name: str, letter: str, shot: int) -> str:
     return f"{name}/{letter.lower()}/{shot}.jpg" if name == NESTED else f"{name}/{letter}{shot}.jpg"
 
 
-def _encode(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+def _encode(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
     """An image file of that kind."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, kind, **options)
@@ -147,8 +149,8 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
     return [(entry, files[entry]) for entry in order], [rows[entry] for entry in order]
 
 
-def contact_sheet(files: dict[str, bytes], cell: int = 96) -> bytes:
-    """A JPEG with a column for every letter and a row for every signer."""
+def contact_sheet(files: dict[str, bytes], comment: str = "", cell: int = 96) -> bytes:
+    """A JPEG with a column for every letter and a row for every signer; `comment` is kept in it."""
     sheet = Image.new("RGB", (cell * len(LETTERS), 18 + cell * len(CAST)), "white")
     pen = ImageDraw.Draw(sheet)
     for column, letter in enumerate(LETTERS):
@@ -156,7 +158,7 @@ def contact_sheet(files: dict[str, bytes], cell: int = 96) -> bytes:
         for row, name in enumerate(CAST):
             photo = Image.open(io.BytesIO(files[entry_name(name, letter, row % SHOTS)]))
             sheet.paste(photo.resize((cell - 2, cell - 2), Image.Resampling.LANCZOS), (column * cell, 18 + row * cell))
-    return _encode(np.asarray(sheet), "JPEG", quality=88)
+    return _encode(np.asarray(sheet), "JPEG", quality=88, comment=comment.encode())
 
 
 def write_all(root: Path) -> list[Path]:
@@ -166,13 +168,19 @@ def write_all(root: Path) -> list[Path]:
     table = csv.writer(key, lineterminator="\n")
     table.writerow(Row.__dataclass_fields__)
     table.writerows([list(vars(row).values()) for row in rows])
-    made = {ARCHIVE: stored_rar5(members), KEY: key.getvalue().encode(), SHEET: contact_sheet(dict(members))}
+    archive = stored_rar5(members)
+    sheet = contact_sheet(dict(members), stamp(archive, contact_sheet))
+    made = {ARCHIVE: archive, KEY: key.getvalue().encode(), SHEET: sheet}
     for name, data in made.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as partial:
             partial.write_bytes(data)
     return [root / name for name in made]
+
+
+# The contact sheet, of the photographs in the archive.
+PICTURE = Picture("python -m SCRIPTS.hands.make_sample", contact_sheet, lambda: (ROOT / ARCHIVE).read_bytes())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 
 from casestudy.data import Splits
 from casestudy.runs.trained import EVERYONE
+from casestudy.words import counted
 
 PARTS = {"train": "to train", "validation": "to choose epochs", "test": "to test"}
 
@@ -17,10 +18,8 @@ def plan(splits: Sequence[Splits]) -> list[str]:
     first, images = splits[0], splits[0].images
     people = {part: _people(first, part) for part in PARTS}
     if first.fold:
-        tested = sum(len(split.test) for split in splits)
-        return [
-            f"split: each of {len(splits)} people is tested once, in {len(splits)} trainings: {tested:,} photographs"
-        ]
+        trainings = counted(len(splits), "training")
+        return [f"split: {trainings}, each tested on one of {', '.join(split.fold for split in splits)}"]
     said = [_part(first, part, people[part]) for part in PARTS if len(getattr(first, part))]
     fewest = []
     for part in ("train", "test"):
@@ -31,7 +30,7 @@ def plan(splits: Sequence[Splits]) -> list[str]:
         everyone = len({one for part in people.values() for one in part})
         lines.append(
             f"people in the test: {len(people['test'])}, too few to tell how the model reads others; in a folder of "
-            f"its own, --split {EVERYONE} tests all {everyone}, in {everyone} trainings"
+            f"its own, --split {EVERYONE} tests each of all {everyone}, in as many trainings"
         )
     return lines
 
@@ -43,4 +42,4 @@ def _people(split: Splits, part: str) -> list[str]:
 
 def _part(split: Splits, part: str, people: list[str]) -> str:
     who = f" of {', '.join(people)}" if len(people) <= 3 else f" of {len(people)} people"
-    return f"{len(getattr(split, part)):,} photographs{who if people else ''} {PARTS[part]}"
+    return f"{counted(len(getattr(split, part)), 'photograph')}{who if people else ''} {PARTS[part]}"
