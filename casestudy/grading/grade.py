@@ -145,10 +145,9 @@ def _score(found: Contents) -> str:
         evaluation = found.evaluation
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
-    low, high = evaluation.interval
     return (
         f"Computed again from your predictions: {evaluation.accuracy:.1%} of {len(evaluation.predictions):,} test "
-        f"photographs (95 % {low:.1%} to {high:.1%}), loss {evaluation.loss:.2f}. No point depends on how high it is."
+        f"photographs ({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
     )
 
 
