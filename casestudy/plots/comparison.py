@@ -35,7 +35,7 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
     _rows(ax, rows["name"])
     _column(ax, 58, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
     _column(ax, 92, "rank", [str(rank) for rank in rows["rank"]])
-    _zoom(ax, "x", rows["low"].min(), rows["high"].max())
+    _zoom(ax, "x", rows[["low", "accuracy"]].min(axis=None), rows[["high", "accuracy"]].max(axis=None))
     ax.set_xlabel("accuracy on the same photographs, 95 % interval")
     return ax
 
