@@ -1,12 +1,14 @@
 """The figures of the starting weights: their arithmetic, one run on drawn photographs, and the committed results."""
 
 import json
+import math
 import re
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import sem, t
 
 from casestudy.data.splits import leave_one_signer_out
 from casestudy.evaluation import evaluate_predictions
@@ -220,7 +222,10 @@ def test_committed_figures_follow_from_their_signers(score):
     shares = [row["accuracy"] for row in score["per_signer"]]
     assert score["mean"] == pytest.approx(sum(shares) / len(shares))
     assert score["range"] == [min(shares), max(shares)]
-    assert score["interval"][0] <= score["mean"] <= score["interval"][1]
+    mean, reach = np.mean(shares), t.ppf(0.975, len(shares) - 1) * sem(shares)
+    ends = [1 / (1 + math.exp(-(math.log(mean / (1 - mean)) + way * reach / (mean * (1 - mean))))) for way in (-1, 1)]
+    assert score["interval"] == pytest.approx(ends)
+    assert score["interval_method"] == f"t over {len(shares)} people"
     for row in score["per_signer"]:
         assert row["accuracy"] * row["support"] == pytest.approx(round(row["accuracy"] * row["support"]))
 
