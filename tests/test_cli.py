@@ -270,7 +270,7 @@ def test_every_signer_left_out_once(letters_zip, small_study, tmp_path, capsys, 
         assert set(run.read_table(f"folds/{fold}/predictions.csv")["signer"]) == {fold[3:]}
     score = run.read_json("metrics.json")["scores"][0]
     assert score["protocol"] == "leave-one-signer-out"
-    assert score["interval_method"] == "bootstrap over 5 signers"
+    assert score["interval_method"] == "t over 5 people"
     assert set(run.read_table("per_signer.csv")["signer"]) == {fold[3:] for fold in folds}
     assert main(["verify", str(out)]) == 0
     capsys.readouterr()

@@ -70,6 +70,15 @@ def touching(artists) -> list[tuple[str, str]]:
     return [(one[0], other[0]) for one, other in combinations(boxes, 2) if one[1].overlaps(other[1])]
 
 
+def test_models_that_two_people_tested_are_dots_without_intervals(recwarn):
+    fig, (ax,) = plots.figure(4, 3)
+    comparison_plots.plot_models(ax, models(3).assign(low=np.nan, high=np.nan))
+    fig.draw_without_rendering()
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert all(ax.get_xlim()[0] < dot < ax.get_xlim()[1] for dot in dots) and len(dots) == 3
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_models_stand_by_rank_with_their_intervals(count, recwarn):
     table = models(count)

@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, zip_of_zeros
+from scipy.stats import binomtest
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.evaluation import wilson_interval
+from casestudy.evaluation import evaluate_predictions
 from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
 from casestudy.grading.contents import Contents, NoEvidence
@@ -940,18 +941,35 @@ def test_hidden_answers_belong_to_their_names(files, tmp_path):
     header, *rows = hidden_table(key, 60).decode().splitlines()
     claimed = Contents(Submission("a.zip", Student("a"), files), key).evaluation
 
-    def outcome(table):
+    def outcome(table, evaluation=claimed):
         content = {**files, "run/hidden_predictions.csv": "\n".join(table).encode()}
-        return checks.hidden_test(Contents(Submission("a.zip", Student("a"), content), key))
+        contents = Contents(Submission("a.zip", Student("a"), content), key)
+        vars(contents)["evaluation"] = evaluation
+        return checks.hidden_test(contents)
 
     assert "100.0% of 60" in outcome([header, *rows]).evidence
     assert "100.0% of 60" in outcome([header, *rows[::-1]]).evidence
-    # Interval against interval: the largest number of right answers whose own interval ends below the claim itself.
-    right = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.accuracy)
-    assert wilson_interval(right, 60)[1] >= claimed.interval[0]
+    # Two strangers were tested, so the claim has no interval: it reaches down to the score of the one read worse.
+    assert claimed.sure.people == 2 and math.isnan(claimed.interval[0])
+    lowest = claimed.per_signer["accuracy"].min()
+    assert lowest < claimed.accuracy
+
+    def most(right):
+        return binomtest(right, 60).proportion_ci(0.95, method="wilson").high
+
+    right = max(n for n in range(61) if most(n) < claimed.accuracy)
+    assert most(right) >= lowest
     assert outcome(hidden_table(key, right).decode().splitlines()).status == "earned"
-    lower = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.interval[0])
+    lower = max(n for n in range(61) if most(n) < lowest)
     assert outcome(hidden_table(key, lower).decode().splitlines()).status == "partial"
+    assert "two people are too few for an interval" in outcome([header, *rows]).evidence
+    # Of three people it is interval against interval.
+    three = claimed.predictions.assign(signer=[f"user_{k % 3}" for k in range(len(claimed.predictions))])
+    more = evaluate_predictions(three, claimed.class_names)
+    assert lowest != more.interval[0] < more.per_signer["accuracy"].min()
+    right = min(n for n in range(61) if most(n) >= more.interval[0])
+    assert outcome(hidden_table(key, right).decode().splitlines(), more).status == "earned"
+    assert outcome(hidden_table(key, right - 1).decode().splitlines(), more).status == "partial"
 
 
 def test_probabilities_add_up_to_one_but_for_rounding(graded, files):

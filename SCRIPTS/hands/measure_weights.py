@@ -216,7 +216,7 @@ def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple
     return {
         "mean": float(by_signer.mean()),
         "range": [float(by_signer.min()), float(by_signer.max())],
-        "interval": list(found.interval),
+        "interval": list(found.to_json()["interval"]),
         "interval_method": found.interval_method,
         "per_signer": found.per_signer[["signer", "support", "accuracy"]].to_dict("records"),
         "random_split": None if mixed is None else evaluate_predictions(mixed, class_names, seed=SEED).accuracy,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from casestudy.evaluation import wilson_interval
+from casestudy.evaluation import how_sure
 from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbers, inside, is_number, moved_in
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, SHARES, Outcome
 from casestudy.grading.submission import readable
@@ -279,10 +279,11 @@ def hidden_test(found: Contents) -> Outcome:
     if not found.key.hidden:
         raise NoEvidence("The key has no hidden test; the instructor takes this row out, or makes a key with one.")
     right, claimed = found.hidden_answers(), found.evaluation
-    low, high = wilson_interval(int(right.sum()), len(right))
-    measured = f"{right.mean():.1%} of {len(right)} (95 % {low:.1%} to {high:.1%})"
-    seen = f"run/hidden_predictions.csv: {measured}; claimed {claimed.accuracy:.1%}"
-    if claimed.interval[0] <= high:
+    measured = how_sure(right)
+    said = f"{measured.estimate:.1%} of {len(right)} ({measured.sentence})"
+    seen = f"run/hidden_predictions.csv: {said}; claimed {claimed.accuracy:.1%} ({claimed.sure.sentence})"
+    lowest = claimed.per_signer["accuracy"].min()  # a claim from two people has no interval, and reaches down to this
+    if np.nan_to_num(claimed.interval[0], nan=lowest) <= measured.interval[1]:
         return Outcome(EARNED, seen, "The score holds on photographs that nobody had the labels of.")
     hint = "Ask what your test part and your training part share that a stranger's photographs do not."
     return Outcome(PARTIAL, seen, "The score is clearly lower on photographs that nobody had the labels of.", hint)

@@ -146,10 +146,10 @@ def _score(found: Contents) -> str:
         evaluation = found.evaluation
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
-    photographs, (low, high) = counted(len(evaluation.predictions), "test photograph"), evaluation.interval
+    photographs = counted(len(evaluation.predictions), "test photograph")
     return (
         f"Computed again from your predictions: {evaluation.accuracy:.1%} of {photographs} "
-        f"(95 % {low:.1%} to {high:.1%}), loss {evaluation.loss:.2f}. No point depends on how high it is."
+        f"({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
     )
 
 
