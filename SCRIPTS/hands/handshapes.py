@@ -28,7 +28,7 @@ Point = tuple[float, float, float]
 UP: Angles = (2, 4, 3, 0)
 FIST: Angles = (86, 100, 55, 0)
 # Over the thumb; the longer a finger, the further its knuckle bends, so that they end side by side.
-DRAPED: dict[str, Angles] = {"index": (73, 84, 22, 0), "middle": (81, 80, 22, 1), "ring": (74, 84, 22, 3)}
+DRAPED: dict[str, Angles] = {"index": (73, 81, 21, 0), "middle": (80, 78, 21, 1), "ring": (74, 81, 21, 3)}
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def _spread(angles: Angles, degrees: float) -> Angles:
 
 
 _SIDEWAYS = (180, 14, -84)
-_OVER_FIST = {"thumb": (-0.18, -0.04, 0.19), "knee": (0.56, 0.46, 0.42), "touch": ("middle", 2)}
+_OVER_FIST = {"thumb": (-0.18, -0.04, 0.21), "knee": (0.56, 0.46, 0.52), "touch": ("middle", 2)}
 _HOLD_RING = {"thumb": (0.08, -0.02, 0.20), "knee": (0.52, 0.42, 0.36), "touch": ("ring", 2)}
-_ROUND = (52, 52, 28, 0)
+_ROUND = (57, 54, 28, 0)
 
 LETTERS: dict[str, Handshape] = {
-    "A": Handshape(FIST, FIST, FIST, FIST, (0.145, -0.07, 0.135), (0.48, 0.5, 0.2), touch=("index", 1)),
+    "A": Handshape(FIST, FIST, FIST, FIST, (0.145, -0.07, 0.135), (0.53, 0.5, 0.2), touch=("index", 1)),
     "B": Handshape(UP, UP, _spread(UP, 1), _spread(UP, 3), (-0.08, 0.72, 0.26), (0.45, 0.42, 0.2)),
     "C": Handshape((34, 40, 24, 0), (34, 42, 24, 0), (36, 42, 24, 0), (38, 40, 24, 0),
                    (0.36, 0.42, 0.98), (0.46, 0.26, 0.55), turn=(62, 4, -4)),
@@ -76,28 +76,29 @@ LETTERS: dict[str, Handshape] = {
                    forearm=(-0.9, -0.45, -0.2)),
     "I": Handshape(FIST, FIST, FIST, _spread(UP, -6), **_OVER_FIST),
     "J": Handshape(FIST, FIST, FIST, _spread(UP, -22), **_OVER_FIST, turn=(-24, 8, 30), sweep={"little": 34}),
-    "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.085, -0.115, -0.2), (0.46, 0.55, 0.3),
+    "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.125, -0.115, -0.19), (0.46, 0.55, 0.3),
                    touch=("middle", 1), turn=(-28, -4, 0)),
     "L": Handshape(UP, FIST, FIST, FIST, (1.20, 0.51, 0.10), (0.6, 0.30, 0.10)),
-    "M": Handshape(**DRAPED, little=_spread(FIST, -12), thumb=(-0.15, -0.11, -0.03), knee=(0.40, 0.40, 0.24),
+    "M": Handshape(**DRAPED, little=_spread(FIST, -12), thumb=(-0.15, -0.11, -0.03), knee=(0.42, 0.50, 0.28),
                    touch=("ring", 2)),
-    "N": Handshape(**(DRAPED | {"ring": _spread(FIST, -8)}), little=_spread(FIST, -8), thumb=(-0.16, -0.13, 0.0),
+    "N": Handshape(**(DRAPED | {"ring": _spread(FIST, -8)}), little=_spread(FIST, -8), thumb=(-0.16, -0.13, -0.03),
                    knee=(0.46, 0.46, 0.28), touch=("middle", 2)),
     "O": Handshape(_ROUND, _ROUND, (56, 54, 28, 0), (60, 56, 28, 0), (0.0, 0.075, -0.04), (0.5, 0.28, 0.5),
                    touch=("index", 3), turn=(58, 0, 0)),
     "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.125, 0.02, -0.075), (0.5, 0.5, 0.3),
                    touch=("middle", 1), turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
-    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.80, 1.04, 0.26), (0.66, 0.5, 0.2), turn=(178, 8, 176),
+    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.75, 1.06, 0.26), (0.64, 0.5, 0.2), turn=(178, 8, 176),
                    forearm=(-0.5, -0.75, -0.6)),
-    "R": Handshape((10, 4, 3, -7), (2, 4, 3, 11), FIST, FIST, **_HOLD_RING),
+    "R": Handshape((16, 5, 4, -8), (0, 6, 4, 12), FIST, FIST, **_HOLD_RING),
     "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),
-    "T": Handshape((76, 86, 34, 14), _spread(FIST, -4), _spread(FIST, -3), FIST, (-0.135, -0.25, 0.15),
-                   (0.30, 0.52, 0.14), touch=("index", 2)),
+    "T": Handshape((73, 80, 22, 14), _spread(FIST, -4), _spread(FIST, -3), FIST, (0.11, -0.38, 0.05),
+                   (0.30, 0.52, 0.14), touch=("middle", 2)),
     "U": Handshape(_spread(UP, -1), _spread(UP, 1), FIST, FIST, **_HOLD_RING),
     "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
     "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (0.07, 0.015, 0.14), (0.44, 0.36, 0.34),
                    touch=("little", 2)),
-    "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.16, -0.13, 0.12), (0.36, 0.5, 0.46), touch=("middle", 2), turn=(56, 0, 0)),
+    "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.16, -0.13, 0.165), (0.36, 0.5, 0.46), touch=("middle", 2),
+                   turn=(56, 0, 0)),
     "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.13, 0.66, 0.10), (0.6, 0.36, 0.1)),
     "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (-0.04, -0.02, 0.19), (0.54, 0.46, 0.42), touch=("middle", 2),
                    turn=(10, 16, -20), sweep={"index": -30}),
@@ -176,7 +177,7 @@ def skeleton(shape: Handshape, *, proportions: np.ndarray | None = None) -> tupl
         finger, joint = FINGERS.index(shape.touch[0]), shape.touch[1]
         chain = joints[finger + 1]
         bone = (chain[joint] - chain[joint - 1]) / (PHALANGES[finger, joint - 1] * length)
-        target = chain[joint] + target @ np.stack([aside[finger], bone, backs[finger + 1, joint - 1]])
+        target = chain[joint] + target @ np.stack([aside[finger] * width, bone, backs[finger + 1, joint - 1]])
     knee = np.array(shape.knee) * scale
     joints[0] = _reach(
         THUMB_BASE * scale, np.stack([knee, (knee + target) / 2 + 0.05]), THUMB_BONES * thumb_length, target
