@@ -156,7 +156,7 @@ RULES = {
         and hand.finger[n][3][1] > hand.thumb[2][1] - hand.bar(0.0, 0.05) for n in names
     ),
     "over the thumb": lambda hand, *names: (
-        {n for n in FINGERS if hand.height(n) < hand.bar(0.0, 0.03) and hand.stretch(n) > hand.bar(0.5, 0.58)}
+        {n for n in FINGERS if hand.height(n) < hand.bar(0.0, 0.05) and hand.stretch(n) > hand.bar(0.5, 0.58)}
         == set(names)
     ),
     "thumb over": lambda hand, *names: all(hand.height(n) > hand.bar(0.0, -0.05) for n in names),

@@ -91,7 +91,7 @@ LETTERS: dict[str, Handshape] = {
                    forearm=(-0.5, -0.75, -0.6)),
     "R": Handshape((16, 5, 4, -8), (0, 6, 4, 12), FIST, FIST, **_HOLD_RING),
     "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),
-    "T": Handshape((73, 80, 22, 14), _spread(FIST, -4), _spread(FIST, -3), FIST, (0.11, -0.38, 0.05),
+    "T": Handshape((73, 80, 22, 12), _spread(FIST, -4), _spread(FIST, -3), FIST, (0.115, -0.40, 0.09),
                    (0.30, 0.52, 0.14), touch=("middle", 2)),
     "U": Handshape(_spread(UP, -1), _spread(UP, 1), FIST, FIST, **_HOLD_RING),
     "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
