@@ -2,6 +2,7 @@
 
     python -m SCRIPTS.hands.make_sample            draw all three (about a minute)
     python -m SCRIPTS.hands.make_sample --check    draw them again elsewhere and compare
+    python -m SCRIPTS.hands.make_sample --pages runs/hands    draw every letter of every signer, large, to look at
 
 Seeds, times and order are fixed, so the same program draws the same bytes. JPEG and PNG bytes come from the encoders
 inside Pillow, hence from the version that requirements.lock pins; the pixels come from NumPy in double precision.
@@ -86,11 +87,15 @@ def _encode(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def moment(name: str, letter: str, shot: int) -> np.random.Generator:
+    """What decides one photograph, beyond who signs: always the same for the same three."""
+    return np.random.default_rng([SEED, list(CAST).index(name), ord(letter), shot])
+
+
 def draw_photograph(name: str, letter: str, shot: int, kind: str = "JPEG") -> tuple[bytes, tuple[int, int, int, int]]:
     """The file of one photograph and the box of the hand in it (left, top, right, bottom)."""
     signer = signer_named(name)
-    rng = np.random.default_rng([SEED, list(CAST).index(name), ord(letter), shot])
-    pixels, box = render_hand(letter, signer, rng, SIZE)
+    pixels, box = render_hand(letter, signer, moment(name, letter, shot), SIZE)
     return _encode(pixels, kind, **({"quality": signer.quality} if kind == "JPEG" else {})), box
 
 
@@ -161,6 +166,30 @@ def contact_sheet(files: dict[str, bytes], comment: str = "", cell: int = 96) ->
     return _encode(np.asarray(sheet), "JPEG", quality=88, comment=comment.encode())
 
 
+def write_pages(folder: Path, side: int = 192, rows: int = 6) -> list[Path]:
+    """Pages (PNG) with a row for each of a few letters and a column for each signer, drawn `side` pixels large."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters, paths = "".join(LETTERS), []
+    for first in tqdm(range(0, len(letters), rows), desc="pages"):
+        here = letters[first : first + rows]
+        page = Image.new("RGB", (side * len(CAST), side * len(here)), "white")
+        pen = ImageDraw.Draw(page)
+        for row, letter in enumerate(here):
+            for column, name in enumerate(CAST):
+                pixels, _ = render_hand(letter, signer_named(name), moment(name, letter, 0), side - 2)
+                page.paste(Image.fromarray(pixels), (column * side, row * side))
+                pen.text(
+                    (column * side + 4, row * side + 2),
+                    f"{letter} {name}",
+                    fill="black",
+                    stroke_width=1,
+                    stroke_fill="white",
+                )
+        paths.append(folder / f"{here[0]}-{here[-1]}.png")
+        page.save(paths[-1])
+    return paths
+
+
 def write_all(root: Path) -> list[Path]:
     """Draws the archive, the key and the contact sheet below `root` and returns their paths."""
     members, rows = draw_sample()
@@ -187,7 +216,14 @@ def main(argv: list[str] | None = None) -> int:
     """Draws, or with --check draws elsewhere and compares; 0 when all is well, 1 when a file differs."""
     parser = CommandParser(description="Draw the embedded sample of fingerspelled letters.")
     parser.add_argument("--check", action="store_true", help="draw in a temporary folder and compare with what is here")
-    if not parser.parse_args(argv).check:
+    parser.add_argument(
+        "--pages", type=Path, metavar="FOLDER", help="draw every letter of every signer, large, to look at"
+    )
+    args = parser.parse_args(argv)
+    if args.pages:
+        print(*write_pages(args.pages), sep="\n")
+        return 0
+    if not args.check:
         for path in write_all(ROOT):
             print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
         return 0
