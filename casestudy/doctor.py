@@ -75,8 +75,8 @@ def check_machine(folder: Path | str = ".") -> list[Checked]:
 
 def check_python() -> Checked:
     found = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    ok = (3, 10) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
-    return Checked("Python", found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.10 to 3.13.")
+    ok = (3, 11) <= sys.version_info[:2] <= NEWEST_PYTHON or _installed("tensorflow")
+    return Checked("Python", found, "" if ok else "Install Python 3.13: TensorFlow has wheels for 3.11 to 3.13.")
 
 
 def check_decoder() -> Checked:

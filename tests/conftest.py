@@ -22,19 +22,22 @@ LEDGER_COLUMNS = (
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
 )
 BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
-# Files that train networks, execute notebooks or start a browser: 482 of 558 seconds when it was measured.
-SLOW = {
-    *("test_architectures", "test_cli", "test_models", "test_notebooks", "test_pipeline", "test_pretrain"),
-    *("test_options", "test_report_browser", "test_runs", "test_studies", "test_training", "test_tuning"),
-    "test_verification",
-}
+# Files that train networks, execute notebooks or start a browser, the longest first: most of the time of all tests.
+SLOW = (
+    *("test_notebooks", "test_pretrain", "test_options", "test_training", "test_verification", "test_studies"),
+    *("test_pipeline", "test_cli", "test_architectures", "test_models", "test_runs", "test_tuning"),
+    "test_report_browser",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test of a slow file, so that `-m "not slow"` leaves it out."""
+    """Marks the tests of slow files, begins with them, and keeps those of a file, which share fixtures, together."""
     for item in items:
         if item.path.stem in SLOW:
             item.add_marker(pytest.mark.slow)
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: (*SLOW, item.path.stem).index(item.path.stem))
 
 
 @pytest.fixture(scope="session")

@@ -10,17 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pytest brings it on these Pythons
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = ROOT / "SCRIPTS"
@@ -303,7 +299,7 @@ def test_the_lock_holds_names_versions_and_hashes_only():
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
 def test_the_lock_pins_every_dependency_once_and_as_pyproject_allows(platform, python):
     target = {"sys_platform": platform, "python_version": python, "python_full_version": f"{python}.5"}
     pinned = collections.defaultdict(list)

@@ -173,6 +173,7 @@ def test_runs_without_error_or_warning(path, executed):
     assert_quiet(executed[0][path.stem])
 
 
+@pytest.mark.xdist_group("notebooks of studies")
 @by_name(STUDIES)
 def test_a_study_runs_without_error_or_warning(path, tmp_path):
     """With one other model each, the cheapest: all of them take minutes."""

@@ -8,14 +8,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pytest brings it on these Pythons
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "casestudy"

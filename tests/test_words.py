@@ -25,6 +25,8 @@ NEVER_ONE = {
     ("data/splits.py", "at_least"): "2 or 3",
     ("data/splits.py", "len(signers)"): "3 at the least",
     ("evaluation/comparison.py", "len(column)"): "photographs that do not fit, of a whole test part",
+    ("evaluation/certainty.py", "known"): "two people at the least",
+    ("evaluation/certainty.py", "people"): "two people at the least",
     ("grading/checks.py", "shown or 'no'"): "the parameters of networks",
     ("grading/checks.py", "len(STEPS)"): "five notebooks",
     ("grading/contents.py", "MOST_CELLS"): "a limit",

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-OLDEST, NEWEST = (3, 10), (3, 13)  # the Pythons of requirements.lock, which are those TensorFlow has wheels for
+OLDEST, NEWEST = (3, 11), (3, 13)  # the Pythons of requirements.lock, which are those TensorFlow has wheels for
 STAMP = "casestudy-environment"  # marks a `.venv` as ours; holds `_fingerprint` once everything is installed
 DOWNLOAD = 740  # MB on Linux x86_64; 490 on Windows, 430 on Linux arm64, 350 on macOS
 DISK = 4  # GB: the environment takes 2.7, the downloads and their cache the rest

@@ -23,16 +23,12 @@ import sys
 import tempfile
 import threading
 import time
+import tomllib
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from casestudy.cleaning import CommandParser
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # pytest brings it on these Pythons
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_suffix(".toml")
@@ -144,7 +140,7 @@ class Copy:
         """Returns the exit code of pytest in the copy, and what it said; 1 where it took too long."""
         # No bytecode: a mutant of the same second and length would pass for the original.
         environ = {**os.environ, "PYTHONPATH": str(self.tree), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", *options, "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *options, "-n0", "-q", "-p", "no:cacheprovider"]
         command += [f"--basetemp={self._scratch}", *targets]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
         # A group of its own, so that what the tests have started ends with them.

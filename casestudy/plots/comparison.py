@@ -30,8 +30,8 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
         colour, pale, face = (BLUE, PALE, BLUE) if row.rank == 1 else (GREY, SILVER, "white")
         ax.plot([row.low, row.high], [place, place], color=pale, lw=5, solid_capstyle="butt")
         ax.plot(row.accuracy, place, "o", ms=7, color=colour, mfc=face, mew=1.5)
-    for place in np.flatnonzero(np.diff(rows["rank"])):
-        ax.axhline(place + 0.5, color=GREY, lw=0.6, ls=":")
+    for above in np.flatnonzero(np.diff(rows["rank"])):
+        ax.axhline(above + 0.5, color=GREY, lw=0.6, ls=":")
     _rows(ax, rows["name"])
     _column(ax, 58, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
     _column(ax, 92, "rank", [str(rank) for rank in rows["rank"]])

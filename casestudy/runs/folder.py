@@ -105,7 +105,7 @@ class RunFolder(RunFiles):
             )
         if not source.exists():
             raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
-        started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         try:
             run.write_record(RunRecord(wishes, data, started))
         except OSError as error:
