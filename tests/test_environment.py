@@ -173,7 +173,7 @@ def test_a_python_outside_the_lock_needs_uv(environment, installers, root, monke
 
 def test_a_python_outside_the_lock_without_uv_is_told_which_to_take(environment, installers, root, no_uv, monkeypatch):
     monkeypatch.setattr(environment, "_fits", lambda: False)
-    with pytest.raises(environment.SetupError, match=r"runs on Python 3\.10 to 3\.13.* or install uv"):
+    with pytest.raises(environment.SetupError, match=r"runs on Python 3\.11 to 3\.13.* or install uv"):
         environment.ensure_environment(root)
     assert not (root / ".venv").exists()
 

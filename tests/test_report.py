@@ -296,7 +296,7 @@ def test_models_compared_are_told_in_a_sentence():
     assert told["pareto"] == "Accuracy by the number of parameters: small 50.0 % with 1,200."
     assert told["ladder"] == "Accuracy after each step: small 50.0 %."
     assert told["distorted"] == "Accuracy by training and by test: small plain, on distorted images 25.0 %."
-    assert told["learning_loss"] == "Loss over 1 epochs; at the end 0.50 in training."
+    assert told["learning_loss"] == "Loss over 1 epoch; at the end 0.50 in training."
 
 
 def test_a_difference_is_told_in_words():

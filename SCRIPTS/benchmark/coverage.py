@@ -11,7 +11,6 @@ each, a mean and a spread; `WAYS` are the candidates, and the chosen one is the 
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import math
@@ -21,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, ndtr, ndtri, stdtrit
 
+from casestudy.cleaning import CommandParser
 from casestudy.evaluation.certainty import LEVEL, Z95, over_images, over_people
 from SCRIPTS.articles.writing import ARTICLES, write_text
 
@@ -230,7 +230,7 @@ def load() -> list[dict]:
 
 def main() -> None:
     """Measures every cell and writes the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=DRAWS, help="worlds for each setting (default: %(default)s)")
     options = parser.parse_args()
     text = io.StringIO()

@@ -49,6 +49,7 @@ CAST = {
     "user_9": (6, "garden", False),
     "user_Zoë": (1, "stripes", False),
 }
+MARK = "DRAWN.txt"  # what `casestudy.data.drawn` knows drawn images by
 NESTED = "user_9"  # keeps photographs as a/0.jpg rather than A0.jpg
 
 
@@ -106,7 +107,7 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
     boxes: dict[str, list[tuple[str, tuple[int, int, int, int]]]] = {name: [] for name in CAST}
 
     def put(entry, data, status, label="", box=None, reason="", duplicate_of=""):
-        owner = entry.split("/")[0]
+        owner = entry.rpartition("/")[0].split("/")[0]
         files[entry], rows[entry] = data, Row(entry, status, label, owner, reason, duplicate_of)
         if box is not None:
             boxes[owner].append((entry, box))
@@ -150,6 +151,11 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
         lines = ["image,top_left_x,top_left_y,bottom_right_x,bottom_right_y"]
         lines += [",".join(["\\".join(e.split("/")), *map(str, box)]) for e, box in sorted(listed)]
         put(f"{name}/{name}_loc.csv", ("\n".join(lines) + "\n").encode(), "sidecar")
+    put(
+        MARK,
+        b"A program drew these hands: nobody was photographed. Scores on them say nothing about people.\n",
+        "sidecar",
+    )
     order = sorted(files)
     return [(entry, files[entry]) for entry in order], [rows[entry] for entry in order]
 

@@ -22,6 +22,8 @@ NOTEBOOKS = {
     **dict.fromkeys(("splits.csv", "history.csv", "training.json", "model.keras"), "04_train"),
 }
 LAST_NOTEBOOK = "05_results"
+# Every number comes back to the same bits; pandas 3 reads so by itself, and no longer wants to be told.
+EXACT: dict[str, Any] = {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *("name", "copy", "kind", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase"),
@@ -77,7 +79,7 @@ class RunFiles:
                 dtype={column: str for column in columns if column in TEXT_COLUMNS},
                 keep_default_na=False,
                 na_values={column: [""] for column in columns if column not in TEXT_COLUMNS},
-                float_precision="round_trip",
+                **EXACT,
             )
         except ValueError as error:
             raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
