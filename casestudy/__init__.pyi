@@ -23,7 +23,7 @@ from .plots import (
     plot_pareto as plot_pareto,
     prediction_sheet as prediction_sheet,
 )
-from .report import write_report as write_report
+from .report import claims as claims, write_report as write_report
 from .runs import (
     Options as Options,
     RunFolder as RunFolder,

@@ -74,7 +74,7 @@ def good(seed: int = 7, skill: float = 1.8) -> dict[str, bytes]:
     table = tested[["name", "signer", "label"]].assign(
         **{PREFIX + n: probabilities[:, k] for k, n in enumerate(LABELS)}
     )
-    evaluation = evaluate_predictions(table, LABELS, seed=seed)
+    evaluation = evaluate_predictions(table, LABELS)
     results = result_tables(evaluation, seed=seed)
     history = [
         {"phase": phase, "epoch": epoch, "metric": metric, "value": value}

@@ -410,7 +410,7 @@ def test_step_by_step_a_run_ends_as_it_does_at_once(run, finished_run):
         run.save(training=history, model=model)
         assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "checkpoints"} | TRAINED
     run = RunFolder.open(run.path, needs="model.keras")
-    evaluation = evaluate(model, images, splits.test, seed=3)
+    evaluation = evaluate(model, images, splits.test)
     for _ in range(2):
         before = snapshot(run.path)
         run.save(evaluation=evaluation)
@@ -457,7 +457,7 @@ def test_after_the_first_phase_the_run_knows_the_first_phase_only(run):
     before = snapshot(run.path)
     with pytest.raises(RunError, match=r"all its phases \(head, fine-tune\); this one went through head\. Train"):
         run.save(training=history, model=model)
-    evaluation = evaluate(model, images, splits.test, seed=3)
+    evaluation = evaluate(model, images, splits.test)
     with pytest.raises(RunError, match=r"model\.keras.*Run notebook 04_train first"):
         run.save(evaluation=evaluation)  # of a model that is half trained
     assert snapshot(run.path) == before
@@ -480,7 +480,7 @@ def evaluated(run_copy):
     (run_copy.path / "predictions.csv").unlink()
     model, images = load_model(run_copy.path / "model.keras"), run_copy.load_images()
     assert images.names.tolist() == table["name"].tolist()
-    return run_copy, lambda chosen: evaluate(model, images, np.flatnonzero(chosen(table["part"])), seed=3)
+    return run_copy, lambda chosen: evaluate(model, images, np.flatnonzero(chosen(table["part"])))
 
 
 @pytest.mark.parametrize(
@@ -541,7 +541,7 @@ def test_a_killed_step_goes_on(epochs, by_verbs, run, finished_run, monkeypatch)
         study, images, splits = begun(run)
         model, history = trained(run, study, images, splits)
         run.save(training=history, model=model)
-        run.save(evaluation=evaluate(model, images, splits.test, seed=3))
+        run.save(evaluation=evaluate(model, images, splits.test))
     else:
         finish_run(run)
         same_results(run, finished_run)

@@ -398,7 +398,7 @@ def drawn_evaluation(truth, read, sure):
         rest = (1 - share) / (len(names) - 1)
         shares = {f"p_{name}": share if name == guess else rest for name in names}
         rows.append({"name": f"{k}.png", "signer": "", "label": label, **shares})
-    return evaluate_predictions(pd.DataFrame(rows), tuple(names), seed=0)
+    return evaluate_predictions(pd.DataFrame(rows), tuple(names))
 
 
 def test_the_costliest_photographs_are_behind_a_cell_and_mistakes_are_wanted_first(monkeypatch):

@@ -163,15 +163,6 @@ def test_tables_of_a_run_are_what_their_names_say(finished_run):
     assert (given["low"] < given["high"]).any()
 
 
-def test_intervals_have_the_seed_of_the_run(finished_run, monkeypatch):
-    from casestudy.runs import folder
-
-    seeds = []
-    monkeypatch.setattr(folder, "evaluate_predictions", lambda table, names, *, seed: seeds.append(seed))
-    finished_run.evaluation()
-    assert seeds == [finished_run.record.wishes.seed] == [3]
-
-
 def test_a_distorted_test_is_shown_beside_the_clean_one():
     """Each model in the order of the study, its own last; trained "augmented" where its images were varied."""
     own = dataclasses.replace(STUDY.model, name="plain_cnn", augmentation={"mirror": True})

@@ -211,7 +211,7 @@ def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple
         mixed: Predictions of a random split; None where there is none.
         class_names: The K labels.
     """
-    found = evaluate_predictions(unseen, class_names, seed=SEED)
+    found = evaluate_predictions(unseen, class_names)
     by_signer = found.per_signer["accuracy"]
     return {
         "mean": float(by_signer.mean()),
@@ -219,7 +219,7 @@ def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple
         "interval": list(found.to_json()["interval"]),
         "interval_method": found.interval_method,
         "per_signer": found.per_signer[["signer", "support", "accuracy"]].to_dict("records"),
-        "random_split": None if mixed is None else evaluate_predictions(mixed, class_names, seed=SEED).accuracy,
+        "random_split": None if mixed is None else evaluate_predictions(mixed, class_names).accuracy,
     }
 
 

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import logging
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
-from casestudy.words import counted
+from casestudy.words import counted, duration
 
 Call = Callable[[argparse.Namespace], int]
 
@@ -166,7 +167,10 @@ def _tune(args: argparse.Namespace) -> int:
 def _screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
     scores = run.scores()
-    lines = ["", f"starting weights: {run.resolved.weights}", "", report.summary_sentence(scores), ""]
+    known, found = run.provenance(), report.claims(run)
+    lines = ["", f"starting weights: {run.resolved.weights}", ""]
+    lines += [known.banner, ""] if known.banner else []
+    lines += [report.summary_sentence(scores, run.evaluation().sure.sentence), ""]
     trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))
     for what, score in zip(trained, scores, strict=True):
@@ -178,6 +182,17 @@ def _screen(run: casestudy.RunFolder) -> str:
     for row in labels:
         numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
+    for title, sentences in (("You may write:", found.may), ("You may not write:", found.may_not)):
+        lines += ["", title]
+        lines += [
+            textwrap.fill(
+                one.replace(" %", "\N{NO-BREAK SPACE}%"), 110, initial_indent="  - ", subsequent_indent="    "
+            )
+            for one in sentences
+        ]
+    if known.seconds_for_everyone and (command := runs.command_again(run, everyone=True)):
+        time = duration(known.seconds_for_everyone)
+        lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
     lines += ["", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 

@@ -74,12 +74,12 @@ class Evaluation:
         return reliability(self.predictions["confidence"].to_numpy(), right.to_numpy())
 
 
-def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed: int = 0) -> Evaluation:
+def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray) -> Evaluation:
     """Returns the evaluation of a model on the images at `indices`; see `predict` and `evaluate_predictions`."""
     return evaluate_predictions(predict(model, images, indices), images.class_names)
 
 
-def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...], *, seed: int = 0) -> Evaluation:
+def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]) -> Evaluation:
     """Returns every figure of the report, computed from a table as `predict` returns it.
 
     `predicted` and `loss` are taken from the probabilities again, not believed.

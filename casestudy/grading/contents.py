@@ -147,7 +147,7 @@ class Contents:
             raise NoEvidence(f"{name} gives another label than the archive to {counted(other, 'photograph')}.")
         known = pd.DataFrame({"name": names, "signer": [fact.signer for fact in facts], "label": labels})
         probabilities = pd.DataFrame(self._probabilities(name, table[columns]), columns=columns)
-        return evaluate_predictions(known.join(probabilities), self.key.class_names, seed=0)
+        return evaluate_predictions(known.join(probabilities), self.key.class_names)
 
     def _predictions(self, name: str) -> tuple[pd.DataFrame, list[str]]:
         columns = [PREFIX + label for label in self.key.class_names]

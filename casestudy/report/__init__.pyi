@@ -1,3 +1,4 @@
+from .claim import claims as claims
 from .pages import (
     decimals as decimals,
     page as page,

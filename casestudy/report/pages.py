@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from casestudy.words import counted
+from casestudy.words import counted, duration
 
 # What stands beside the word of each status of a grade, in the order of the bars; the words are `grading.outcomes`'.
 SIGNS = {"earned": "✓", "partial": "◐", "not earned": "✗", "no evidence": "∅", "needs review": "…"}
@@ -80,5 +80,5 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.globals["signs"], environment.filters["sign"] = SIGNS, SIGNS.__getitem__
-    environment.filters |= {one.__name__: one for one in (percent, interval, gap, decimals, points, counted)}
+    environment.filters |= {one.__name__: one for one in (percent, interval, gap, decimals, points, counted, duration)}
     return environment

@@ -15,6 +15,7 @@ import pandas as pd
 from casestudy.choices import OWN
 from casestudy.files import atomic_path
 from casestudy.report import sections
+from casestudy.report.claim import claims
 from casestudy.report.pages import gap as points_apart, interval, page, percent, source
 from casestudy.runs import RunFolder, command_again
 from casestudy.words import counted
@@ -70,7 +71,10 @@ def render(run: RunFolder) -> str:
         comparison=_comparison(run),
         copies=run.read_table("copies.csv").to_dict("records") if run.has("copies.csv") else [],
         compared=sections.compared(scores),
-        summary=summary_sentence(scores),
+        summary=summary_sentence(scores, evaluation.sure.sentence),
+        known=run.provenance(),
+        claims=claims(run),
+        everyone=command_again(run, everyone=True),
         guessing=math.log(len(evaluation.class_names)),
         entries=0 if ledger is None else len(ledger),
         flow=[] if ledger is None else sections.ledger_flow(ledger),
@@ -112,29 +116,32 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
     if not run.has("comparison.csv"):
         return []
     variants = {variant.name: variant for variant in run.record.wishes.study.variants}
+    comparable = run.provenance().comparable
     rows = run.read_table("comparison.csv").to_dict("records")
     for row in rows:
         variant = variants.get(row["name"])
-        row |= {"published": variant and variant.published, "note": variant.note if variant else ""}
+        row |= {
+            "published": variant.published if variant and comparable else None,
+            "note": variant.note if variant else "",
+        }
         row |= {"support": row["images"], "weights": run.resolved.variant_weights.get(row["name"], (None, None))[1]}
     return rows
 
 
-def summary_sentence(scores: Sequence[Score]) -> str:
-    """Returns what the headline means, in a sentence a student can defend."""
+def summary_sentence(scores: Sequence[Score], sure: str) -> str:
+    """Returns what the headline means, in words a student can defend; `sure` is its `Certainty.sentence`."""
     headline = next(score for score in scores if score.name == "headline")
     text = f"Read rightly: {percent(headline.accuracy)} of {counted(headline.images, 'test photograph')}"
     if headline.protocol == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
-    sure = _sure(headline.interval)
     if headline.protocol == "published":
-        return f"{text}, the test part as it was published{sure}."
-    text += f", all of them by signers that training never saw{sure}."
+        return f"{text}, the test part as it was published; {sure}."
+    text += f", all of them by signers that training never saw; {sure}."
     if pair := sections.compared(scores):
         honest, flattering = pair
         gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
         way = "flattered" if gap >= 0 else "the other way"
-        how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"
+        how = "With phase 1 alone" if honest.training == "head only" else "Trained the same way"
         text += (
             f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
             f"give {percent(honest.accuracy)}: {points_apart(gap)} {way}."

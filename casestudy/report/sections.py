@@ -137,10 +137,10 @@ def by_turns(cells: Cells) -> Iterator[str]:
 def compared(scores: Sequence[Score]) -> tuple[Score, Score] | None:
     """Returns the scores on unseen signers and on a random split of one and the same training, where both are known.
 
-    Whole trainings are preferred; otherwise it is the head alone.
+    Whole trainings are preferred; otherwise it is the head alone, on as many signers as there are.
     """
     by_name = {score.name: score for score in scores}
-    pairs = (("headline", "random"), ("head", "head-random"))
+    pairs = (("headline", "random"), ("head-everyone", "head-random"), ("head", "head-random"))
     return next(((by_name[a], by_name[b]) for a, b in pairs if a in by_name and b in by_name), None)
 
 

@@ -192,9 +192,9 @@ class RunFolder(RunFiles):
 
     def evaluation(self, predictions: str = PREDICTIONS) -> Evaluation:
         """Returns what predictions amount to, computed from their table again."""
-        table, names, seed = self.read_table(predictions), self.facts.class_names, self.record.wishes.seed
+        table, names = self.read_table(predictions), self.facts.class_names
         try:
-            return evaluate_predictions(table, names, seed=seed)
+            return evaluate_predictions(table, names)
         except (LookupError, ValueError, TypeError) as error:  # a column or a label that it needs
             raise RunError(f"{predictions} must fit the labels of run.json; {error}. Restore both files.") from error
 

@@ -70,7 +70,7 @@ def distortion_table(study: Study, models: Sequence[TrainedModel], found: dict[s
     return table if (table["tested"] == "distorted").any() else None
 
 
-def published_table(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
+def published_table(study: Study, scores: pd.DataFrame, *, comparable: bool = True) -> pd.DataFrame:
     """Returns each model's accuracy as its source published it, as it came out here, and that of the study's own.
 
     Columns: model; tested ("clean" or "distorted"); published, reproduced, ours (accuracies in [0, 1], NaN where there
@@ -79,6 +79,7 @@ def published_table(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
     Args:
         study: Its variants are the models; one that has not been trained is shown as published.
         scores: As `score_table` returns it; needs name and accuracy.
+        comparable: Whether they may stand beside published ones; see `Provenance`. If not, none is shown.
     """
     here = scores.set_index("name")["accuracy"]
     own, *others = models_of(study, study.split.protocol)
@@ -88,6 +89,7 @@ def published_table(study: Study, scores: pd.DataFrame) -> pd.DataFrame:
         for model in others:
             if variant := known.get(model.id):
                 published = variant.published_distorted if test.distorted else variant.published
+                published = published if comparable else None
                 rows.append((model.name, tested, published, here.get(model.score(test)), None, variant.note))
         rows.append((own.name, tested, None, None, here.get(own.score(test)), ""))
     table = pd.DataFrame(rows, columns=["model", "tested", "published", "reproduced", "ours", "note"])

@@ -166,11 +166,10 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
         if split.fold:
             log.info("held out: %s", split.fold)
         network = _train_phases(run, spec, phases, split, home)
-        seed = run.record.wishes.seed
         if harder is not None:
-            found = evaluate(network, harder, np.arange(len(harder)), seed=seed)
+            found = evaluate(network, harder, np.arange(len(harder)))
             run.write_table(model.predictions(DISTORTED), found.predictions)
-        run.write_table(target, evaluate(network, split.images, split.test, seed=seed).predictions)
+        run.write_table(target, evaluate(network, split.images, split.test).predictions)
         remove_checkpoints(run.path / home)
     if splits[0].fold and not run.has(model.predictions()):
         tables = [run.read_table(home + PREDICTIONS) for home in homes]

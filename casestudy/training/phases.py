@@ -34,6 +34,7 @@ from casestudy.training import checkpoints as stored
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
+from casestudy.words import duration
 
 log = logging.getLogger(__name__)
 
@@ -180,16 +181,6 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
         progress.phase = index + 1
         stored.save(checkpoint, [], progress)
         del stage  # unmaps the features before their folder goes
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as people say them.
-
-    >>> duration(42.4), duration(190)
-    ('42 s', '3 min 10 s')
-    """
-    seconds = round(seconds)
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
 
 
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:

@@ -12,6 +12,11 @@ from casestudy.runs import RunFolder
 from casestudy.words import counted
 
 EVERYONE, HEAD = "head-everyone", "head"  # names of scores
+NEVER = {
+    "sample": "That it reads photographs of people so well: a program drew these hands.",
+    "stand-in": "Any number of this run: drawn images stand in for the data of the study.",
+    "quick": "That this is how good the model can be: it is a quick look, with small images and few epochs.",
+}
 WHO = {
     "signer": "people whom the training never saw",
     "leave-one-signer-out": "people, each left out of the training once",
@@ -47,7 +52,7 @@ def claims(run: RunFolder) -> Claims:
             "That validation is above training is no fault: training images were varied and dropout was on, validation "
             "images were left as they are."
         )
-    may_not = [known.banner] if known.banner else []
+    may_not = [sentence for holds, sentence in NEVER.items() if holds in (known.drawn, known.quick and "quick")]
     if facts.protocol == "random":
         may_not.append("That it reads people it never saw: the same people may be in training and test.")
     elif known.tested:
@@ -58,10 +63,11 @@ def claims(run: RunFolder) -> Claims:
         may_not.append(
             f"That all test {images} were new: {counted(known.copies, images[:-1])} have a copy in training."
         )
-    support = found.per_label["support"]
+    least, most = found.per_label["support"].min(), found.per_label["support"].max()
+    many = f"{most}" if least == most else f"{least} to {most}"
     may_not.append(
-        f"That a label is hard or easy by its accuracy alone: each was tested on {support.min()} to {support.max()} "
-        f"{images}, and among {len(support)} labels one is always last."
+        f"That a label is hard or easy by its accuracy alone: each was tested on {many} {images}, and among "
+        f"{len(found.class_names)} labels one is always last."
     )
     return Claims(tuple(may), tuple(may_not))
 
@@ -98,7 +104,7 @@ def _mistakes(found: Evaluation) -> str:
     shares = [f"{_most(wrong['label'])} of the label {wrong['label'].mode()[0]}"]
     if len(found.per_signer) > 1:
         shares.insert(0, f"{_most(wrong['signer'])} of {wrong['signer'].mode()[0]}")
-    return f"Of {counted(len(wrong), 'mistake')}, {' and '.join(shares)}."
+    return f"Of {counted(len(wrong), 'mistake')}, the most of one kind are {' and '.join(shares)}."
 
 
 def _most(values: pd.Series) -> int:
