@@ -25,6 +25,7 @@ from casestudy.studies import STUDIES
 
 EVIL = '<script>alert("x")</script>'
 OTHERS = {"loss": 1.0, "loss_interval": (None, None), "interval_method": "Wilson", "calibration_error": 0.1}
+SURE = "two people are too few for an interval: they have 40.0 % and 60.0 %"
 SCORES = [
     Score("headline", "signer", "all phases", "predictions.csv", 10, 0.5, interval=(0.3, 0.7), **OTHERS),
     Score("random", "random", "all phases", "predictions_random.csv", 10, 0.9, interval=(0.8, 1.0), **OTHERS),
@@ -187,14 +188,14 @@ def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw
 
 def test_the_headline_is_a_sentence_to_defend(finished_run):
     scores = finished_run.scores()
-    text = summary_sentence(scores)
+    text = summary_sentence(scores, SURE)
     assert percent(scores[0].accuracy) in text
     assert "never saw" in text
     honest, flattering = (next(s for s in scores if s.name == name).accuracy for name in ("head", "head-random"))
     gap = f"{abs(100 * (flattering - honest)):.1f}".removesuffix(".0")
     assert f": {gap} points flattered." in text
     assert " 33.3 % of 18 test photographs" in text
-    alone = summary_sentence([dataclasses.replace(scores[0], protocol="random")])
+    alone = summary_sentence([dataclasses.replace(scores[0], protocol="random")], SURE)
     assert "never saw" not in alone
     assert "random" in alone
 
@@ -228,11 +229,15 @@ def test_what_is_absent_is_a_dash():
 
 def test_an_interval_that_is_not_known_is_a_dash_and_no_line(run_copy):
     scores = [dataclasses.replace(score, interval=(None, None)) for score in SCORES]
-    text = summary_sentence(scores)
-    assert "all of them by signers that training never saw. Trained the same way" in text
-    assert "interval" not in text
+    text = summary_sentence(scores, SURE)
+    assert f"all of them by signers that training never saw; {SURE}. Trained the same way" in text
+    everyone = dataclasses.replace(scores[0], name="head-everyone")
+    assert "each signer left out once: 50.0 %. Trained" in summary_sentence([*scores, everyone], SURE)
+    everyone = dataclasses.replace(everyone, interval=(0.4, 0.6))
+    told = summary_sentence([*scores, everyone], SURE)
+    assert "each signer left out once: 50.0 % (95 % interval 40.0 % to 60.0 %). Trained" in told
     published = [dataclasses.replace(scores[0], protocol="published")]
-    assert summary_sentence(published).endswith("the test part as it was published.")
+    assert summary_sentence(published, SURE).endswith(f"the test part as it was published; {SURE}.")
     table = pd.DataFrame({"signer": ["u1", "u2"], "accuracy": [0.4, 0.8], "support": [10, 10]})
     known = signer_sentence(table.assign(low=[0.2, 0.6], high=[0.6, 0.9]))
     worst, best = "u1 is read worst: 40.0 % of 10 photographs", ", 40 points behind u2, who is read best."
@@ -335,7 +340,7 @@ def test_the_gap_stands_at_the_top(page, finished_run):
     assert percent(scores["head"]) in top
     assert percent(scores["head-random"]) in top
     assert "Trained the same way, a random split would claim 90.0 % where unseen signers give 50.0 %" in (
-        summary_sentence(SCORES)
+        summary_sentence(SCORES, SURE)
     )
 
 
@@ -380,6 +385,7 @@ def test_the_page_stays_small_however_many_photographs(run_copy):
     table.insert(0, "name", [f"{label}/{'long ' * 20}{k}.jpg" for k, label in enumerate(table["label"])])
     run_copy.write_table("predictions.csv", table)
     run_copy.write_json("run.json", run_copy.read_json("run.json") | {"class_names": names})
+    run_copy.write_json("metrics.json", {"scores": run_copy.read_json("metrics.json")["scores"][:1]})
     found = render(run_copy)
     facts = json.loads(re.search(r'id="facts">(.*?)</script>', found, re.S)[1])
     shown = sum(map(len, facts["cells"].values()))
@@ -442,17 +448,17 @@ def test_the_gap_is_told_with_its_sign_and_of_whole_trainings_first():
     head, head_random = (
         dataclasses.replace(score, name=name) for score, name in zip(SCORES, ("head", "head-random"), strict=True)
     )
-    assert "Trained the same way" in summary_sentence([*SCORES, head, head_random])
-    assert summary_sentence(SCORES).endswith("give 50.0 %: 40 points flattered.")
+    assert "Trained the same way" in summary_sentence([*SCORES, head, head_random], SURE)
+    assert summary_sentence(SCORES, SURE).endswith("give 50.0 %: 40 points flattered.")
     turned = [dataclasses.replace(SCORES[0], accuracy=0.9), dataclasses.replace(SCORES[1], accuracy=0.85)]
-    assert summary_sentence(turned).endswith(
+    assert summary_sentence(turned, SURE).endswith(
         "would claim 85.0 % where unseen signers give 90.0 %: 5 points the other way."
     )
     close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.045)
-    assert ": 4.5 points flattered." in summary_sentence([SCORES[0], close])  # which :.0f would call 4
+    assert ": 4.5 points flattered." in summary_sentence([SCORES[0], close], SURE)  # which :.0f would call 4
     close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.01)
-    assert ": 1 point flattered." in summary_sentence([SCORES[0], close])
-    alone = summary_sentence([SCORES[0], head, head_random])
+    assert ": 1 point flattered." in summary_sentence([SCORES[0], close], SURE)
+    alone = summary_sentence([SCORES[0], head, head_random], SURE)
     assert "With phase 1 alone, a random split would claim 90.0 %" in alone
 
 

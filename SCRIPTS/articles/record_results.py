@@ -9,7 +9,7 @@ A figure in the README comes from here or not at all: `tests/test_claims.py` com
 from pathlib import Path
 
 from casestudy.cleaning import CommandParser
-from casestudy.report import PROTOCOLS, percent
+from casestudy.report import PROTOCOLS, interval, percent
 from casestudy.runs import RunFolder
 from SCRIPTS.articles.values import fill_pages
 from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
@@ -38,6 +38,7 @@ def summarise(run: RunFolder) -> tuple[str, dict]:
     key = " ".join([record.data.name, study.model.name, f"{width}x{height}", facts.protocol])
     return key, {
         "data": record.data.name,
+        "drawn": facts.drawn is not None,
         "model": study.model.name,
         "image_size": [height, width],
         "weights": resolved.weights.split(":")[0],
@@ -61,8 +62,10 @@ def table(results: dict[str, dict]) -> str:
         height, width = result["image_size"]
         model = f"{result['model']} at {width}×{height}, {result['weights']}"
         for score in result["scores"]:
-            cells = [result["data"], model, score["training"], PROTOCOLS[score["protocol"]]]
-            cells += [percent(score["accuracy"]), " to ".join(percent(end) for end in score["interval"])]
+            data = result["data"] + " (drawn)" * result.get("drawn", False)
+            cells = [data, model, score["training"], PROTOCOLS[score["protocol"]]]
+            sure = interval(score["interval"], " to ")
+            cells += [percent(score["accuracy"]), score["interval_method"] if sure == "–" else sure]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

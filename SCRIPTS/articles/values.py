@@ -16,7 +16,7 @@ import numpy as np
 
 from casestudy.cleaning.ledger import STATUSES
 from casestudy.evaluation import how_sure
-from casestudy.report import decimals, percent
+from casestudy.report import decimals, interval, percent
 from casestudy.studies import STUDIES
 from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
 from SCRIPTS.benchmark import coverage
@@ -75,10 +75,9 @@ def of_result(name: str, result: dict) -> dict[str, str]:
     found = {f"{name}.weights": result["weights"], f"{name}.model": result["model"]}
     scores = {score["name"]: score for score in result["scores"]}
     for score in scores.values():
-        low, high = score["interval"]
         found |= {
             f"{name}.{score['name']}": percent(score["accuracy"]),
-            f"{name}.{score['name']}.interval": f"{percent(low)} to {percent(high)}",
+            f"{name}.{score['name']}.interval": interval(score["interval"], " to "),
             f"{name}.{score['name']}.loss": decimals(score["loss"]),
             f"{name}.{score['name']}.images": f"{score['images']:,}",
             f"{name}.{score['name']}.calibration": points(score["calibration_error"]),

@@ -153,7 +153,7 @@ def _tango(only_first: np.ndarray, only_second: np.ndarray, count: np.ndarray, z
 
 def _sentence(low: float, high: float, people: int, kind: Kind) -> str:
     scale, form, unit = FORMS[kind]
-    first, second = (f"{scale * number:{form}}{unit}" for number in (low, high))
+    first, second = (f"{scale * number:{form}}{unit}".replace("-", "\N{MINUS SIGN}") for number in (low, high))
     if people == 2:
         return f"two people are too few for an interval: they have {first} and {second}"
     if math.isnan(low):

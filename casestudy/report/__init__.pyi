@@ -1,6 +1,7 @@
 from .claim import claims as claims
 from .pages import (
     decimals as decimals,
+    interval as interval,
     page as page,
     percent as percent,
     points as points,

@@ -137,11 +137,13 @@ def summary_sentence(scores: Sequence[Score], sure: str) -> str:
     if headline.protocol == "published":
         return f"{text}, the test part as it was published; {sure}."
     text += f", all of them by signers that training never saw; {sure}."
+    if everyone := next((score for score in scores if score.name == "head-everyone"), None):
+        text += f" The head alone, each signer left out once: {percent(everyone.accuracy)}{_sure(everyone.interval)}."
     if pair := sections.compared(scores):
         honest, flattering = pair
         gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
         way = "flattered" if gap >= 0 else "the other way"
-        how = "With phase 1 alone" if honest.training == "head only" else "Trained the same way"
+        how = "With phase 1 alone" if honest.name != "headline" else "Trained the same way"
         text += (
             f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
             f"give {percent(honest.accuracy)}: {points_apart(gap)} {way}."
