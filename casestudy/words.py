@@ -1,8 +1,12 @@
-"""What is said to people: counts with their nouns, times, and the near word that may have been meant."""
+"""What is said to people: counts with their nouns, times, the near word that was meant, and what a run is not."""
 
 from casestudy.cleaning.words import counted, did_you_mean
 
-__all__ = ["counted", "did_you_mean", "duration"]
+__all__ = ["banner", "counted", "did_you_mean", "duration"]
+
+MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."
+DRAWN = "The hands are drawn by a program. What is read of them says nothing about photographs of people."
+QUICK = "This is a quick look: small images and few epochs. How good the model can be, only the whole run tells."
 
 
 def duration(seconds: float) -> str:
@@ -15,3 +19,14 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def banner(drawn: object, quick: bool) -> str:
+    """Returns what has to be known of a run before any of its numbers is read; "" where nothing is in the way.
+
+    >>> banner(None, False), banner("stand-in", True) == MEANINGLESS, banner("sample", True) == f"{DRAWN} {QUICK}"
+    ('', True, True)
+    """
+    if drawn == "stand-in":
+        return MEANINGLESS
+    return " ".join([DRAWN] * (drawn == "sample") + [QUICK] * quick)

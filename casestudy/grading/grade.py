@@ -22,7 +22,7 @@ from casestudy.grading.key import Key
 from casestudy.grading.outcomes import NOT_EARNED, NOTHING, REVIEW, SHARES, Outcome
 from casestudy.grading.rubric import Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission, readable
-from casestudy.words import counted
+from casestudy.words import banner, counted
 
 EXCERPT = 1_500  # characters of an answer that are shown
 
@@ -147,9 +147,11 @@ def _score(found: Contents) -> str:
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
     photographs = counted(len(evaluation.predictions), "test photograph")
+    known = banner(found.settings.get("drawn"), found.settings.get("quick") is True)
     return (
         f"Computed again from your predictions: {evaluation.accuracy:.1%} of {photographs} "
         f"({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
+        f"{known and f' {known}'}"
     )
 
 

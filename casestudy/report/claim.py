@@ -101,14 +101,15 @@ def _mistakes(found: Evaluation) -> str:
     wrong = found.predictions[found.predictions["label"] != found.predictions["predicted"]]
     if not len(wrong):
         return "It made no mistake on the test part."
-    shares = [f"{_most(wrong['label'])} are of the label {wrong['label'].mode()[0]}"]
+    shares = [f"{_most(wrong['label'])} of the label {wrong['label'].mode()[0]}"]
     if len(found.per_signer) > 1:
-        shares.insert(0, f"{_most(wrong['signer'])} are of {wrong['signer'].mode()[0]}")
+        shares.insert(0, f"{_most(wrong['signer'])} of {wrong['signer'].mode()[0]}")
     return f"Of {counted(len(wrong), 'mistake')}, {' and '.join(shares)}."
 
 
-def _most(values: pd.Series) -> int:
-    return int(values.value_counts().iloc[0])
+def _most(values: pd.Series) -> str:
+    count = int(values.value_counts().iloc[0])
+    return f"{count} {'is' if count == 1 else 'are'}"
 
 
 def _validation_above(run: RunFolder) -> bool:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from casestudy.choices import Drawn
 from casestudy.runs.trained import EVERYONE
+from casestudy.words import banner
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
 
 FEW = 12  # people, up to whom it is worth the time to leave each out once in the whole training
-MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."
-DRAWN = "The hands are drawn by a program. What is read of them says nothing about photographs of people."
-QUICK = "This is a quick look: small images and few epochs. How good the model can be, only the whole run tells."
 
 
 @dataclass(frozen=True)
@@ -31,9 +29,7 @@ class Provenance:
     @property
     def banner(self) -> str:
         """What has to be known before any number is read; "" where nothing is in the way."""
-        if self.drawn == "stand-in":
-            return MEANINGLESS
-        return " ".join([DRAWN] * (self.drawn == "sample") + [QUICK] * self.quick)
+        return banner(self.drawn, self.quick)
 
     @property
     def comparable(self) -> bool:
