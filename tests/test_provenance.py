@@ -121,9 +121,7 @@ def test_claims_follow_from_the_numbers(run_copy):
     parts = pd.DataFrame({"name": [f"{k}.png" for k in range(60)], "signer": signers, "label": "A", "part": "test"})
     run_copy.write_table("splits.csv", parts)
     found = claims(run_copy)
-    assert found.may[0].startswith(
-        "The model reads 98.3 % of 60 photographs of 5 people whom the training never saw; 95 %"
-    )
+    assert found.may[0].startswith("The model reads 98.3 % of 60 photographs of 5 people whom the training never saw; ")
     assert "trained once without each of 5 people, reads 75.0 % of all photographs; 95 % interval" in found.may[1]
     assert found.may[2].startswith("Fine-tuning helped: from 75.0 % with the head alone to 98.3 % (95 % interval +")
     assert found.may[3] == "Of 1 mistake, 1 is of user_0 and 1 is of the label B."

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import re
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -147,7 +148,9 @@ def _score(found: Contents) -> str:
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
     photographs = counted(len(evaluation.predictions), "test photograph")
-    known = banner(found.settings.get("drawn"), found.settings.get("quick") is True)
+    known = ""
+    with suppress(NoEvidence):  # run.json is another check's matter
+        known = banner(found.settings.get("drawn"), found.settings.get("quick") is True)
     return (
         f"Computed again from your predictions: {evaluation.accuracy:.1%} of {photographs} "
         f"({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
