@@ -313,10 +313,13 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     (wishes, data, out), options = called[0]
     assert (wishes.seed, data, out, options) == (0, tmp_path / "photos.rar", Path("out"), {"password": "secret"})
     called.clear()
-    monkeypatch.setattr(casestudy, "verify_run", record([]))
-    again = ["--retrain", str(tmp_path / "again"), "--data", str(tmp_path / "photos.rar")]
-    assert main(["verify", str(run_copy.path), *again]) == 0
-    assert called[0][1] == {"retrain": tmp_path / "again", "source": tmp_path / "photos.rar"}
+    from casestudy.runs.verify import Checks
+
+    monkeypatch.setattr(casestudy, "verify_run", record(Checks(run_copy)))
+    again = ["--retrain", str(tmp_path / "again"), "--data", str(run_copy.letters), "--pattern", "(?P<label>.)"]
+    assert main(["verify", str(run_copy.path), *again, "--weights", "own.npz"]) == 0
+    asked = {"retrain": tmp_path / "again", "source": run_copy.letters, "weights": [Path("own.npz")]}
+    assert called[0][1] == asked | {"pattern": "(?P<label>.)"}
     called.clear()
     monkeypatch.setattr(runs, "tune", record("search.json"))
     for words, seed in (([], STUDIES["emnist"].seed), (["--seed", "0"], 0)):

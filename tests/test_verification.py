@@ -15,7 +15,7 @@ MADE_FROM = {"samples.csv": "predictions.csv", "reliability.csv": "predictions.c
 
 
 def failed(run) -> list[str]:
-    return [what for what, holds, _ in verify_run(RunFolder.open(run.path)) if not holds]
+    return [what for what, holds, _ in verify_run(RunFolder.resume(run.path)) if holds is False]
 
 
 def reseal(run) -> None:

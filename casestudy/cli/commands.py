@@ -89,11 +89,14 @@ def build_parser() -> argparse.ArgumentParser:
 
     add_clean_command(command("clean", "archive of per-user folders to letters.zip, nothing lost"))
 
-    command("report", "write report.html again from a run folder", _report, run="run folder")
+    again = command("report", "write report.html again from a run folder", _report, run="run folder")
+    again.add_argument("--data", type=Path, help="the run's photographs, where they are not in its folder")
 
-    verify = command("verify", "recompute every figure of a run from its predictions", _verify, run="run folder")
+    verify = command("verify", "recompute every figure of a run, and its predictions", _verify, run="run folder")
     verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
-    verify.add_argument("--data", type=Path, help="data for --retrain (default: what the run used)")
+    verify.add_argument("--data", type=Path, help="the run's data, where they are not in its folder")
+    verify.add_argument("--weights", type=Path, help="for --retrain: the file of weights that the run began with")
+    verify.add_argument("--pattern", help="for --retrain from an archive: the pattern by which its names are read")
 
     grade_command.add_commands(command)
 
@@ -137,20 +140,21 @@ def _screen(run: casestudy.RunFolder) -> str:
     for row in labels:
         numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
-    lines += ["", f"report: {run.path / 'report.html'}"]
+    lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(casestudy.write_report(casestudy.RunFolder.open(args.run)))
+    print(casestudy.write_report(casestudy.RunFolder.open(args.run, data=args.data)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    checks = casestudy.verify_run(casestudy.RunFolder.open(args.run), retrain=args.retrain, source=args.data)
-    for what, holds, detail in checks:
-        print(f"{'ok  ' if holds else 'FAIL'}  {what}{f' ({detail})' if detail else ''}")
-    return 0 if all(holds for _, holds, _ in checks) else 1
+    run = casestudy.RunFolder.open(args.run, data=args.data)
+    weights = [args.weights] if args.weights else []
+    checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
+    print("\n".join(checks.lines()))
+    return 0 if checks.hold else 1
 
 
 def _studies(args: argparse.Namespace) -> int:

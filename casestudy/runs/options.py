@@ -12,10 +12,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from casestudy import choices
-from casestudy.choices import ARCHITECTURES, Crop, Epochs, ImageSize, Precision, Protocol, Rate, Seed, Share, Trainable
+from casestudy.choices import (
+    ARCHITECTURES,
+    NAMED_WEIGHTS,
+    Crop,
+    Epochs,
+    ImageSize,
+    Precision,
+    Protocol,
+    Rate,
+    Seed,
+    Share,
+    Trainable,
+)
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
-from casestudy.files import find_in_checkout
+from casestudy.files import file_digest, find_in_checkout
 from casestudy.models import resolve_weights
 from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
@@ -24,8 +36,6 @@ from casestudy.study import Phase, Study, Variant
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
-
-NAMED_WEIGHTS = ("auto", "imagenet", "signs", "none")
 
 
 @dataclass(frozen=True)
@@ -230,7 +240,7 @@ def command_again(run: RunFolder) -> str:
     record = run.record
     again = f"{run.path.resolve().name}-again"
     if record.resolved is None or (options := options_of(*_pinned(record))) is None:
-        return shlex.join(["casestudy", "verify", str(run.path), "--retrain", again])
+        return shlex.join(["casestudy", "verify", run.path.resolve().name, "--retrain", again])
     return shlex.join(["casestudy", "run", *options.arguments(), f"--out={again}"])
 
 
@@ -274,11 +284,10 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     """Returns the wishes with what was resolved of the study's own model, and the data to name."""
     resolved = record.resolved_wishes()
     study = replace(resolved.study, variants=record.wishes.study.variants)
-    data, path, sample = record.data.path, Path(record.data.path).resolve(), find_in_checkout(choices.SAMPLE)
-    drawn = path.parent.name == f"stand-in-{study.name}"  # by --quick, which draws it again and reads it so
+    data, sample = record.data, find_in_checkout(choices.SAMPLE)
+    drawn = data.name in ("idx", "letters-in-parts.zip")  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = replace(study, data=STUDIES[study.name].data)
-    if path.is_relative_to(Path.home()):  # `find_data` knows ~, and nobody else need know whose home it is
-        data = f"~/{path.relative_to(Path.home()).as_posix()}"
-    named = None if drawn or (sample and sample.resolve() == path) else data
+    own = sample is not None and file_digest(sample) == data.sha256
+    named = None if drawn or own else data.name
     return replace(resolved, study=study), named
