@@ -14,7 +14,6 @@ be carried out.
 
 from __future__ import annotations
 
-import argparse
 import logging
 import sys
 from pathlib import Path
@@ -29,12 +28,13 @@ def main() -> int:
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
     sys.path.insert(0, str(ROOT))
     try:
-        from casestudy.cleaning import add_clean_command
+        from casestudy.cleaning import CommandParser, add_clean_command
         from casestudy.cleaning.errors import CaseStudyError
     except ModuleNotFoundError as error:
         return fail(lacks(error.name or ""))
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         description="From an archive of per-user folders to letters.zip, nothing lost.",
+        examples=[f"python DATA/clean_data.py {words}" for words in ("photos.rar", "letters.zip --undo photos")],
         epilog="Exit codes: 0 clean, 1 something lost or nothing usable, 2 bad call.",
     )
     add_clean_command(parser)

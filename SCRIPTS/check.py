@@ -4,7 +4,6 @@ Lint, format, types, import rules and the fast tests, a line each. `--all` runs 
 correct what they can in the files; with `--no-fix` they only say what is wrong.
 """
 
-import argparse
 import subprocess
 import sys
 import time
@@ -18,7 +17,9 @@ def main(arguments=None):
     Args:
         arguments: Of the command line; None for this process' own.
     """
-    parser = argparse.ArgumentParser(prog="check.py", description=__doc__.partition(":")[0] + ".")
+    from casestudy.cleaning import CommandParser  # in the environment, where it is found
+
+    parser = CommandParser(prog="check.py", description=__doc__.partition(":")[0] + ".")
     parser.add_argument("--all", action="store_true", help="run the slow tests, too")
     parser.add_argument("--no-fix", action="store_true", help="change no file")
     args = parser.parse_args(arguments)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypedDict
 from casestudy.records import Between, Matching
 
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
+Drawn = Literal["sample", "stand-in"]  # by a program: the embedded sample, or what stands in for a study's data
 Crop = Literal["auto", "boxes", "none"]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]

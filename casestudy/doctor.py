@@ -16,12 +16,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from casestudy.cleaning import HOW_TO_GET_ONE, find_decoders
 from casestudy.models import check_weights
 
+NEEDED = ("Python", "TensorFlow", "Keras", "disk")  # without one of these no run comes to its end
 NEWEST_PYTHON = (3, 13)  # TensorFlow has no wheels for later ones
 MEMORY_NEEDED = 3e9  # bytes available: ResNet50V2 at 96 px, the images and TensorFlow itself
 DISK_NEEDED = 1e9  # bytes free: a run's checkpoints, its model and the image cache
@@ -35,11 +36,17 @@ class Checked:
     name: str
     found: str
     remedy: str = ""
+    needed: bool = False  # to train
 
     @property
     def ok(self) -> bool:
         """Whether nothing is to be done."""
         return not self.remedy
+
+    @property
+    def state(self) -> str:
+        """How it stands, in a word: ok, optional where it could be better, needed where it must."""
+        return "ok" if self.ok else "needed" if self.needed else "optional"
 
 
 def check_machine(folder: Path | str = ".") -> list[Checked]:
@@ -59,7 +66,7 @@ def check_machine(folder: Path | str = ".") -> list[Checked]:
     checked = []
     for name, check in checks.items():
         try:
-            checked.append(check())
+            checked.append(replace(check(), needed=name in NEEDED))
         except Exception as error:  # a doctor who falls ill helps nobody: any surprise is itself a finding
             found = f"could not be examined ({type(error).__name__}: {error})"
             checked.append(Checked(name, found, "Try the run all the same; if it fails, report this line."))

@@ -7,7 +7,6 @@ what is read and not what is made; and none of them says in one line the rule, w
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import math
 import numbers
@@ -20,6 +19,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 from casestudy.errors import CaseStudyError, DataError
+from casestudy.words import did_you_mean
 
 R = TypeVar("R", bound="Record")
 
@@ -87,12 +87,6 @@ class Record:
     def from_json(cls: type[R], values: Any, *, source: str = "the record") -> R:
         """Returns the record that `to_json` wrote; a DataError tells what is wrong in which field of the `source`."""
         return _read(values, cls, source, "")
-
-
-def did_you_mean(value: object, known: typing.Iterable[str]) -> str:
-    """Returns the question whether a near name was meant, and "" where none is near."""
-    near = difflib.get_close_matches(str(value), list(known), n=1)
-    return f"Did you mean {near[0]!r}?" if near else ""
 
 
 def not_one_of(what: str, value: object, known: Collection[str]) -> DataError:

@@ -14,7 +14,8 @@ from casestudy import choices
 from casestudy.choices import ARCHITECTURES, QUICK_EPOCHS, QUICK_IMAGE_SIZE, RESERVED, Augmentation, Distortion
 from casestudy.data_spec import DataSpec, Download
 from casestudy.errors import DataError
-from casestudy.records import Between, Matching, Record, did_you_mean, not_one_of
+from casestudy.records import Between, Matching, Record, not_one_of
+from casestudy.words import did_you_mean
 
 __all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 

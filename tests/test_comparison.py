@@ -2,29 +2,26 @@
 
 import math
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.optimize import minimize_scalar
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_rel
 from sklearn import metrics
 
 from casestudy.errors import DataError
+from casestudy.evaluation.certainty import _tango
 from casestudy.evaluation.comparison import (
     Contender,
     compare,
-    difference_interval,
     holm,
     ladder,
-    mcnemar,
     paired_tests,
     pareto,
     ranks,
 )
 
-Z90 = 1.6448536269514722
+RIGHT = ("1111111111111100", "0000000001111110", "0011111101111110")
 
 
 def contender(name: str, right: str, **facts) -> Contender:
@@ -45,32 +42,19 @@ def contender(name: str, right: str, **facts) -> Contender:
     return Contender(name, table, **facts)
 
 
+def tango(first: int, second: int) -> tuple[float, float]:
+    """Returns the interval that test_certainty.py holds against published ones, of sixteen photographs."""
+    return _tango(np.float64(first), np.float64(second), np.float64(16))
+
+
 @pytest.fixture
 def three() -> list[Contender]:
     """Sixteen photographs: 9 only the first reads and not the second, and 1 the other way round; and so on."""
     return [
-        contender("first", "1111111111111100", parameters=3000, seconds=2.5, bytes=64, train_accuracy=1.0),
-        contender("second", "0000000001111110", parameters=200),
-        contender("third", "0011111101111110", parameters=1000),
+        contender("first", RIGHT[0], parameters=3000, seconds=2.5, bytes=64, train_accuracy=1.0),
+        contender("second", RIGHT[1], parameters=200),
+        contender("third", RIGHT[2], parameters=1000),
     ]
-
-
-def exact(b: int, c: int) -> float:
-    """Returns McNemar's p-value from whole numbers: twice the smaller tail of so many fair coins, at most 1."""
-    tail = sum(Fraction(math.comb(b + c, k), 2 ** (b + c)) for k in range(min(b, c) + 1))
-    return float(min(Fraction(1), 2 * tail))
-
-
-@pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 1), (1, 0), (1, 5), (3, 3), (0, 9), (16, 6), (40, 20), (310, 250)])
-def test_mcnemar_against_whole_numbers_and_scipy(b, c):
-    assert mcnemar(b, c) == pytest.approx(exact(b, c), rel=1e-12)
-    if b + c:
-        assert mcnemar(b, c) == pytest.approx(binomtest(b, b + c).pvalue, rel=1e-12)
-
-
-def test_mcnemar_as_published():
-    """Fagerland, Lydersen and Laake (2017), Statistical Analysis of Contingency Tables, chapter 8: Cavo et al. 2012."""
-    assert mcnemar(6, 16) == pytest.approx(0.052479, abs=5e-7)
 
 
 def test_holm_by_hand():
@@ -79,51 +63,6 @@ def test_holm_by_hand():
     assert holm([0.5, 0.9, 0.2]).tolist() == pytest.approx([1, 1, 0.6])
     assert holm([0.5]).tolist() == [0.5]
     assert holm([]).tolist() == []
-
-
-@pytest.mark.parametrize(
-    ("both", "only_first", "only_second", "neither", "z", "low", "high"),
-    [
-        (43, 0, 1, 0, Z90, -0.096, 0.037),  # Tango 1998: disinfection of contact lenses, 90 %
-        (4, 9, 3, 16, None, -0.027, 0.390),  # Tango 1998: cross-over trial
-        (53, 16, 8, 9, None, -0.020, 0.207),  # Agresti and Min 2005, Statistics in Medicine 24, 729–740
-        (1, 1, 7, 12, None, -0.517, -0.026),  # Fagerland, Lydersen and Laake 2014, Statistics in Medicine 33, 2850–2875
-        (59, 6, 16, 80, None, -0.1240, -0.0054),  # the same authors' book of 2017, chapter 8
-    ],
-)
-def test_the_interval_as_published(both, only_first, only_second, neither, z, low, high):
-    """The first four as R's `ratesci` quotes them in its tests, the last as `contingencytables` does."""
-    images = both + only_first + only_second + neither
-    found = difference_interval(only_first, only_second, images, **({"z": z} if z else {}))
-    assert found == pytest.approx((low, high), abs=5.1e-4 if low != -0.1240 else 5.1e-5)
-
-
-@pytest.mark.parametrize(("b", "c", "n"), [(9, 3, 32), (0, 4, 20), (120, 95, 1000), (1, 0, 44)])
-def test_at_its_ends_the_score_test_is_just_rejected(b, c, n):
-    """The likelihood maximised numerically under each difference, instead of the closed form."""
-    for delta in difference_interval(b, c, n):
-
-        def cost(q, delta=delta):  # q: the chance that only the second is right
-            chances = np.array([q + delta, q, 1 - 2 * q - delta])
-            counts = np.array([b, c, n - b - c])
-            return -(counts[counts > 0] * np.log(np.maximum(chances[counts > 0], 1e-300))).sum()
-
-        q = minimize_scalar(
-            cost, bounds=(max(0, -delta), (1 - delta) / 2), method="bounded", options={"xatol": 1e-12}
-        ).x
-        score = (b - c - n * delta) / math.sqrt(n * (2 * q + delta - delta**2))
-        assert abs(score) == pytest.approx(1.959964, rel=1e-3)
-
-
-def test_the_interval_mirrors_and_keeps_its_width():
-    low, high = difference_interval(3, 9, 50)
-    assert difference_interval(9, 3, 50) == pytest.approx((-high, -low), abs=1e-12)
-    share = 1.959963984540054**2
-    assert difference_interval(0, 0, 50) == pytest.approx((-share / (50 + share), share / (50 + share)), abs=1e-12)
-    assert difference_interval(5, 0, 5)[1] == 1.0
-    assert difference_interval(0, 5, 5)[0] == -1.0
-    narrow, wide = np.diff(difference_interval(90, 60, 1000)), np.diff(difference_interval(9, 6, 100))
-    assert wide > 2 * narrow
 
 
 def test_pairs_by_hand(three):
@@ -141,7 +80,7 @@ def test_pairs_by_hand(three):
     )  # 2 · third would be below 3 · first
     assert tests["beyond_noise"].tolist() == [False, False, False]
     for row, counts in zip(tests.itertuples(), [(9, 1), (3, 1), (0, 6)], strict=True):
-        assert (row.low, row.high) == pytest.approx([100 * end for end in difference_interval(*counts, 16)])
+        assert (row.low, row.high) == pytest.approx([100 * end for end in tango(*counts)])
 
 
 def test_one_row_a_model_with_what_is_known_of_it(three):
@@ -239,7 +178,7 @@ def test_a_ladder_says_what_each_step_was_worth(three):
     assert steps["change"].tolist()[1:] == pytest.approx([100 * 6 / 16, 100 * 2 / 16])
     assert steps["p"].tolist()[1:] == pytest.approx([2 / 64, 10 / 16])
     assert steps["p_holm"].tolist()[1:] == pytest.approx([2 * 2 / 64, 10 / 16])  # two steps, though three pairs
-    assert steps.loc[1, ["low", "high"]].tolist() == pytest.approx([100 * end for end in difference_interval(6, 0, 16)])
+    assert steps.loc[1, ["low", "high"]].tolist() == pytest.approx([100 * end for end in tango(6, 0)])
     assert steps["beyond_noise"].tolist() == [False, False, False]
 
 
@@ -254,3 +193,52 @@ def test_the_front_is_what_no_other_beats():
     found = pareto(table)
     assert found[found].index.tolist() == ["a", "b", "e", "f"]
     assert found.dtype == bool
+
+
+def by_people(models: list[Contender], people: str) -> list[Contender]:
+    """Returns the models with a letter for the signer of each photograph."""
+    return [replace(model, predictions=model.predictions.assign(signer=list(people))) for model in models]
+
+
+def test_three_people_are_the_unit_of_every_figure(three):
+    """Eight photographs of one person, four each of two: SciPy's paired t test over people, joined with Tango's."""
+    people, names = "aaaaaaaabbbbcccc", ("first", "second", "third")
+    models = by_people(three, people)
+    right = pd.DataFrame([list(map(int, digits)) for digits in RIGHT], names).T
+    means = right.groupby(list(people)).mean()
+    tests = paired_tests(models)
+    for row, counts in zip(tests.itertuples(), [(9, 1), (3, 1), (0, 6)], strict=True):
+        theirs = ttest_rel(means[row.first], means[row.second])
+        low, high = theirs.confidence_interval(0.95)
+        least, most = tango(*counts)
+        assert (row.low, row.high) == pytest.approx((100 * max(min(low, least), -1), 100 * min(max(high, most), 1)))
+        assert row.p >= theirs.pvalue - 1e-12
+    assert tests["p_holm"].tolist() == pytest.approx(holm(tests["p"]).tolist())
+    steps = ladder([models[1], models[2], models[0]])
+    assert steps.loc[2, "p"] == pytest.approx(tests.loc[1, "p"])
+    wilson = binomtest(14, 16).proportion_ci(0.95, method="wilson")
+    low, high = compare(models).loc[0, ["low", "high"]]
+    assert low < wilson.low - 0.1 and high >= wilson.high
+
+
+def test_with_two_people_nobody_is_better(three):
+    """Ninety photographs of a hundred more: by photographs that is no noise, by two people nobody knows."""
+    good, bad = contender("good", "1" * 100), contender("bad", "1" * 10 + "0" * 90)
+    assert paired_tests([good, bad])["beyond_noise"].tolist() == [True]
+    two = by_people([good, bad], "ab" * 50)
+    tests = paired_tests(two)
+    assert tests["difference"].tolist() == [90.0]
+    assert tests[["low", "high", "p", "p_holm"]].isna().all(axis=None)
+    assert tests["beyond_noise"].tolist() == [False]
+    table = compare(two)
+    assert table["accuracy"].tolist() == [1.0, 0.1]
+    assert table[["low", "high"]].isna().all(axis=None)
+    assert table["rank"].tolist() == [1, 1]
+    steps = ladder(two[::-1])
+    assert steps["beyond_noise"].tolist() == [False, False]
+    assert paired_tests(by_people([good, bad], "abcde" * 20))["beyond_noise"].tolist() == [True]
+
+
+def test_other_signers_are_other_photographs(three):
+    with pytest.raises(DataError, match="other names, labels or signers"):
+        compare([three[0], *by_people(three[1:], "a" * 16)])

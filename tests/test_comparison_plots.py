@@ -70,6 +70,15 @@ def touching(artists) -> list[tuple[str, str]]:
     return [(one[0], other[0]) for one, other in combinations(boxes, 2) if one[1].overlaps(other[1])]
 
 
+def test_models_that_two_people_tested_are_dots_without_intervals(recwarn):
+    fig, (ax,) = plots.figure(4, 3)
+    comparison_plots.plot_models(ax, models(3).assign(low=np.nan, high=np.nan))
+    fig.draw_without_rendering()
+    dots = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "o"]
+    assert all(ax.get_xlim()[0] < dot < ax.get_xlim()[1] for dot in dots) and len(dots) == 3
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 @pytest.mark.parametrize("count", [2, 5, 12])
 def test_models_stand_by_rank_with_their_intervals(count, recwarn):
     table = models(count)
@@ -205,6 +214,29 @@ def test_accuracies_are_never_ticked_above_all():
         assert len(axis.get_ticklocs()) >= 2
         ticks = [tick.get_text() for tick in axis.get_ticklabels()]
         assert len(set(ticks)) == len(ticks)
+
+
+def test_intervals_that_are_not_known_are_not_drawn(recwarn):
+    draws = (
+        (comparison_plots.plot_models, models(4), "accuracy on the same photographs"),
+        (comparison_plots.plot_ladder, steps(), "accuracy; hollow: within noise"),
+        (comparison_plots.plot_grouped, grid(), "accuracy"),
+    )
+    for draw, known, label in draws:
+        figs = {}
+        for some in (False, True):
+            table = known.copy()
+            table.loc[table.index[1:] if some else table.index, ["low", "high"]] = np.nan
+            figs[some], (ax,) = plots.figure()
+            draw(ax, table)
+            assert saved(figs[some])
+            spoken = [ax.get_xlabel(), *texts(ax), *(tick.get_text() for tick in ax.get_xticklabels())]
+            assert not [text for text in spoken if "nan" in text.lower()]
+            if not some:
+                assert ax.get_xlabel() == label
+                low, high = ax.get_xlim()
+                assert low < known["accuracy"].min() and known["accuracy"].max() < high
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("name", ["$\\bad$", "a_b^c", "$", "<b>", "ß"])

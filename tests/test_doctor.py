@@ -51,7 +51,54 @@ def test_a_check_that_breaks_is_a_finding(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "check_gpu", fall_ill)
     gpu = next(finding for finding in doctor.check_machine(tmp_path) if finding.name == "GPU")
     assert not gpu.ok
+    assert gpu.state == "optional"
     assert "ZeroDivisionError: on purpose" in gpu.found
+
+
+MACHINES = [  # what is wrong with it, and whether a run can come to its end
+    ({}, True),
+    ({"check_gpu": "GPU"}, True),
+    ({"check_memory": "memory", "check_processor": "processor", "check_decoder": "archive decoder"}, True),
+    ({"check_tensorflow": "TensorFlow"}, False),
+    ({"check_tensorflow": "TensorFlow", "check_keras": "Keras", "check_gpu": "GPU"}, False),
+    ({"check_python": "Python"}, False),
+    ({"check_disk": "disk"}, False),
+]
+
+
+@pytest.mark.parametrize(("wrong", "ready"), MACHINES, ids=[" ".join(one.values()) or "none" for one, _ in MACHINES])
+def test_what_is_needed_is_told_from_what_is_optional(wrong, ready, monkeypatch, capsys):
+    """Missing and needed is exit 1; the last line is the verdict, and nothing is shouted."""
+    from casestudy.cli import main
+
+    names = {"check_python": "Python", "check_decoder": "archive decoder", "check_tensorflow": "TensorFlow"}
+    names |= {"check_keras": "Keras", "check_gpu": "GPU", "check_memory": "memory", "check_disk": "disk"}
+    for check, name in (names | {"check_processor": "processor"}).items():
+        found = doctor.Checked(name, "none", "Get one.") if check in wrong else doctor.Checked(name, "fine")
+        monkeypatch.setattr(doctor, check, lambda *_, found=found: found)
+    assert main(["doctor"]) == (0 if ready else 1)
+    *lines, verdict = capsys.readouterr().out.strip().splitlines()
+    needed = [name for name in wrong.values() if name in ("Python", "TensorFlow", "Keras", "disk")]
+    assert verdict.startswith("Ready: " if ready else f"Not ready to train: see to {', '.join(needed)} first.")
+    for name in wrong.values():
+        (line,) = (line for line in lines if line.split(": ")[0].endswith(f"  {name}"))
+        assert line.startswith("needed" if name in needed else "optional")
+    assert sum(line.startswith("needed") for line in lines) == len(needed)
+    assert not any(word in ("LACK", "ERROR", "FAIL") for line in lines for word in line.split())
+
+
+def test_a_check_that_breaks_stops_no_run(monkeypatch, capsys):
+    """Of what is needed, too: that it could not be looked at does not say that it is missing."""
+    from casestudy.cli import main
+
+    def fall_ill():
+        raise OSError("on purpose")
+
+    monkeypatch.setattr(doctor, "check_keras", fall_ill)
+    monkeypatch.setattr(doctor, "check_disk", lambda folder: doctor.Checked("disk", "enough"))
+    monkeypatch.setattr(doctor, "check_python", lambda: doctor.Checked("Python", "3.13"))
+    assert main(["doctor"]) == 0
+    assert "optional  Keras: could not be examined (OSError: on purpose)" in capsys.readouterr().out
 
 
 def test_it_loads_no_tensorflow_and_is_quick(tmp_path):

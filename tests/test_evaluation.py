@@ -2,23 +2,21 @@
 
 import dataclasses
 import io
-import itertools
 import json
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import binomtest
+from scipy.stats import binomtest, sem, t
 from sklearn import metrics
 
+from casestudy.evaluation import how_sure
 from casestudy.evaluation.metrics import (
-    bootstrap_interval,
     calibration_error,
     evaluate,
     evaluate_predictions,
     reliability,
-    wilson_interval,
 )
 from casestudy.evaluation.predictions import PREDICT_BATCH, cross_entropy, predict, prediction_table
 from casestudy.runs import RunFolder
@@ -72,7 +70,7 @@ def test_a_label_without_support_is_nan_never_zero(by_hand):
     for figure in ("accuracy", "f1", "loss", "low", "high"):
         assert math.isnan(nobody[figure]), figure
     assert nobody["precision"] == 0.0  # one B was claimed to be C: that is a figure
-    unclaimed = evaluate_predictions(table("AB", [[0.9, 0.1], [0.9, 0.1]], "AB"), tuple("AB"), seed=0).per_label.iloc[1]
+    unclaimed = evaluate_predictions(table("AB", [[0.9, 0.1], [0.9, 0.1]], "AB"), tuple("AB")).per_label.iloc[1]
     assert math.isnan(unclaimed["precision"])
     assert unclaimed["accuracy"] == unclaimed["f1"] == 0.0
 
@@ -83,8 +81,7 @@ def test_rates_are_shares_of_the_true_label(by_hand):
 
 def test_nan_is_null_in_json(by_hand):
     assert json.loads(json.dumps(by_hand.to_json(), allow_nan=False))["images"] == 6
-    alone = evaluate_predictions(by_hand.predictions.assign(signer="u1"), tuple("ABC"), seed=0)
-    assert alone.to_json()["loss_interval"] == (None, None)
+    assert by_hand.to_json()["loss_interval"] == (None, None)
 
 
 def test_samples_are_the_same_for_a_seed_however_the_rows_are_ordered(by_hand):
@@ -108,7 +105,7 @@ def test_most_confused_and_top_losses(by_hand):
 
 def test_most_confused_shows_the_most_frequent_and_the_surest_first():
     wrong = [[0.1, 0.9], [0.3, 0.7], [0.2, 0.8], [0.95, 0.05]]
-    rows = evaluate_predictions(table("AAAB", wrong, "AB"), tuple("AB"), seed=0).most_confused.to_dict("records")
+    rows = evaluate_predictions(table("AAAB", wrong, "AB"), tuple("AB")).most_confused.to_dict("records")
     assert [(row["label"], row["count"]) for row in rows] == [("A", 3), ("B", 1)]
     assert rows[0]["examples"] == "A/000.jpg; A/002.jpg; A/001.jpg"
 
@@ -128,7 +125,7 @@ def drawn():
 
 def test_against_scikit_learn(drawn):
     class_names, labels, probabilities, predictions = drawn
-    found = evaluate_predictions(predictions, class_names, seed=0)
+    found = evaluate_predictions(predictions, class_names)
     guess = np.array(class_names)[probabilities.argmax(axis=1)]
     np.testing.assert_array_equal(found.confusion, metrics.confusion_matrix(labels, guess, labels=class_names))
     precision, recall, f1, support = metrics.precision_recall_fscore_support(labels, guess, labels=class_names)
@@ -150,18 +147,8 @@ def test_against_scikit_learn(drawn):
 def test_what_the_table_claims_about_itself_is_not_believed(drawn):
     class_names, _, _, predictions = drawn
     boasting = predictions.assign(predicted=predictions["label"], loss=0.0, confidence=1.0)
-    honest = evaluate_predictions(predictions, class_names, seed=0)
-    assert evaluate_predictions(boasting, class_names, seed=0).to_json() == honest.to_json()
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 5), (5, 5), (8, 10), (1, 3), (437, 512)])
-def test_wilson_against_scipy(successes, trials):
-    expected = binomtest(successes, trials).proportion_ci(0.95, method="wilson")
-    assert wilson_interval(successes, trials) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_wilson_without_trials_is_unknown():
-    assert all(math.isnan(end) for end in wilson_interval(0, 0))
+    honest = evaluate_predictions(predictions, class_names)
+    assert evaluate_predictions(boasting, class_names).to_json() == honest.to_json()
 
 
 def test_cross_entropy_stays_finite():
@@ -179,27 +166,40 @@ def test_calibration_by_hand():
     assert math.isnan(calibration_error(np.array([]), np.array([])))
 
 
-def test_bootstrap_draws_whole_signers():
-    correct, support = np.array([10.0, 0.0, 5.0]), np.array([10, 10, 10])
-    low, high = bootstrap_interval(correct, support, seed=1)
-    assert (low, high) == bootstrap_interval(correct, support, seed=1)
-    assert low <= 1 / 6  # all three draws hit the signer nobody understands in 1 of 27 worlds: the 2.5 % point
-    assert high >= 5 / 6
-    assert low < 0.5 < high
-    same = np.array([7.0, 7.0, 7.0])
-    assert bootstrap_interval(same, support, seed=1) == pytest.approx((0.7, 0.7))
-    exact = [(a + b + c) / 30 for a in correct for b in correct for c in correct]  # all 27 equally likely worlds
-    assert (low, high) == pytest.approx(np.percentile(exact, [2.5, 97.5], method="inverted_cdf"), abs=1e-9)
-
-
-def test_interval_says_how_it_was_made(drawn):
+def test_the_headline_says_how_sure_it_is(drawn):
+    """Over six people, as test_certainty.py holds it against SciPy; and not once over one person, or some unknown."""
     class_names, _, _, predictions = drawn
-    assert evaluate_predictions(predictions, class_names, seed=0).interval_method == "bootstrap over 6 signers"
-    for signers in ([""] * 400, ["user_1"] * 400, ["user_1"] * 399 + [""]):
-        found = evaluate_predictions(predictions.assign(signer=signers), class_names, seed=0)
-        assert found.interval_method == "Wilson"
-        assert found.interval == wilson_interval(int(found.confusion.trace()), 400)
-    assert len(found.per_signer) == 0  # where one is unknown, there is no table by signer
+    found = evaluate_predictions(predictions, class_names)
+    right = found.predictions["label"] == found.predictions["predicted"]
+    sure = how_sure(right, predictions["signer"])
+    assert found.sure == sure and found.interval == sure.interval
+    assert found.interval_method == sure.method == "t over 6 people"
+    assert found.sure.sentence.endswith("from the 6 people tested")
+    assert found.accuracy == sure.estimate
+    wilson = binomtest(int(right.sum()), 400).proportion_ci(0.95, method="wilson")
+    for signers in ([""] * 400, ["user_1"] * 400, ["user_1"] * 200 + ["user_2"] * 199 + [""], [None] * 400):
+        found = evaluate_predictions(predictions.assign(signer=signers), class_names)
+        assert found.interval_method == "Wilson over images"
+        assert found.interval == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+        assert "more images of the same p" in found.sure.sentence
+        assert len(found.per_signer) == (signers[-1] == "user_1")  # where one is unknown, there is no table by signer
+
+
+def test_a_label_is_as_sure_as_its_people_let_it_be(drawn):
+    class_names, labels, _, predictions = drawn
+    found = evaluate_predictions(predictions, class_names)
+    right = (found.predictions["label"] == found.predictions["predicted"]).to_numpy()
+    for row in found.per_label.itertuples():
+        own = labels == row.label
+        assert (row.low, row.high) == how_sure(right[own], predictions["signer"][own]).interval
+        wilson = binomtest(int(right[own].sum()), int(own.sum())).proportion_ci(0.95, method="wilson")
+        assert row.low <= wilson.low + 1e-12 and wilson.high - 1e-12 <= row.high
+    two = evaluate_predictions(predictions.assign(signer=np.where(labels == "A", "x", list("xy") * 200)), class_names)
+    assert two.per_label[["low", "high"]].isna().all(axis=None)  # A too, whom one of the two shows alone
+    unknown = evaluate_predictions(predictions.assign(signer=""), class_names).per_label
+    for row in unknown.itertuples():
+        wilson = binomtest(round(row.accuracy * row.support), row.support).proportion_ci(0.95, method="wilson")
+        assert (row.low, row.high) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
 
 
 def test_predictions_survive_the_file_bit_for_bit(drawn, make_images, tmp_path):
@@ -216,7 +216,7 @@ def test_predictions_survive_the_file_bit_for_bit(drawn, make_images, tmp_path):
     run.write_table("predictions.csv", written)
     again = run.read_table("predictions.csv")
     assert (again[columns].to_numpy("float32").view("uint32") == probabilities.view("uint32")).all()
-    before, after = (evaluate_predictions(t, images.class_names, seed=0) for t in (written, again))
+    before, after = (evaluate_predictions(t, images.class_names) for t in (written, again))
     assert before.to_json() == after.to_json()
     assert again["name"].tolist() == images.names[indices].tolist()
     assert again["label"].tolist() == [images.class_names[images.labels[k]] for k in indices]
@@ -234,7 +234,7 @@ def test_labels_and_predictions_come_from_one_pass(make_images):
             return np.eye(3, dtype="float32")[[0 if k % 4 == 2 else 2 for k in places]]
 
     indices = np.random.default_rng(0).permutation(len(images))  # any order gives the same figures
-    found = evaluate(Reader(), images, indices, seed=0)
+    found = evaluate(Reader(), images, indices)
     assert found.confusion.tolist() == [[4, 0, 12], [4, 0, 12], [4, 0, 12]]
     for row in found.predictions.itertuples():
         k = images.names.tolist().index(row.name)
@@ -243,33 +243,28 @@ def test_labels_and_predictions_come_from_one_pass(make_images):
 
 
 def test_the_interval_of_the_loss_is_that_of_losses():
-    """Three signers with two photographs each: all 27 worlds of three draws are equally likely."""
+    """Three signers with two photographs each, and Student's t of the logarithm by hand."""
     sure = [0.9, 0.8, 0.4, 0.3, 0.7, 0.2]
     predictions = table(
         "ABABAB", [[p, 1 - p] if k % 2 == 0 else [1 - p, p] for k, p in enumerate(sure)], "AB", list("xxyyzz")
     )
     losses = [-math.log(np.float32(p)) for p in sure]
-    sums = [losses[k] + losses[k + 1] for k in (0, 2, 4)]
-    worlds = [sum(world) / 6 for world in itertools.product(sums, repeat=3)]
-    found = evaluate_predictions(predictions, ("A", "B"), seed=1)
-    assert found.loss_interval == pytest.approx(np.percentile(worlds, [2.5, 97.5], method="inverted_cdf"), abs=1e-6)
-    rights = [sum(world) / 6 for world in itertools.product((2, 0, 1), repeat=3)]
-    assert found.interval == pytest.approx(np.percentile(rights, [2.5, 97.5], method="inverted_cdf"), abs=1e-9)
+    means = [(losses[k] + losses[k + 1]) / 2 for k in (0, 2, 4)]
+    mean, reach = np.mean(means), t.ppf(0.975, 2) * sem(means) / np.mean(means)
+    alone = t.ppf(0.975, 5) * sem(losses) / mean
+    found = evaluate_predictions(predictions, ("A", "B"))
+    reach = max(reach, alone)  # as many photographs of each: both lie round one mean
+    assert found.loss_interval == pytest.approx((mean * math.exp(-reach), mean * math.exp(reach)), rel=1e-6)
 
 
-def test_two_signers_are_enough_for_a_bootstrap_and_each_has_an_interval(by_hand):
-    assert by_hand.interval_method == "bootstrap over 2 signers"
+def test_two_signers_have_no_interval_and_each_of_them_has_one(by_hand):
+    assert by_hand.interval_method == "none: 2 people"
+    assert by_hand.to_json()["interval"] == by_hand.to_json()["loss_interval"] == (None, None)
+    assert by_hand.sure.sentence.endswith("they have 100.0 % and 50.0 %")
     for row in by_hand.per_signer.itertuples():
         hits = round(row.accuracy * row.support)
         expected = binomtest(hits, row.support).proportion_ci(0.95, method="wilson")
         assert (row.low, row.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
-
-
-def test_the_bootstrap_follows_from_its_seed(drawn):
-    class_names, _, _, predictions = drawn
-    one, again, other = (evaluate_predictions(predictions, class_names, seed=seed) for seed in (1, 1, 2))
-    assert (one.interval, one.loss_interval) == (again.interval, again.loss_interval)
-    assert one.loss_interval != other.loss_interval
 
 
 def test_every_photograph_has_its_own_prediction_and_signer_beyond_the_first_batch(make_images):

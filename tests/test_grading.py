@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, zip_of_zeros
+from scipy.stats import binomtest
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.evaluation import wilson_interval
+from casestudy.evaluation import evaluate_predictions
 from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
 from casestudy.grading.contents import Contents, NoEvidence
@@ -329,11 +330,11 @@ def swapped(one, two):
         (lambda t: t.assign(p_A=["", *t["p_A"][1:]]), "row 1: '' in column p_A"),
         (lambda t: t.assign(p_A=["0.99", *t["p_A"][1:]], p_B=["0.99", *t["p_B"][1:]]), "add up to"),
         (lambda t: t.drop(columns="p_E"), "no column 'p_E'"),
-        (lambda t: t.drop(index=[4]), "1 are missing"),
-        (lambda t: t.loc[[*t.index, 4]], "1 photographs more than once"),
+        (lambda t: t.drop(index=[4]), "missing: 1, of another part: 0"),
+        (lambda t: t.loc[[*t.index, 4]], "has 1 photograph more than once"),
         (lambda t: t.assign(name=["A/user_9__A0.jpg", *t["name"][1:]]), "the archive does not have"),
-        (lambda t: t.assign(name=["A/user_5__A1.jpg", *t["name"][1:]]), "1 are missing, 1 are of another part"),
-        (lambda t: t.assign(label=t["label"].iloc[::-1].to_list()), "a label that is not theirs"),
+        (lambda t: t.assign(name=["A/user_5__A1.jpg", *t["name"][1:]]), "missing: 1, of another part: 1"),
+        (lambda t: t.assign(label=t["label"].iloc[::-1].to_list()), "another label than the archive to"),
         (swapped("label", "name"), "the archive does not have"),
         (lambda t: t.iloc[:0], "no rows"),
     ],
@@ -690,6 +691,11 @@ def test_own_points_and_comments_finish_the_totals(tmp_path, files):
     write_gradebook([done], RUBRIC, tmp_path / "final")
     page = next((tmp_path / "final").glob("students/*/feedback.html")).read_text()
     assert "You name the people. Well done." in page
+    for said in ("✓ earned", "◐ partial", "✗ not earned"):  # a sign beside the colour
+        assert f">{said}</span>" in page
+    overview = (tmp_path / "final" / "overview.html").read_text()
+    counts = re.findall(r'<span class="counts" aria-hidden="true">([^<]*)</span>', overview)
+    assert [text.strip() for text in counts][:3] == ["✓ 1", "◐ 1", "✓ 1"]  # reading, import, nothing lost
 
 
 @pytest.mark.parametrize(
@@ -893,7 +899,7 @@ def test_half_of_the_ledger_is_another_archives_and_a_hundredth_is_a_slip(tmp_pa
     assert outcome(lambda rows: rows[3:]).status == "not earned"
     half, more = (outcome(lambda rows, n=n: [*other[:n], *rows[n:]]) for n in (100, 101))
     assert (half.status, more.status) == ("not earned", "not earned")
-    assert "100 entries are lost or changed, 100 rows belong to none" in half.sentence
+    assert "Lost or changed: 100 entries; belonging to none: 100 rows." in half.sentence
     assert "another archive" in more.sentence
 
 
@@ -935,18 +941,35 @@ def test_hidden_answers_belong_to_their_names(files, tmp_path):
     header, *rows = hidden_table(key, 60).decode().splitlines()
     claimed = Contents(Submission("a.zip", Student("a"), files), key).evaluation
 
-    def outcome(table):
+    def outcome(table, evaluation=claimed):
         content = {**files, "run/hidden_predictions.csv": "\n".join(table).encode()}
-        return checks.hidden_test(Contents(Submission("a.zip", Student("a"), content), key))
+        contents = Contents(Submission("a.zip", Student("a"), content), key)
+        vars(contents)["evaluation"] = evaluation
+        return checks.hidden_test(contents)
 
     assert "100.0% of 60" in outcome([header, *rows]).evidence
     assert "100.0% of 60" in outcome([header, *rows[::-1]]).evidence
-    # Interval against interval: the largest number of right answers whose own interval ends below the claim itself.
-    right = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.accuracy)
-    assert wilson_interval(right, 60)[1] >= claimed.interval[0]
+    # Two strangers were tested, so the claim has no interval: it reaches down to the score of the one read worse.
+    assert claimed.sure.people == 2 and math.isnan(claimed.interval[0])
+    lowest = claimed.per_signer["accuracy"].min()
+    assert lowest < claimed.accuracy
+
+    def most(right):
+        return binomtest(right, 60).proportion_ci(0.95, method="wilson").high
+
+    right = max(n for n in range(61) if most(n) < claimed.accuracy)
+    assert most(right) >= lowest
     assert outcome(hidden_table(key, right).decode().splitlines()).status == "earned"
-    lower = max(n for n in range(61) if wilson_interval(n, 60)[1] < claimed.interval[0])
+    lower = max(n for n in range(61) if most(n) < lowest)
     assert outcome(hidden_table(key, lower).decode().splitlines()).status == "partial"
+    assert "two people are too few for an interval" in outcome([header, *rows]).evidence
+    # Of three people it is interval against interval.
+    three = claimed.predictions.assign(signer=[f"user_{k % 3}" for k in range(len(claimed.predictions))])
+    more = evaluate_predictions(three, claimed.class_names)
+    assert lowest != more.interval[0] < more.per_signer["accuracy"].min()
+    right = min(n for n in range(61) if most(n) >= more.interval[0])
+    assert outcome(hidden_table(key, right).decode().splitlines(), more).status == "earned"
+    assert outcome(hidden_table(key, right - 1).decode().splitlines(), more).status == "partial"
 
 
 def test_probabilities_add_up_to_one_but_for_rounding(graded, files):

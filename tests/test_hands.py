@@ -1,27 +1,18 @@
-"""The drawn hands spell the American manual alphabet, stay within what a hand can do, and are lit and placed rightly.
-
-The letters' descriptions follow the article "American manual alphabet" of Wikipedia (thumb beside the fist in A, before
-it in S; K and P, G and Q, H and U differ in orientation; J and Z move), the classroom handout "The Manual Alphabet"
-(docslib.org/doc/1066164: which fingers are up, where the thumb rests), wikiHow's "Fingerspell the Alphabet in American
-Sign Language" (which palms face whom), Lifeprint's fingerspelling pages (three fingers over the thumb in M, two in N)
-and the Helen Keller National Center's "ASL handshapes described". All are seen by who faces a right-handed signer.
-"""
+"""The drawn hands spell the American manual alphabet, keep to what a hand can do, and are lit and placed rightly."""
 
 from dataclasses import replace
-from itertools import combinations, pairwise
+from itertools import combinations
 
 import numpy as np
 import pytest
+from described_hands import FACTS, Hand, is_true
 
 from SCRIPTS.hands import drawing, scenes, shading
 from SCRIPTS.hands.handshapes import (
-    FINGERS,
-    GIRTHS,
     LETTERS,
     LIMITS,
     PHALANGES,
     THUMB_BONES,
-    THUMB_GIRTHS,
     angles_of,
     between,
     skeleton,
@@ -32,169 +23,16 @@ from SCRIPTS.hands.solids import rotation
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-# What is true of each letter. Every sentence names a rule of RULES and the fingers it is about.
-DESCRIPTIONS = {
-    "A": "none straight; closed index middle ring little; thumb up; thumb beside index; palm to viewer",
-    "B": "straight index middle ring little; together index middle ring little; thumb across palm; palm to viewer",
-    "C": "curved index middle ring little; thumb away from index middle ring little; thumb opposite; palm inwards",
-    "D": "straight index; curved middle ring little; thumb touches middle; up index; palm to viewer",
-    "E": "none straight; closed index middle ring little; on the thumb index middle ring little; thumb across palm",
-    "F": "straight middle ring little; apart middle ring little; thumb touches index; up middle; palm to viewer",
-    "G": "straight index; closed middle ring little; thumb alongside index; sideways index; palm to signer",
-    "H": "straight index middle; together index middle; thumb over ring; sideways index middle; palm to signer",
-    "I": "straight little; closed index middle ring; thumb over index middle; up little; palm to viewer; still",
-    "J": "straight little; closed index middle ring; thumb over index middle; palm to viewer; moves little",
-    "K": "straight index middle; apart index middle; thumb between index middle; thumb up; up index; palm to viewer",
-    "L": "straight index; closed middle ring little; thumb out; up index; palm to viewer",
-    "M": "none straight; over the thumb index middle ring; closed little; thumb between ring little; palm to viewer",
-    "N": "none straight; over the thumb index middle; closed ring little; thumb between middle ring; palm to viewer",
-    "O": "curved index middle ring little; thumb touches index; palm inwards",
-    "P": "straight index middle; apart index middle; thumb between index middle; down middle; palm down",
-    "Q": "straight index; closed middle ring little; thumb alongside index; down index; palm to signer",
-    "R": "straight index middle; crossed index middle; closed ring little; thumb over ring; palm to viewer",
-    "S": "none straight; closed index middle ring little; thumb over index middle; palm to viewer",
-    "T": "none straight; over the thumb index; closed middle ring little; thumb between index middle; thumb up",
-    "U": "straight index middle; together index middle; closed ring little; thumb over ring; up index middle",
-    "V": "straight index middle; apart index middle; closed ring little; thumb over ring; palm to viewer",
-    "W": "straight index middle ring; apart index middle ring; thumb over little; up middle; palm to viewer",
-    "X": "none straight; hooked index; closed middle ring little; thumb over middle; palm inwards",
-    "Y": "straight little; closed index middle ring; thumb out; palm to viewer",
-    "Z": "straight index; closed middle ring little; thumb over middle; palm to viewer; moves index",
-}
-
-
-def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
-
-
-def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
-    return float(np.degrees(np.arccos(np.clip(unit(a) @ unit(b), -1, 1))))
-
-
-def along(chain: np.ndarray) -> np.ndarray:
-    """Points (n, 3), a few to a bone, from the first joint of a chain to its last."""
-    share = np.linspace(0, 1, 13)[:, None]
-    return np.concatenate([a + (b - a) * share for a, b in pairwise(chain)])
-
-
-class Hand:
-    """A letter's hand; its joints have x to the thumb's side, y along the fingers and z out of the palm."""
-
-    def __init__(self, letter: str):
-        self.shape = LETTERS[letter]
-        self.thumb, *fingers = skeleton(self.shape)[0]
-        self.finger = dict(zip(FINGERS, fingers, strict=True))
-        self.turn = rotation(*self.shape.turn)
-
-    def stretch(self, name: str) -> float:
-        """How far the fingertip is from the knuckle, as a share of the finger's length."""
-        joints = self.finger[name]
-        return np.linalg.norm(joints[3] - joints[0]) / np.linalg.norm(np.diff(joints, axis=0), axis=1).sum()
-
-    def pointing(self, name: str) -> np.ndarray:
-        """Where a finger points, for the viewer: x to their right, y up, z towards them."""
-        return self.turn @ unit(self.finger[name][3] - self.finger[name][0])
-
-    def palm(self) -> np.ndarray:
-        return self.turn @ np.array([0.0, 0.0, 1.0])
-
-    def thumb_points(self) -> np.ndarray:
-        return unit(self.thumb[3] - self.thumb[0])
-
-    def gap(self, name: str) -> float:
-        """Space between the skin of the thumb's tip and of a finger; below 0 they press on each other."""
-        away = np.linalg.norm(along(self.finger[name]) - self.thumb[3], axis=1)
-        girths = along(GIRTHS[FINGERS.index(name)][:, None])[:, 0]
-        return float((away - girths).min() - THUMB_GIRTHS[3])
-
-    def heights(self, name: str) -> np.ndarray:
-        """How far the thumb is before (or, below 0, behind) a finger where it crosses it; empty if it does not."""
-        steps = along(self.thumb[1:])[:, None] - along(self.finger[name])
-        aside = np.linalg.norm(steps[..., :2], axis=-1)
-        if aside.min() > 0.15 or np.linalg.norm(steps, axis=-1).min() > 0.3:
-            return np.array([])
-        return steps[..., 2][aside < aside.min() + 0.03]
-
-    def angles(self, *names: str) -> list[float]:
-        """Degrees between each finger and the next."""
-        ways = [self.finger[n][3] - self.finger[n][0] for n in names]
-        return [degrees_between(a, b) for a, b in pairwise(ways)]
-
-    def parting(self, *names: str) -> list[float]:
-        """How far apart each fingertip and the next are, in distances between their knuckles."""
-        between_joints = np.linalg.norm(np.diff([self.finger[n] for n in names], axis=0), axis=2)
-        return (between_joints[:, 3] / between_joints[:, 0]).tolist()
-
-
-# Skin meets skin where two centre lines are a good 0.2 hand units apart; a unit is about nine centimetres.
-RULES = {
-    "straight": lambda hand, *names: {n for n in FINGERS if hand.stretch(n) > 0.98} == set(names),  # these and no other
-    "none straight": lambda hand: all(hand.stretch(n) < 0.95 for n in FINGERS),
-    "closed": lambda hand, *names: all(
-        hand.stretch(n) < 0.5 and hand.finger[n][3][1] < hand.finger[n][0][1] for n in names
-    ),
-    "curved": lambda hand, *names: all(0.7 < hand.stretch(n) < 0.95 for n in names),
-    "hooked": lambda hand, n: hand.finger[n][1][1] > hand.finger[n][0][1] + 0.4 and hand.stretch(n) < 0.7,
-    "together": lambda hand, *names: max(hand.angles(*names)) < 5,
-    "apart": lambda hand, *names: min(hand.angles(*names)) > 9 and min(hand.parting(*names)) > 1.3,
-    "crossed": lambda hand, front, back: (
-        (hand.finger[front][0] - hand.finger[back][0])[0] * (hand.finger[front][3] - hand.finger[back][3])[0] < 0
-        and hand.finger[front][3][2] > hand.finger[back][3][2] + 0.1
-    ),
-    "on the thumb": lambda hand, *names: all(
-        np.linalg.norm(along(hand.thumb[1:]) - hand.finger[n][3], axis=1).min() < 0.26
-        and hand.finger[n][3][1] > hand.thumb[2][1] for n in names
-    ),
-    "over the thumb": lambda hand, *names: (
-        {n for n in FINGERS if hand.heights(n).size and (hand.heights(n) < 0).all() and hand.stretch(n) > 0.5}
-        == set(names)
-    ),
-    "thumb over": lambda hand, *names: all(hand.heights(n).size and (hand.heights(n) > 0).all() for n in names),
-    "thumb across palm": lambda hand: (
-        hand.thumb[3][0] < hand.finger["middle"][0][0] and hand.thumb[3][1] < hand.finger["middle"][0][1]
-    ),
-    "thumb away from": lambda hand, *names: all(hand.gap(n) > 0.4 for n in names),
-    "thumb opposite": lambda hand: hand.thumb[3][2] > 0.7 and hand.thumb[3][1] < 0.5,
-    "thumb touches": lambda hand, name: {n for n in FINGERS if hand.gap(n) < 0.05} == {name},
-    "thumb beside": lambda hand, n: (hand.thumb[1:, 0] > hand.finger[n][:, 0].max()).all() and hand.gap(n) < 0.05,
-    "thumb alongside": lambda hand, n: (
-        degrees_between(hand.thumb_points(), hand.finger[n][3] - hand.finger[n][0]) < 40 and 0.05 < hand.gap(n) < 0.4
-    ),
-    "thumb between": lambda hand, inner, outer: (
-        hand.finger[inner][0][0] > hand.thumb[3][0] > hand.finger[outer][0][0]
-        and min(hand.gap(inner), hand.gap(outer)) < 0.05
-    ),
-    "thumb up": lambda hand: degrees_between(hand.thumb_points(), np.array([0, 1, 0])) < 30,
-    "thumb out": lambda hand: hand.thumb_points()[0] > 0.8,
-    "up": lambda hand, *names: all(hand.pointing(n)[1] > 0.95 for n in names),
-    "down": lambda hand, *names: all(hand.pointing(n)[1] < -0.9 for n in names),
-    "sideways": lambda hand, *names: all(hand.pointing(n)[0] > 0.95 for n in names),
-    "palm to viewer": lambda hand: hand.palm()[2] > 0.8,
-    "palm to signer": lambda hand: hand.palm()[2] < -0.9,
-    "palm inwards": lambda hand: hand.palm()[0] > 0.8,  # to the signer's other hand
-    "palm down": lambda hand: hand.palm()[1] < -0.8,
-    "moves": lambda hand, name: set(hand.shape.sweep) == {name},
-    "still": lambda hand: not hand.shape.sweep,
-}  # fmt: skip
-
-
-def is_true(fact: str, letter: str) -> bool:
-    words = fact.split()
-    rule = RULES[" ".join(word for word in words if word not in FINGERS)]
-    return bool(rule(Hand(letter), *(word for word in words if word in FINGERS)))
-
-
-FACTS = {letter: text.split("; ") for letter, text in DESCRIPTIONS.items()}
-
 
 @pytest.mark.parametrize(("letter", "fact"), [(letter, fact) for letter, facts in FACTS.items() for fact in facts])
 def test_a_letter_is_as_the_manual_alphabet_describes_it(letter, fact):
-    assert is_true(fact, letter)
+    assert is_true(fact, Hand(LETTERS[letter]))
 
 
 @pytest.mark.parametrize("letter", ALPHABET)
 def test_no_other_letter_fits_a_letters_description(letter):
-    assert [other for other in LETTERS if all(is_true(fact, other) for fact in FACTS[letter])] == [letter]
+    hands = {other: Hand(shape) for other, shape in LETTERS.items()}
+    assert [other for other in LETTERS if all(is_true(fact, hands[other]) for fact in FACTS[letter])] == [letter]
 
 
 def test_two_letters_move_and_what_moves_is_the_finger_that_writes():

@@ -1,12 +1,14 @@
 """The figures of the starting weights: their arithmetic, one run on drawn photographs, and the committed results."""
 
 import json
+import math
 import re
 import zipfile
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import sem, t
 
 from casestudy.data.splits import leave_one_signer_out
 from casestudy.evaluation import evaluate_predictions
@@ -34,7 +36,7 @@ def test_figures_are_those_computed_by_hand():
     found = measure_weights.figures(unseen, predictions("ab", "XY", "XX"), ("X", "Y"))
     assert found["mean"] == 0.625
     assert found["range"] == [0.5, 0.75]
-    assert found["interval"] == [0.5, 0.75]  # of two signers drawn twice: both b, or both a
+    assert found["interval"] == [None, None] and found["interval_method"] == "none: 2 people"
     assert found["per_signer"] == [
         {"signer": "a", "support": 4, "accuracy": 0.75},
         {"signer": "b", "support": 2, "accuracy": 0.5},
@@ -134,7 +136,7 @@ def test_a_probe_from_archive_to_table(measured, tmp_path):
     (values,) = json.loads(written)["measurements"].values()
     assert values["scores"][0]["mean"] == values["scores"][0]["random_split"] == 1.0
     assert [row["support"] for row in values["scores"][0]["per_signer"]] == [12, 12, 12]
-    row = "| ResNet50V2, random | linear probe | 64 px | 100.0 % | 100.0 % to 100.0 % | 100.0 % to 100.0 % | 100.0 % |"
+    row = "| ResNet50V2, random | linear probe | 64 px | 100.0 % | 100.0 % to 100.0 % | 90.4 % to 100.0 % | 100.0 % |"
     assert row in measured.card.read_text(encoding="utf-8")
 
 
@@ -220,7 +222,10 @@ def test_committed_figures_follow_from_their_signers(score):
     shares = [row["accuracy"] for row in score["per_signer"]]
     assert score["mean"] == pytest.approx(sum(shares) / len(shares))
     assert score["range"] == [min(shares), max(shares)]
-    assert score["interval"][0] <= score["mean"] <= score["interval"][1]
+    mean, reach = np.mean(shares), t.ppf(0.975, len(shares) - 1) * sem(shares)
+    ends = [1 / (1 + math.exp(-(math.log(mean / (1 - mean)) + way * reach / (mean * (1 - mean))))) for way in (-1, 1)]
+    assert score["interval"] == pytest.approx(ends)
+    assert score["interval_method"] == f"t over {len(shares)} people"
     for row in score["per_signer"]:
         assert row["accuracy"] * row["support"] == pytest.approx(round(row["accuracy"] * row["support"]))
 

@@ -131,7 +131,7 @@ def test_every_option_is_left_as_it_is_where_it_is_not_given():
     for study in STUDIES.values():
         assert Options(study.name).arguments() == [study.name]
         assert Options(study.name).wishes() == Wishes(study, study.seed)
-        assert Options(study.name, quick=True).wishes() == Wishes(study.quick(), study.seed)
+        assert Options(study.name, quick=True).wishes() == Wishes(study.quick(), study.seed, quick=True)
 
 
 def test_wishes_have_options_that_ask_for_the_same(draws):

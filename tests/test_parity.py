@@ -134,12 +134,6 @@ def test_help_names_every_model_and_protocol():
     assert run["study"].help.startswith(f"{', '.join(STUDIES)} (")
 
 
-def test_files_that_the_readme_links_to_are_there():
-    for link in re.findall(r"\]\(([^)#]+)\)", README):
-        if not link.startswith("http"):
-            assert (ROOT / link).exists(), link
-
-
 def test_the_tree_is_formatted():
     ruff = shutil.which("ruff") or str(Path(sys.executable).with_name("ruff"))
     for call in (["check"], ["format", "--check"]):

@@ -33,12 +33,16 @@ def test_history_runs_on_over_the_phases():
     rows += [("tune", 1, "accuracy", 0.9), ("tune", 1, "val_accuracy", 0.8)]
     fig, (ax,) = plots.figure()
     assert plots.plot_history(ax, pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]), "accuracy") is ax
-    curves = {tuple(line.get_xdata()): list(line.get_ydata()) for line in ax.lines if line.get_marker() == "o"}
-    assert list(curves) == [(1, 2, 3), (4,)]
-    assert curves[(4,)] == [0.8]  # drawn last: validation
+    looks = {"training": ("o", "-"), "validation": ("s", "--")}  # a second sign beside the colour
+    curves = {
+        part: [line.get_xydata().tolist() for line in ax.lines if (line.get_marker(), line.get_linestyle()) == look]
+        for part, look in looks.items()
+    }
+    assert curves["training"] == [[[1, 0.1], [2, 0.2], [3, 0.3]], [[4, 0.9]]]
+    assert curves["validation"] == [[[1, 0.05], [2, 0.1], [3, 0.15]], [[4, 0.8]]]
     assert {text.get_text() for text in ax.texts} == {"head", "tune", "training 90 %", "validation 80 %"}
     assert ax.get_legend() is None  # the names stand at the curves
-    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"] == [3.5]
+    assert [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == ":"] == [3.5]
     assert saved(fig)
 
 
@@ -107,6 +111,25 @@ def test_per_group_shows_each_interval_and_leaves_out_who_has_none():
     ends = [segment[:, 0].tolist() for segment in ax.collections[0].get_segments()]
     assert ends == [pytest.approx([0.7, 1.0]), pytest.approx([0.2, 0.5])]
     assert saved(fig)
+
+
+@pytest.mark.parametrize("count", [3, 20])
+def test_an_interval_that_is_not_known_is_not_drawn(count, recwarn):
+    names = [f"user_{k}" for k in range(count)]
+    share = np.linspace(0.3, 0.9, count)
+    table = pd.DataFrame({"signer": names, "accuracy": share, "low": share - 0.1, "high": share + 0.1})
+    for unknown, drawn in ((names[:1], count - 1), (names, 0)):
+        part = table.copy()
+        part.loc[part["signer"].isin(unknown), ["low", "high"]] = np.nan
+        fig, (ax,) = plots.figure()
+        plots.plot_per_group(ax, part, "signer")
+        ends = [segment for segment in ax.collections[0].get_segments() if len(segment) and np.isfinite(segment).all()]
+        assert len(ends) == drawn
+        assert sorted(ax.lines[0].get_xydata()[:, int(count > plots.MANY)]) == pytest.approx(share.tolist())
+        label = ax.get_ylabel() if count > plots.MANY else ax.get_xlabel()
+        assert label == ("accuracy, 95 % interval" if drawn else "accuracy")
+        assert saved(fig)
+    assert not recwarn.list
 
 
 def test_reliability_draws_the_bins():

@@ -482,8 +482,8 @@ def test_what_is_labelled_is_kept_or_a_duplicate():
     assert (told["entries"], told["photographs"], told["labels"]) == (6, 3, ["A", "B"])
     lines = [line.strip() for line in ledger.summary().splitlines()]
     assert "3 photographs in 2 letters: A, B" in lines
-    near = next(k for k, line in enumerate(lines) if "near duplicates" in line)
-    assert lines[near].startswith("1 of them near duplicates")
+    near = next(k for k, line in enumerate(lines) if "nearly the same" in line)
+    assert lines[near].startswith("1 of them nearly the same as another")
     assert lines[near + 1] == "5.jpg ~ 0.jpg"
 
 
@@ -498,7 +498,7 @@ def test_a_repeated_name_has_a_row_each_and_its_box_on_the_first(tmp_path, monke
         assert stored.read("boxes.csv").decode().splitlines()[1:] == ["A/user_3__A0.jpg,1,2,30,4"]
     finish = regroup._Desk.finish
     monkeypatch.setattr(regroup._Desk, "finish", lambda desk: finish(desk)[1:])
-    with pytest.raises(ConservationError, match="3 entries came in and 2 rows came out"):
+    with pytest.raises(ConservationError, match="3 entries came in, 2 rows came out"):
         clean_archive(source, tmp_path / "other.zip")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from casestudy.data import photographs as pictures
 from casestudy.evaluation import evaluate_predictions
-from casestudy.report.pages import decimals, percent
+from casestudy.report.pages import decimals, gap, interval, percent
 from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
 from casestudy.runs import Options, Wishes, command_again
 from casestudy.runs.record import Score, TrainingRecord
@@ -102,6 +102,7 @@ def test_numbers_are_those_of_the_files(page, finished_run):
     assert "truncated: ends in the first scan" in words
     assert "nan" not in words.lower().split()
     assert "random initialisation" in words
+    assert "Training started from random numbers: expect much lower scores" in words
 
 
 def test_names_are_escaped(run_copy):
@@ -176,7 +177,9 @@ def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw
     values = run_copy.read_json("run.json")
     values["data"]["path"] = str(source)
     run_copy.write_json("run.json", values)
-    found = re.search(r'src="data:image/jpeg;base64,([^"]+)" alt="' + re.escape(worst), render(run_copy))
+    found = re.search(
+        r'src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)"', render(run_copy).partition('id="mistakes"')[2]
+    )
     shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))).convert("L")).astype(int)
     assert shown[:, 20:].mean() > 200
     assert shown[:, :12].mean() < 50
@@ -188,7 +191,9 @@ def test_the_headline_is_a_sentence_to_defend(finished_run):
     assert percent(scores[0].accuracy) in text
     assert "never saw" in text
     honest, flattering = (next(s for s in scores if s.name == name).accuracy for name in ("head", "head-random"))
-    assert f"{abs(100 * (flattering - honest)):.0f} points" in text
+    gap = f"{abs(100 * (flattering - honest)):.1f}".removesuffix(".0")
+    assert f": {gap} points flattered." in text
+    assert " 33.3 % of 18 test photographs" in text
     alone = summary_sentence([dataclasses.replace(scores[0], protocol="random")])
     assert "never saw" not in alone
     assert "random" in alone
@@ -221,6 +226,85 @@ def test_what_is_absent_is_a_dash():
     assert [decimals(None), decimals(float("nan")), decimals(1.234)] == ["–", "–", "1.23"]
 
 
+def test_an_interval_that_is_not_known_is_a_dash_and_no_line(run_copy):
+    scores = [dataclasses.replace(score, interval=(None, None)) for score in SCORES]
+    text = summary_sentence(scores)
+    assert "all of them by signers that training never saw. Trained the same way" in text
+    assert "interval" not in text
+    published = [dataclasses.replace(scores[0], protocol="published")]
+    assert summary_sentence(published).endswith("the test part as it was published.")
+    table = pd.DataFrame({"signer": ["u1", "u2"], "accuracy": [0.4, 0.8], "support": [10, 10]})
+    known = signer_sentence(table.assign(low=[0.2, 0.6], high=[0.6, 0.9]))
+    worst, best = "u1 is read worst: 40.0 % of 10 photographs", ", 40 points behind u2, who is read best."
+    assert known == worst + " (95 % interval 20.0 % to 60.0 %)" + best
+    unknown = signer_sentence(table.assign(low=np.nan, high=np.nan))
+    assert unknown == worst + best
+    assert interval((float("nan"), None)) == interval((0.5, float("nan"))) == "–"
+
+
+def test_a_page_without_intervals_has_no_nan(run_copy, monkeypatch):
+    from casestudy.runs import RunFolder
+
+    evaluation, scores = run_copy.evaluation(), run_copy.scores()
+    for name in ("per_label", "per_signer"):
+        getattr(evaluation, name)[["low", "high"]] = np.nan
+    bare = [dataclasses.replace(score, interval=(None, None)) for score in scores]
+    monkeypatch.setattr(RunFolder, "evaluation", lambda self, *names: evaluation)
+    monkeypatch.setattr(RunFolder, "scores", lambda self: bare)
+    found = render(run_copy)
+    words = html.unescape(" ".join(Page(found).words)).partition('"pictures"')[0]
+    assert "nan" not in re.findall(r"\w+", words.lower())
+    assert "nan" not in " ".join(re.findall(r'style="([^"]*)"', found))
+    assert 'class="range text"' in found and "<span style=" not in found
+
+
+def test_the_page_begins_with_what_it_is(run_copy):
+    """The reason for the starting weights may be a failed download: it stands at the end, and not first."""
+    reason = "resnet50v2.h5 is not in Keras' folder and storage.googleapis.com does not answer"
+    sentence = f"signs (this project's own, from rendered hands): {reason}"
+    values = {"weights": sentence, "initial_weights": "signs"}
+    run_copy.write_json("run.json", run_copy.read_json("run.json") | values)
+    found = Page(render(run_copy).partition("<body>")[2])
+    words = [word.strip() for word in found.words if word.strip()]
+    assert words[0] == run_copy.record.wishes.study.title
+    text = " ".join(words)
+    assert "Training started from these weights: signs (this project's own, from rendered hands)." in text
+    assert text.count(reason) == 1
+    assert text.index("Environment", text.index("Make this run again")) < text.index(reason)
+
+
+def test_a_plot_is_told_in_a_sentence_with_its_numbers(page, finished_run):
+    told = dict(re.findall(r'<img class="plot" src="[^"]{50}[^"]*" alt="(\w+)([^"]+)"', page))
+    history = finished_run.read_table("history.csv")
+    ends = {m: rows["value"].iloc[-1] for m, rows in history.groupby("metric")}
+    epochs = len(history[history["metric"] == "loss"])
+    accuracy = f"{100 * ends['accuracy']:.1f} % in training and {100 * ends['val_accuracy']:.1f} % in validation."
+    assert told["Accuracy"] == f" over {epochs} epochs; at the end {accuracy}"
+    assert told["Loss"].endswith(f"{ends['loss']:.2f} in training and {ends['val_loss']:.2f} in validation.")
+    row = finished_run.read_table("reliability.csv").iloc[0]
+    assert f"{100 * row['accuracy']:.1f} % right where it claims {100 * row['confidence']:.1f} %" in told["How"]
+
+
+def test_models_compared_are_told_in_a_sentence():
+    found = drawn_evaluation("AB", "AB", [0.9, 0.8])
+    history = pd.DataFrame([("head", 1, "loss", 0.5)], columns=["phase", "epoch", "metric", "value"])
+    one = {"name": "small", "accuracy": 0.5, "rank": 2, "parameters": 1200}
+    grouped = pd.DataFrame([{"model": "small", "trained": "plain", "tested": "distorted", "accuracy": 0.25}])
+    tables = dict.fromkeys(("models", "pareto", "ladder"), pd.DataFrame([one])) | {"distorted": grouped}
+    told = sections.plot_sentences(found, history, tables)
+    assert told["models"] == "Accuracy of each model: small 50.0 %, rank 2."
+    assert told["pareto"] == "Accuracy by the number of parameters: small 50.0 % with 1,200."
+    assert told["ladder"] == "Accuracy after each step: small 50.0 %."
+    assert told["distorted"] == "Accuracy by training and by test: small plain, on distorted images 25.0 %."
+    assert told["learning_loss"] == "Loss over 1 epochs; at the end 0.50 in training."
+
+
+def test_a_difference_is_told_in_words():
+    assert [gap(points) for points in (12.4, 1.2, -1.0, 0.4, 0.0)] == [
+        *("12.4 points", "1.2 points", "1 point", "0.4 points", "0 points"),
+    ]
+
+
 def test_a_run_without_signers_is_reported_too(run_copy):
     table = run_copy.read_table("predictions.csv")
     table["signer"] = ""
@@ -232,11 +316,16 @@ def test_a_run_without_signers_is_reported_too(run_copy):
 
 
 def test_the_worst_signer_is_named(page, finished_run):
-    table = finished_run.read_table("per_signer.csv").sort_values("accuracy")
-    worst, best = table.iloc[0], table.iloc[-1]
-    assert f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs" in page
-    assert f"{100 * (best['accuracy'] - worst['accuracy']):.0f} points behind {best['signer']}" in page
+    table = finished_run.read_table("per_signer.csv")
+    assert html.escape(signer_sentence(table)) in page
+    table["accuracy"] = np.linspace(0.7, 0.4, len(table))
+    worst, best = table.iloc[-1], table.iloc[0]
+    text = signer_sentence(table)
+    assert text.startswith(f"{worst['signer']} is read worst: 40.0 % of {worst['support']} photographs")
+    assert text.endswith(f", 30 points behind {best['signer']}, who is read best.")
     assert "behind" not in signer_sentence(table.head(1))
+    equal = signer_sentence(table.assign(accuracy=0.5))
+    assert equal == f"All {len(table)} signers are read equally well: 50.0 % of the photographs of each."
     assert signer_sentence(table.head(0)) == ""
 
 
@@ -261,7 +350,8 @@ def test_every_entry_stands_under_its_status(page, finished_run):
 def test_the_samples_are_those_of_the_table(page, finished_run):
     grid = page.partition('id="grid"')[2].partition("</div>")[0]
     table = finished_run.read_table("samples.csv")
-    assert re.findall(r'alt="([^"]+)"', grid) == table["name"].tolist()
+    told = [f"Photograph of {r.label} by {r.signer}, read as {r.predicted}" for r in table.itertuples()]
+    assert re.findall(r'alt="([^"]+)"', grid) == told
     assert len(table) == min(15, len(finished_run.read_table("predictions.csv")))
     right = (table["label"] == table["predicted"]).tolist()
     assert [sign == "✓" for sign in re.findall("[✓✗]", grid)] == right
@@ -358,6 +448,10 @@ def test_the_gap_is_told_with_its_sign_and_of_whole_trainings_first():
     assert summary_sentence(turned).endswith(
         "would claim 85.0 % where unseen signers give 90.0 %: 5 points the other way."
     )
+    close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.045)
+    assert ": 4.5 points flattered." in summary_sentence([SCORES[0], close])  # which :.0f would call 4
+    close = dataclasses.replace(SCORES[1], accuracy=SCORES[0].accuracy + 0.01)
+    assert ": 1 point flattered." in summary_sentence([SCORES[0], close])
     alone = summary_sentence([SCORES[0], head, head_random])
     assert "With phase 1 alone, a random split would claim 90.0 %" in alone
 

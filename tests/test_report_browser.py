@@ -185,11 +185,15 @@ def expected(run, label, predicted):
     return {row["name"]: {name: f"{100 * row['p_' + name]:.1f} %" for name in "ABC"} for row in rows.to_dict("records")}
 
 
-def check_shown(shown, wanted):
+def check_shown(shown, wanted, run):
+    table = run.read_table("predictions.csv")
+    facts = table.set_index("name")[["signer", "label", "predicted"]].T.to_dict("list")
     assert sorted(photo["name"] for photo in shown) == sorted(wanted)
     for photo in shown:
         assert photo["name"] in photo["text"]
-        assert photo["pictures"] == [photo["name"]]
+        (told,) = photo["pictures"]
+        signer, label, predicted = facts[photo["name"]]
+        assert told == f"Photograph of {label} by {signer}, read as {predicted}"
         for label, text in photo["guesses"]:
             assert abs(float(text[:-2]) - float(wanted[photo["name"]][label][:-2])) < 0.11
 
@@ -203,7 +207,7 @@ def test_clicking_a_cell_shows_exactly_the_photographs_behind_it(page, run):
         assert bool(shown) == bool(wanted)
         if wanted:
             filled += 1
-            check_shown(shown, wanted)
+            check_shown(shown, wanted, run)
             assert f"{len(wanted)} of 12 photographs" in page.run("document.getElementById('behind-title').textContent")
             page.press("Escape", 27)
             assert not page.run("document.getElementById('behind').open")
@@ -236,7 +240,7 @@ def test_the_keyboard_does_the_same(page, run):
     page.press("ArrowLeft", 37)
     assert page.run("document.querySelectorAll('#matrix [tabindex=\"0\"]').length") == 1
     page.press("Enter", 13)
-    check_shown(page.run(SHOWN), expected(run, "B", "B"))
+    check_shown(page.run(SHOWN), expected(run, "B", "B"), run)
     page.press("Escape", 27)
     assert page.run(f"document.activeElement === {cell(1, 1)}")
 
@@ -340,6 +344,46 @@ def test_nothing_has_to_be_scrolled_sideways(page, width):
     page.press("Escape", 27)
     small = page.run("Math.min(...[...document.querySelectorAll('#matrix tbody td')].map((c) => c.offsetWidth))")
     assert small >= 24  # pixels: a finger finds it
+
+
+def test_a_phone_shows_the_accuracy_in_every_table(page):
+    page.size(390)
+    hidden = """[...document.querySelectorAll('.scroll table')].flatMap((t) => {
+      const k = [...t.tHead?.rows[0].cells ?? []].findIndex((c) => c.innerText.trim().startsWith('accuracy'));
+      return k < 0 ? [] : [...t.rows].map((row) => row.cells[k].getBoundingClientRect().right) })"""
+    edges = page.run(hidden)
+    assert len(edges) >= 4 + 4 + 3  # scores, labels, signers, each with its heading
+    assert max(edges) <= 390 - 20  # within the page's own margin
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_letters_of_the_matrix_stand_in_the_middle_of_their_row_and_column(page, width):
+    page.size(width)
+    middles = """(() => { const middle = (node) => { const range = document.createRange();
+        range.selectNodeContents(node); const r = range.getBoundingClientRect();
+        return [r.x + r.width / 2, r.y + r.height / 2] };
+      const box = (e) => { const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2] };
+      const t = document.getElementById('matrix'), rows = [...t.tBodies[0].rows];
+      return [rows.map((row) => [middle(row.cells[0])[1], box(row.cells[1])[1]]),
+        [t.tHead, t.tFoot].flatMap((part) => [...part.rows[0].cells].slice(1).map((head, k) =>
+          [middle(head)[0], box(rows[0].cells[k + 1])[0]]))] })()"""
+    down, across = page.run(middles)
+    assert len(down) == 3 and len(across) == 6
+    assert max(abs(letter - cell) for letter, cell in [*down, *across]) <= 1.5  # pixels
+
+
+def test_paper_keeps_the_matrix_whole(page):
+    """On A4 with margins of 1 cm, 718 by 1047 CSS pixels, the matrix, its heading and its legend fit on a page."""
+    page.size(718, 1047)
+    page.media("print")
+    part = "document.getElementById('matrix').closest('section')"
+    assert page.run(f"getComputedStyle({part}).breakInside") == "avoid"
+    assert page.run(f"!!{part}.querySelector('h2') && !!{part}.querySelector('.legend')")
+    for labels in (3, 26, 47):
+        page.run(f"document.querySelector('.matrix').style.setProperty('--k', {labels})")
+        cell = page.run("document.querySelector('#matrix tbody td').getBoundingClientRect().height")
+        rest = page.run(f"{part}.getBoundingClientRect().height") - 3 * cell
+        assert rest + labels * cell <= 1047
 
 
 def test_names_are_text_everywhere(page, run):

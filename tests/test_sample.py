@@ -12,6 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from SCRIPTS.hands import make_sample
+from SCRIPTS.hands.drawing import render_hand
 from SCRIPTS.hands.rar5 import stored_rar5, vint
 from SCRIPTS.release.environment import ROOT
 
@@ -132,6 +133,18 @@ def test_drawing_a_photograph_again_gives_the_bytes_in_the_archive(files, name, 
     pixels = [np.asarray(Image.open(io.BytesIO(data)), dtype=int) for data in (drawn, stored)]
     assert np.abs(pixels[0] - pixels[1]).mean() < 2
     assert drawn == stored  # the lock file pins Pillow, hence the encoder
+
+
+def test_pages_show_every_letter_of_every_signer_large(tmp_path, monkeypatch):
+    cast = {name: make_sample.CAST[name] for name in ("user_2", "user_3")}
+    monkeypatch.setattr(make_sample, "CAST", cast)
+    paths = make_sample.write_pages(tmp_path / "new", side=60, rows=9)
+    assert [path.name for path in paths] == ["A-I.png", "J-R.png", "S-Z.png"]
+    pages = [np.asarray(Image.open(path)) for path in paths]
+    assert [page.shape for page in pages] == [(540, 120, 3), (540, 120, 3), (480, 120, 3)]
+    signer, rng = make_sample.signer_named("user_3"), make_sample.moment("user_3", "L", 0)
+    drawn = render_hand("L", signer, rng, 58)[0]
+    assert np.array_equal(pages[1][2 * 60 + 20 : 2 * 60 + 58, 60:118], drawn[20:])  # below its name
 
 
 def test_a_probe_scores_clearly_higher_on_a_random_split_than_on_unseen_signers(key, files, boxes):

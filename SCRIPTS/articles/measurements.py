@@ -8,7 +8,6 @@ Both take MobileNetV2-0.35 with ImageNet's weights at 96 pixels, hands cut out b
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import logging
 import tempfile
@@ -19,6 +18,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from casestudy.cleaning import CommandParser
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import ImageSet, load_images
 from casestudy.data.splits import leave_one_signer_out, split_images
@@ -36,7 +36,7 @@ SEEDS = range(10)
 
 def main() -> None:
     """Measures and writes; what other scripts put into the file stays."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="archive of photographs by signer, with hand boxes")
     parser.add_argument("--mobilenet", type=Path, required=True, help="ImageNet weights of MobileNetV2-0.35, no top")
     parser.add_argument("--only", choices=("statistics", "seeds"), help="one of the two")

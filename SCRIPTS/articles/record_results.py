@@ -6,9 +6,9 @@ A figure in the README comes from here or not at all: `tests/test_claims.py` com
 `figures` draws the articles' figures again.
 """
 
-import argparse
 from pathlib import Path
 
+from casestudy.cleaning import CommandParser
 from casestudy.report import PROTOCOLS, percent
 from casestudy.runs import RunFolder
 from SCRIPTS.articles.values import fill_pages
@@ -20,7 +20,7 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 def main() -> None:
     """Reads the run folders named on the command line; results of the same data and settings are replaced."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the README again")
     results = read_json(RESULTS) if RESULTS.exists() else {}
     for path in parser.parse_args().runs:

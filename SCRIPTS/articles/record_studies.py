@@ -6,7 +6,6 @@ One file a study, with the run's configuration and environment; `tests/test_clai
 ARTICLES/studies.md against them.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from casestudy.choices import OWN
+from casestudy.cleaning import CommandParser
 from casestudy.report import percent
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.trained import Test
@@ -31,7 +31,7 @@ UNMEASURED = "*Not measured yet: `casestudy run` has left no committed result of
 
 def main(arguments: list[str] | None = None) -> int:
     """Reads the run folders named on the command line; a study's earlier results are replaced."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the tables again")
     FOLDER.mkdir(exist_ok=True)
     for path in parser.parse_args(arguments).runs:

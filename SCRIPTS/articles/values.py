@@ -12,11 +12,14 @@ import csv
 import re
 from collections import Counter
 
+import numpy as np
+
 from casestudy.cleaning.ledger import STATUSES
-from casestudy.evaluation import wilson_interval
+from casestudy.evaluation import how_sure
 from casestudy.report import decimals, percent
 from casestudy.studies import STUDIES
 from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
+from SCRIPTS.benchmark import coverage
 from SCRIPTS.release.environment import ROOT
 
 PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md"))]
@@ -51,10 +54,8 @@ def values() -> dict[str, str]:
     for name, result in (("sample", results[SAMPLE]), ("real", results[REAL])):
         found |= of_result(name, result)
     found |= of_run(facts["run"]) | of_statistics(facts["statistics"]) | of_seeds(facts["seeds"])
-    found |= of_benchmark(read("benchmark.json")["parts"]) | of_ledger() | of_study()
-    low, high = wilson_interval(8, 10)
-    found["wilson.8.10"] = f"{percent(low)} to {percent(high)}"
-    return found
+    found |= of_benchmark(read("benchmark.json")["parts"]) | of_ledger() | of_study() | of_coverage(coverage.load())
+    return found | {"wilson.8.10": of_images(8, 10)}
 
 
 def read(name: str) -> dict:
@@ -117,8 +118,48 @@ def of_run(run: dict) -> dict[str, str]:
             f"run.{which}.label": row["label"],
             f"run.{which}.loss": decimals(row["loss"]),
             f"run.{which}.accuracy": percent(row["accuracy"]),
-            f"run.{which}.interval": f"{percent(row['low'])} to {percent(row['high'])}",
+            f"run.{which}.interval": of_images(round(row["accuracy"] * row["support"]), row["support"]),
         }
+    return found
+
+
+def of_images(right: int, images: int) -> str:
+    """Returns the interval of so many photographs read rightly, each taken for a person of its own.
+
+    >>> of_images(8, 10)
+    '49.0 % to 94.3 %'
+    """
+    low, high = how_sure(np.arange(images) < right).interval
+    return f"{percent(low)} to {percent(high)}"
+
+
+def of_coverage(rows: list[dict]) -> dict[str, str]:
+    """Returns how often intervals held, in worlds of a hundred: the lowest and the highest of what a cell is about."""
+
+    def held(way: str, width: bool = False, **facts) -> str:
+        """Returns both ends over all rows with these facts, and over the three spreads where none is named."""
+        facts = {"way": way, "spread": ("small", "medium", "large"), **facts}
+        met = [row for row in rows if all(row[k] in (v if isinstance(v, tuple) else (v,)) for k, v in facts.items())]
+        found = sorted((f"{100 * row['width' if width else 'held']:.1f}" for row in met), key=float)
+        return found[0] if width or found[0] == found[-1] else f"{found[0]}–{found[-1]}"
+
+    found, several = {}, coverage.PEOPLE[1:]
+    for people in coverage.PEOPLE:
+        found[f"coverage.before.{people}"] = held("bootstrap", kind="share", people=people, counts=("equal", "unequal"))
+        for counts in ("equal", "unequal"):
+            for spread in ("none", "small", "medium", "large") if people > 2 else ():
+                found[f"coverage.{people}.{counts}.{spread}"] = held(
+                    "chosen", kind="share", people=people, counts=counts, spread=spread
+                )
+    for place, way in enumerate(coverage.WAYS):
+        found[f"coverage.way.{place}"] = held(way, kind="share", people=several, counts=("equal", "unequal", "label"))
+        typical = {"people": 5, "counts": "equal", "mean": 0.8, "spread": "medium"}
+        found[f"coverage.width.{place}"] = held(way, width=True, kind="share", **typical)
+    for kind in ("loss", "difference"):
+        found[f"coverage.{kind}"] = held("chosen", kind=kind, people=several)
+    found["coverage.label"] = held("chosen", kind="share", people=several, counts="label")
+    found["coverage.rare"] = held("chosen", spread="one in ten", people=7)
+    found["coverage.ways"], found["coverage.draws"] = str(len(coverage.WAYS)), f"{coverage.DRAWS:,}"
     return found
 
 

@@ -11,13 +11,13 @@ Ctrl-C keeps and prints what is done.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import os
 import platform
 import tempfile
 from pathlib import Path
 
+from casestudy.cleaning import CommandParser
 from SCRIPTS.articles.writing import read_json, write_json, write_text
 from SCRIPTS.benchmark.bench import Bench, Failed, Part
 from SCRIPTS.benchmark.parts import PARTS
@@ -85,7 +85,7 @@ def save(results: dict, out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 1 a part failed, 130 stopped."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
     parser.add_argument("--quick", action="store_true", help="small, to see that it works: minutes")
     parser.add_argument("--repeats", type=int, help="runs of each way (default: 3, with --quick 2)")

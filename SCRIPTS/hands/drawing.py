@@ -12,6 +12,11 @@ from SCRIPTS.hands.signers import Signer, photograph, room_behind
 from SCRIPTS.hands.solids import PALM, Solid, build_solids, project, rasterise, rotation
 
 OVERSAMPLE = 2
+# The fingers' wobble at their three joints and sideways, in degrees: a careful signer's, and the most that the hand
+# does as a whole and that one finger does for itself, free or folded. Folded is one that bends so far at two joints.
+WOBBLE = np.array([5.0, 6.0, 4.0, 1.5])
+COMMON, OWN, OWN_FOLDED = np.array([[7.0, 8.0, 7.0, 2.0], [3.5, 5.0, 6.0, 1.5], [2.5, 4.0, 5.0, 1.5]])
+FOLDED = 115
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,31 @@ class Pose:
 def hold(shape: Handshape, signer: Signer, habit: np.random.Generator, rng: np.random.Generator, loose: float) -> Pose:
     """The pose of one photograph: `habit` is the signer's own way with this letter, `rng` the moment's; `loose` 1 is
     the wobble of careful signers and 2 twice that, in the fingers, the thumb and the turn of the wrist."""
-    spread = np.array([5.0, 6.0, 4.0, 1.5]) * loose
-    accent = habit.normal(0, 1, (4, 4)) * spread + rng.normal(0, 1, (4, 4)) * spread * 0.45
+    accent = habit.normal(0, 1, (4, 4)) + rng.normal(0, 1, (4, 4)) * 0.45
     tilt = habit.normal(0, 1, 3) * (4, 3, 3) + rng.normal(0, 1, 3) * (4, 3, 3.5)
     yaw, pitch, roll = signer.view + tilt * loose
     thumb = habit.normal(0, 0.025, 3) + rng.normal(0, 0.012, 3)
     turn = rotation(0, 0, roll) @ rotation(yaw, pitch, 0) @ rotation(*shape.turn)
-    return Pose(with_angles(shape, angles_of(shape) + accent, thumb=tuple(shape.thumb + thumb * loose)), turn)
+    angles = angles_of(shape)
+    # Fingers share muscles: they wobble as one, and each for itself much less where it is folded among others, so that
+    # no fist has one finger up. Nobody goes so far that it becomes another letter.
+    common = accent.mean(axis=0)
+    folded = (angles[:, :2].sum(axis=1) > FOLDED)[:, None]
+    alone = _soften((accent - common) * WOBBLE * loose, np.where(folded, OWN_FOLDED, OWN))
+    angles = angles + _soften(1.5 * common * WOBBLE * loose, COMMON) + alone
+    return Pose(with_angles(shape, angles, thumb=tuple(shape.thumb + _soften(thumb * loose, 0.03))), turn)
+
+
+def hold_letter(letter: str, signer: Signer, rng: np.random.Generator) -> Pose:
+    """The pose of one photograph of a letter, A–Z, by a careful signer."""
+    # A signer's own way of forming a letter: the same in all of their photographs of it.
+    habit = np.random.default_rng([signer.accent_seed, ord(letter)])
+    return hold(LETTERS[letter], signer, habit, rng, loose=1.0)
+
+
+def _soften(wobble: np.ndarray, most: np.ndarray | float) -> np.ndarray:
+    """The wobble, almost unchanged where it is small, and never beyond `most` on either side."""
+    return most * np.tanh(wobble / most)
 
 
 def _instants(pose: Pose, signer: Signer) -> list[list[Solid]]:
@@ -107,20 +130,17 @@ def draw_hand(
 
 
 def render_hand(
-    letter: str | Handshape, signer: Signer, rng: np.random.Generator, size: int = 128
+    letter: str, signer: Signer, rng: np.random.Generator, size: int = 128
 ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """A photograph of `signer` spelling `letter`, uint8 (size, size, 3), and the hand's box (left, top, right, bottom).
 
     Args:
-        letter: A–Z, or any `Handshape`.
+        letter: A–Z.
         signer: who signs, where and before which camera.
         rng: what differs from photograph to photograph: joints, place, turn, light, exposure, grain.
         size: the picture's side in pixels.
     """
-    named = isinstance(letter, str)
-    # A signer's own way of forming a letter: the same in all of their photographs of it.
-    habit = np.random.default_rng([signer.accent_seed, ord(letter) if named else 0])
-    pose = hold(LETTERS[letter] if named else letter, signer, habit, rng, loose=1.0)
+    pose = hold_letter(letter, signer, rng)
     fill, at = signer.fill * rng.uniform(0.93, 1.07), np.array([0.5, 0.47]) + rng.uniform(-0.06, 0.06, 2)
     hand = draw_hand(pose, signer, rng, size, fill=fill, at=at)
     behind = room_behind(signer, rng, size) ** 2.2

@@ -27,7 +27,8 @@ Point = tuple[float, float, float]
 
 UP: Angles = (2, 4, 3, 0)
 FIST: Angles = (86, 100, 55, 0)
-DRAPED: Angles = (74, 84, 22, 0)
+# Over the thumb; the longer a finger, the further its knuckle bends, so that they end side by side.
+DRAPED: dict[str, Angles] = {"index": (73, 81, 21, 0), "middle": (80, 78, 21, 1), "ring": (74, 81, 21, 3)}
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class Handshape:
     middle: Angles
     ring: Angles
     little: Angles
-    thumb: Point  # where the thumb's tip goes; relative to a fingertip when `touch` names one
+    thumb: Point  # where the thumb's tip goes, in the hand's coordinates or in those of the joint that `touch` names
     knee: Point = (0.55, 0.45, 0.25)  # where the thumb's two inner joints lie, roughly
-    touch: str | None = None
+    # A finger and its joint, from 1 to 3, the tip. The thumb keeps to it, however the finger bends: `thumb` is counted
+    # from there, to the thumb's side, along the bone that ends there, and out of that bone's back.
+    touch: tuple[str, int] | None = None
     turn: Point = (0, 0, 0)  # yaw (palm to the viewer's right), pitch (fingertips to the viewer), roll; degrees
     forearm: Point | None = None  # where the arm comes from, seen by the viewer; None: straight on from the hand
     sweep: dict[str, float] = field(default_factory=dict)  # finger -> degrees it swings during the exposure
@@ -52,50 +55,53 @@ def _spread(angles: Angles, degrees: float) -> Angles:
 
 
 _SIDEWAYS = (180, 14, -84)
-_OVER_FIST = {"thumb": (-0.08, 0.74, 0.66), "knee": (0.56, 0.46, 0.42)}
-_HOLD_RING = {"thumb": (-0.03, 0.68, 0.63), "knee": (0.52, 0.42, 0.36)}
-_CLAW = (38, 106, 52, 0)
-_ROUND = (52, 52, 28, 0)
+_OVER_FIST = {"thumb": (-0.18, -0.04, 0.21), "knee": (0.56, 0.46, 0.52), "touch": ("middle", 2)}
+_HOLD_RING = {"thumb": (0.08, -0.02, 0.20), "knee": (0.52, 0.42, 0.36), "touch": ("ring", 2)}
+_ROUND = (57, 54, 28, 0)
 
 LETTERS: dict[str, Handshape] = {
-    "A": Handshape(FIST, FIST, FIST, FIST, (0.455, 1.10, 0.37), (0.48, 0.5, 0.2)),
+    "A": Handshape(FIST, FIST, FIST, FIST, (0.145, -0.07, 0.135), (0.53, 0.5, 0.2), touch=("index", 1)),
     "B": Handshape(UP, UP, _spread(UP, 1), _spread(UP, 3), (-0.08, 0.72, 0.26), (0.45, 0.42, 0.2)),
     "C": Handshape((34, 40, 24, 0), (34, 42, 24, 0), (36, 42, 24, 0), (38, 40, 24, 0),
                    (0.36, 0.42, 0.98), (0.46, 0.26, 0.55), turn=(62, 4, -4)),
-    "D": Handshape(UP, (62, 62, 32, 0), (66, 64, 34, 0), (70, 66, 36, 0), (0.04, -0.04, 0.06), (0.46, 0.42, 0.45),
-                   touch="middle", turn=(34, 0, 0)),
-    "E": Handshape(_CLAW, _CLAW, _CLAW, _CLAW, (-0.17, 0.79, 0.32), (0.52, 0.44, 0.26)),
-    "F": Handshape((56, 66, 28, 0), (10, 8, 4, -2), (6, 8, 4, -12), (2, 8, 4, -24), (0.0, -0.06, 0.04),
-                   (0.58, 0.42, 0.4), touch="index", turn=(34, 0, 2)),
+    "D": Handshape(UP, (62, 62, 32, 0), (66, 64, 34, 0), (70, 66, 36, 0), (0.04, 0.06, 0.04), (0.46, 0.42, 0.45),
+                   touch=("middle", 3), turn=(34, 0, 0)),
+    "E": Handshape((40, 108, 52, 0), (46, 106, 52, 0), (40, 106, 52, 0), (30, 110, 54, 0), (-0.06, 0.065, -0.01),
+                   (0.52, 0.56, 0.22), touch=("ring", 3)),
+    "F": Handshape((56, 66, 28, 0), (10, 8, 4, -2), (6, 8, 4, -12), (2, 8, 4, -24), (0.0, 0.07, 0.005),
+                   (0.58, 0.42, 0.4), touch=("index", 3), turn=(34, 0, 2)),
     "G": Handshape(UP, FIST, FIST, FIST, (0.58, 1.12, 0.22), (0.60, 0.5, 0.2), turn=_SIDEWAYS,
                    forearm=(-0.9, -0.45, -0.2)),
-    "H": Handshape(UP, UP, FIST, FIST, (0.02, 0.66, 0.60), (0.46, 0.42, 0.36), turn=_SIDEWAYS,
+    "H": Handshape(UP, UP, FIST, FIST, (0.13, 0.0, 0.17), (0.46, 0.42, 0.36), touch=("ring", 2), turn=_SIDEWAYS,
                    forearm=(-0.9, -0.45, -0.2)),
     "I": Handshape(FIST, FIST, FIST, _spread(UP, -6), **_OVER_FIST),
     "J": Handshape(FIST, FIST, FIST, _spread(UP, -22), **_OVER_FIST, turn=(-24, 8, 30), sweep={"little": 34}),
-    "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.13, 1.22, 0.38), (0.46, 0.55, 0.3),
-                   turn=(-28, -4, 0)),
+    "K": Handshape(_spread(UP, 7), (34, 6, 4, -14), FIST, FIST, (0.125, -0.115, -0.19), (0.46, 0.55, 0.3),
+                   touch=("middle", 1), turn=(-28, -4, 0)),
     "L": Handshape(UP, FIST, FIST, FIST, (1.20, 0.51, 0.10), (0.6, 0.30, 0.10)),
-    "M": Handshape(DRAPED, DRAPED, _spread(DRAPED, 2), _spread(FIST, -12), (-0.265, 0.90, 0.48), (0.40, 0.40, 0.24)),
-    "N": Handshape(DRAPED, _spread(DRAPED, 3), _spread(FIST, -8), _spread(FIST, -8), (-0.05, 0.95, 0.61),
-                   (0.46, 0.46, 0.28)),
-    "O": Handshape(_ROUND, _ROUND, (56, 54, 28, 0), (60, 56, 28, 0), (0.0, -0.08, 0.03), (0.5, 0.28, 0.5),
-                   touch="index", turn=(58, 0, 0)),
-    "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.22, 1.08, 0.52), (0.5, 0.5, 0.3),
-                   turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
-    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.80, 1.04, 0.26), (0.66, 0.5, 0.2), turn=(178, 8, 176),
+    "M": Handshape(**DRAPED, little=_spread(FIST, -12), thumb=(-0.15, -0.11, -0.03), knee=(0.42, 0.50, 0.28),
+                   touch=("ring", 2)),
+    "N": Handshape(**(DRAPED | {"ring": _spread(FIST, -8)}), little=_spread(FIST, -8), thumb=(-0.16, -0.13, -0.03),
+                   knee=(0.46, 0.46, 0.28), touch=("middle", 2)),
+    "O": Handshape(_ROUND, _ROUND, (56, 54, 28, 0), (60, 56, 28, 0), (0.0, 0.075, -0.04), (0.5, 0.28, 0.5),
+                   touch=("index", 3), turn=(58, 0, 0)),
+    "P": Handshape(_spread(UP, 5), (74, 6, 4, -4), FIST, FIST, (0.125, 0.02, -0.075), (0.5, 0.5, 0.3),
+                   touch=("middle", 1), turn=(-66, 0, 112), forearm=(0.9, -0.4, -0.3)),
+    "Q": Handshape((14, 4, 3, 0), FIST, FIST, FIST, (0.75, 1.06, 0.26), (0.64, 0.5, 0.2), turn=(178, 8, 176),
                    forearm=(-0.5, -0.75, -0.6)),
-    "R": Handshape((10, 4, 3, -7), (2, 4, 3, 11), FIST, FIST, **_HOLD_RING),
+    "R": Handshape((16, 5, 4, -8), (0, 6, 4, 12), FIST, FIST, **_HOLD_RING),
     "S": Handshape(FIST, FIST, FIST, FIST, **_OVER_FIST),
-    "T": Handshape((72, 88, 34, 19), _spread(FIST, -4), _spread(FIST, -3), FIST, (0.225, 1.13, 0.58),
-                   (0.30, 0.52, 0.14)),
+    "T": Handshape((73, 80, 22, 12), _spread(FIST, -4), _spread(FIST, -3), FIST, (0.115, -0.40, 0.09),
+                   (0.30, 0.52, 0.14), touch=("middle", 2)),
     "U": Handshape(_spread(UP, -1), _spread(UP, 1), FIST, FIST, **_HOLD_RING),
     "V": Handshape(_spread(UP, 13), _spread(UP, -11), FIST, FIST, **_HOLD_RING),
-    "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (-0.24, 0.62, 0.50), (0.44, 0.36, 0.34)),
-    "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.06, 0.84, 0.58), (0.36, 0.5, 0.46), turn=(56, 0, 0)),
+    "W": Handshape(_spread(UP, 15), UP, _spread(UP, -15), FIST, (0.07, 0.015, 0.14), (0.44, 0.36, 0.34),
+                   touch=("little", 2)),
+    "X": Handshape((-4, 74, 50, 2), FIST, FIST, FIST, (-0.16, -0.13, 0.165), (0.36, 0.5, 0.46), touch=("middle", 2),
+                   turn=(56, 0, 0)),
     "Y": Handshape(FIST, FIST, FIST, _spread(UP, -24), (1.13, 0.66, 0.10), (0.6, 0.36, 0.1)),
-    "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (0.06, 0.72, 0.66), (0.54, 0.46, 0.42), turn=(10, 16, -20),
-                   sweep={"index": -30}),
+    "Z": Handshape((20, 6, 4, 10), FIST, FIST, FIST, (-0.04, -0.02, 0.19), (0.54, 0.46, 0.42), touch=("middle", 2),
+                   turn=(10, 16, -20), sweep={"index": -30}),
 }  # fmt: skip
 
 
@@ -154,19 +160,24 @@ def skeleton(shape: Handshape, *, proportions: np.ndarray | None = None) -> tupl
     """
     width, length, thumb_length = (1.0, 1.0, 1.0) if proportions is None else proportions
     scale = np.array([width, 1.0, 1.0])
-    joints, backs = np.empty((5, 4, 3)), np.empty((5, 3, 3))
+    joints, backs, aside = np.empty((5, 4, 3)), np.empty((5, 3, 3)), np.empty((4, 3))
     for finger, (*flexion, spread) in enumerate(angles_of(shape)):
         side = np.radians(spread)
-        along = np.array([np.sin(side), np.cos(side), 0.0])
+        along, aside[finger] = np.array([[np.sin(side), np.cos(side), 0.0], [np.cos(side), -np.sin(side), 0.0]])
         joints[finger + 1, 0] = KNUCKLES[finger] * scale
         bend = np.radians(np.cumsum(flexion))
         for bone, angle in enumerate(bend):
             direction = np.cos(angle) * along + np.sin(angle) * np.array([0.0, 0.0, 1.0])
             joints[finger + 1, bone + 1] = joints[finger + 1, bone] + direction * PHALANGES[finger, bone] * length
             backs[finger + 1, bone] = np.sin(angle) * along - np.cos(angle) * np.array([0.0, 0.0, 1.0])
-    target = np.array(shape.thumb, dtype=np.float64) * scale
-    if shape.touch is not None:
-        target += joints[1 + FINGERS.index(shape.touch), 3]
+    target = np.array(shape.thumb, dtype=np.float64)
+    if shape.touch is None:
+        target *= scale
+    else:
+        finger, joint = FINGERS.index(shape.touch[0]), shape.touch[1]
+        chain = joints[finger + 1]
+        bone = (chain[joint] - chain[joint - 1]) / (PHALANGES[finger, joint - 1] * length)
+        target = chain[joint] + target @ np.stack([aside[finger] * width, bone, backs[finger + 1, joint - 1]])
     knee = np.array(shape.knee) * scale
     joints[0] = _reach(
         THUMB_BASE * scale, np.stack([knee, (knee + target) / 2 + 0.05]), THUMB_BONES * thumb_length, target

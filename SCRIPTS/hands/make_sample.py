@@ -2,6 +2,7 @@
 
     python -m SCRIPTS.hands.make_sample            draw all three (about a minute)
     python -m SCRIPTS.hands.make_sample --check    draw them again elsewhere and compare
+    python -m SCRIPTS.hands.make_sample --pages runs/hands    draw every letter of every signer, large, to look at
 
 Seeds, times and order are fixed, so the same program draws the same bytes. JPEG and PNG bytes come from the encoders
 inside Pillow, hence from the version that requirements.lock pins; the pixels come from NumPy in double precision.
@@ -9,7 +10,6 @@ inside Pillow, hence from the version that requirements.lock pins; the pixels co
 
 from __future__ import annotations
 
-import argparse
 import csv
 import hashlib
 import io
@@ -17,12 +17,15 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 from tqdm.auto import tqdm
 
+from casestudy.cleaning import CommandParser
 from casestudy.files import atomic_path
+from SCRIPTS.articles.stamps import Picture, stamp
 from SCRIPTS.hands.drawing import render_hand
 from SCRIPTS.hands.handshapes import LETTERS
 from SCRIPTS.hands.rar5 import stored_rar5
@@ -77,18 +80,22 @@ def entry_name(name: str, letter: str, shot: int) -> str:
     return f"{name}/{letter.lower()}/{shot}.jpg" if name == NESTED else f"{name}/{letter}{shot}.jpg"
 
 
-def _encode(pixels: np.ndarray, kind: str, **options: int) -> bytes:
+def _encode(pixels: np.ndarray, kind: str, **options: Any) -> bytes:
     """An image file of that kind."""
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, kind, **options)
     return out.getvalue()
 
 
+def moment(name: str, letter: str, shot: int) -> np.random.Generator:
+    """What decides one photograph, beyond who signs: always the same for the same three."""
+    return np.random.default_rng([SEED, list(CAST).index(name), ord(letter), shot])
+
+
 def draw_photograph(name: str, letter: str, shot: int, kind: str = "JPEG") -> tuple[bytes, tuple[int, int, int, int]]:
     """The file of one photograph and the box of the hand in it (left, top, right, bottom)."""
     signer = signer_named(name)
-    rng = np.random.default_rng([SEED, list(CAST).index(name), ord(letter), shot])
-    pixels, box = render_hand(letter, signer, rng, SIZE)
+    pixels, box = render_hand(letter, signer, moment(name, letter, shot), SIZE)
     return _encode(pixels, kind, **({"quality": signer.quality} if kind == "JPEG" else {})), box
 
 
@@ -147,8 +154,8 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
     return [(entry, files[entry]) for entry in order], [rows[entry] for entry in order]
 
 
-def contact_sheet(files: dict[str, bytes], cell: int = 96) -> bytes:
-    """A JPEG with a column for every letter and a row for every signer."""
+def contact_sheet(files: dict[str, bytes], comment: str = "", cell: int = 96) -> bytes:
+    """A JPEG with a column for every letter and a row for every signer; `comment` is kept in it."""
     sheet = Image.new("RGB", (cell * len(LETTERS), 18 + cell * len(CAST)), "white")
     pen = ImageDraw.Draw(sheet)
     for column, letter in enumerate(LETTERS):
@@ -156,7 +163,31 @@ def contact_sheet(files: dict[str, bytes], cell: int = 96) -> bytes:
         for row, name in enumerate(CAST):
             photo = Image.open(io.BytesIO(files[entry_name(name, letter, row % SHOTS)]))
             sheet.paste(photo.resize((cell - 2, cell - 2), Image.Resampling.LANCZOS), (column * cell, 18 + row * cell))
-    return _encode(np.asarray(sheet), "JPEG", quality=88)
+    return _encode(np.asarray(sheet), "JPEG", quality=88, comment=comment.encode())
+
+
+def write_pages(folder: Path, side: int = 192, rows: int = 6) -> list[Path]:
+    """Pages (PNG) with a row for each of a few letters and a column for each signer, drawn `side` pixels large."""
+    folder.mkdir(parents=True, exist_ok=True)
+    letters, paths = "".join(LETTERS), []
+    for first in tqdm(range(0, len(letters), rows), desc="pages"):
+        here = letters[first : first + rows]
+        page = Image.new("RGB", (side * len(CAST), side * len(here)), "white")
+        pen = ImageDraw.Draw(page)
+        for row, letter in enumerate(here):
+            for column, name in enumerate(CAST):
+                pixels, _ = render_hand(letter, signer_named(name), moment(name, letter, 0), side - 2)
+                page.paste(Image.fromarray(pixels), (column * side, row * side))
+                pen.text(
+                    (column * side + 4, row * side + 2),
+                    f"{letter} {name}",
+                    fill="black",
+                    stroke_width=1,
+                    stroke_fill="white",
+                )
+        paths.append(folder / f"{here[0]}-{here[-1]}.png")
+        page.save(paths[-1])
+    return paths
 
 
 def write_all(root: Path) -> list[Path]:
@@ -166,7 +197,9 @@ def write_all(root: Path) -> list[Path]:
     table = csv.writer(key, lineterminator="\n")
     table.writerow(Row.__dataclass_fields__)
     table.writerows([list(vars(row).values()) for row in rows])
-    made = {ARCHIVE: stored_rar5(members), KEY: key.getvalue().encode(), SHEET: contact_sheet(dict(members))}
+    archive = stored_rar5(members)
+    sheet = contact_sheet(dict(members), stamp(archive, contact_sheet))
+    made = {ARCHIVE: archive, KEY: key.getvalue().encode(), SHEET: sheet}
     for name, data in made.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,11 +208,22 @@ def write_all(root: Path) -> list[Path]:
     return [root / name for name in made]
 
 
+# The contact sheet, of the photographs in the archive.
+PICTURE = Picture("python -m SCRIPTS.hands.make_sample", contact_sheet, lambda: (ROOT / ARCHIVE).read_bytes())
+
+
 def main(argv: list[str] | None = None) -> int:
     """Draws, or with --check draws elsewhere and compares; 0 when all is well, 1 when a file differs."""
-    parser = argparse.ArgumentParser(description="Draw the embedded sample of fingerspelled letters.")
+    parser = CommandParser(description="Draw the embedded sample of fingerspelled letters.")
     parser.add_argument("--check", action="store_true", help="draw in a temporary folder and compare with what is here")
-    if not parser.parse_args(argv).check:
+    parser.add_argument(
+        "--pages", type=Path, metavar="FOLDER", help="draw every letter of every signer, large, to look at"
+    )
+    args = parser.parse_args(argv)
+    if args.pages:
+        print(*write_pages(args.pages), sep="\n")
+        return 0
+    if not args.check:
         for path in write_all(ROOT):
             print(f"{path.relative_to(ROOT)}  {path.stat().st_size:,} bytes")
         return 0

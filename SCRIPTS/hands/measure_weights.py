@@ -10,7 +10,6 @@ from all of them. A fine-tuning that was stopped goes on where it was; a probe t
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import logging
 import sys
@@ -25,6 +24,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from casestudy.cleaning import CommandParser
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import load_images
 from casestudy.data.splits import Splits, leave_one_signer_out, split_images
@@ -60,7 +60,7 @@ PLAN += [(way, "fine-tune", "64") for way in WAYS] + [("mobilenet", "fine-tune",
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 done, 2 something is not as it must be."""
     words = list(dict.fromkeys(word for way, kind, size in PLAN for word in (way, kind, size)))
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="archive of photographs by signer, with hand boxes")
     parser.add_argument("--mobilenet", type=Path, help="ImageNet weights of MobileNetV2-0.35 without its top")
     parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned photographs and the runs")
@@ -216,7 +216,7 @@ def figures(unseen: pd.DataFrame, mixed: pd.DataFrame | None, class_names: tuple
     return {
         "mean": float(by_signer.mean()),
         "range": [float(by_signer.min()), float(by_signer.max())],
-        "interval": list(found.interval),
+        "interval": list(found.to_json()["interval"]),
         "interval_method": found.interval_method,
         "per_signer": found.per_signer[["signer", "support", "accuracy"]].to_dict("records"),
         "random_split": None if mixed is None else evaluate_predictions(mixed, class_names, seed=SEED).accuracy,

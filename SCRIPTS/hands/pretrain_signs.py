@@ -12,7 +12,6 @@ teach the second. Pictures grow from stage to stage, because small ones teach th
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -21,12 +20,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pandas as pd
+from matplotlib.figure import Figure
+
+from casestudy.cleaning import CommandParser
 from casestudy.errors import CaseStudyError
 from casestudy.files import atomic_path
+from SCRIPTS.articles.stamps import KEY, Picture, stamp
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_text
 from SCRIPTS.release.environment import ROOT
 
 CARD = ROOT / "DATA" / "weights" / "README.md"
+CARDS_CURVE = ARTICLES / "pretrain_signs.png"
 BEGIN, END = "<!-- pretraining:start -->", "<!-- pretraining:end -->"
 PINS = ROOT / "casestudy" / "models" / "weights.py"
 
@@ -51,6 +56,34 @@ def table(report: dict) -> str:
     return "\n".join(["| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 
 
+def draw_curve(report: dict) -> Figure:
+    """Returns loss and accuracy over the steps; dashed lines where the pictures grow."""
+    rows = pd.DataFrame(report["history"])
+    table = rows.pivot_table(index="epoch", columns="metric", values="value")
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(table.index, table["letter_loss"], label="letter: cross-entropy")
+    left.plot(table.index, table["pose_loss"], label="pose: mean squared error")
+    left.set(xlabel="step", ylabel="loss while training", ylim=(0, None))
+    right.plot(table.index, table["accuracy"], label="training pictures")
+    right.plot(table.index, table["held_out_accuracy"], label="signers never drawn before")
+    right.set(xlabel="step", ylabel="accuracy, 26 letters", ylim=(0, 1))
+    for axes in (left, right):
+        axes.legend(frameon=False)
+        for side, last in rows.groupby("phase", sort=False)["epoch"].max().items():
+            axes.axvline(last, color="0.8", linestyle="--", linewidth=1, zorder=0)
+            axes.annotate(side, (last, 1.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
+    return figure
+
+
+# The learning curve on the card. pretraining.json has its history from the next training on; today's was not kept.
+PICTURE = Picture(
+    "python -m SCRIPTS.hands.pretrain_signs --out FOLDER --export, and the same with --publish",
+    draw_curve,
+    lambda: read_json(CARD.parent / "pretraining.json"),
+)
+
+
 def publish(folder: Path) -> None:
     """Takes the weights in `folder` into the checkout: file, report, learning curve, card and pinned SHA-256."""
     from SCRIPTS.hands.pretrain_training import CURVE, REPORT, SMOKE, WEIGHTS
@@ -59,7 +92,7 @@ def publish(folder: Path) -> None:
     if report["steps"] <= SMOKE.steps:
         sys.exit(f"Published weights come from a whole training; {folder} holds {report['steps']} steps. Train first.")
     for name, target in ((WEIGHTS, CARD.parent / WEIGHTS), (REPORT, CARD.parent / REPORT),
-                         (CURVE, ARTICLES / "pretrain_signs.png")):  # fmt: skip
+                         (CURVE, ARTICLES / CARDS_CURVE.name)):  # fmt: skip
         with atomic_path(target) as partial:
             shutil.copyfile(folder / name, partial)
     write_text(CARD, replaced(CARD.read_text(encoding="utf-8"), table(report), BEGIN, END))
@@ -68,7 +101,7 @@ def publish(folder: Path) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = CommandParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="folder for drawn hands, checkpoints, log and weights (4 GB)")
     parser.add_argument("--smoke", action="store_true", help="a few steps of everything, to see that it works")
     parser.add_argument("--export", action="store_true", help="only write the weights file from the last checkpoint")
@@ -98,7 +131,8 @@ def main(argv: list[str] | None = None) -> int:
     except CaseStudyError as error:
         sys.exit(f"pretrain_signs: {error}")
     report = training.export(plan, args.out, model, progress)
-    training.draw_curve(progress, args.out / training.CURVE)
+    with atomic_path(args.out / training.CURVE) as partial:
+        draw_curve(report).savefig(partial, format="png", dpi=120, metadata={KEY: stamp(report, draw_curve)})
     losses = [row["value"] for row in progress.history if row["metric"] == "loss"]
     print(json.dumps(report["held_out"]), json.dumps(report["file"]))
     if args.smoke and not losses[-1] < losses[0]:

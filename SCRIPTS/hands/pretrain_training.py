@@ -18,7 +18,6 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from casestudy.errors import RunError
-from casestudy.files import atomic_path
 from casestudy.models import keras, tf
 from casestudy.models.quantised import load_quantised, write_quantised
 from casestudy.training import checkpoints
@@ -223,33 +222,8 @@ def export(plan: Plan, folder: Path, model: keras.Model, progress: Progress) -> 
         "images": progress.phase * plan.batch,
         "training_seconds": round(progress.seconds[0]),
         "held_out": {"float32": before, "int8": after},
+        "history": progress.history,
         "file": {"name": path.name, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
     }
     write_json(folder / REPORT, report)
     return report
-
-
-def draw_curve(progress: Progress, path: Path) -> None:
-    """Loss and accuracy over the steps; dashed lines where the pictures grow."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    table = pd.DataFrame(progress.history).pivot_table(index="epoch", columns="metric", values="value")
-    sides = pd.DataFrame(progress.history).groupby("phase", sort=False)["epoch"].max()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
-    left.plot(table.index, table["letter_loss"], label="letter: cross-entropy")
-    left.plot(table.index, table["pose_loss"], label="pose: mean squared error")
-    left.set(xlabel="step", ylabel="loss while training", ylim=(0, None))
-    right.plot(table.index, table["accuracy"], label="training pictures")
-    right.plot(table.index, table["held_out_accuracy"], label="signers never drawn before")
-    right.set(xlabel="step", ylabel="accuracy, 26 letters", ylim=(0, 1))
-    for axes in (left, right):
-        axes.legend(frameon=False)
-        for side, last in sides.items():
-            axes.axvline(last, color="0.8", linestyle="--", linewidth=1, zorder=0)
-            axes.annotate(side, (last, 1.02), xycoords=("data", "axes fraction"), ha="right", color="0.4", fontsize=8)
-    with atomic_path(path) as partial:
-        figure.savefig(partial, dpi=120)
-    plt.close(figure)

@@ -11,7 +11,6 @@ no test can tell from the original says why in `equivalent`, and is not run.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import json
 import os
@@ -27,6 +26,8 @@ import time
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from casestudy.cleaning import CommandParser
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -250,7 +251,7 @@ def main(arguments: list[str] | None = None, *, root: Path = ROOT, path: Path = 
         root: The working tree.
         path: The list.
     """
-    parser = argparse.ArgumentParser(prog="mutants.py", description=(__doc__ or "").partition("\n")[0])
+    parser = CommandParser(prog="mutants.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("wanted", nargs="*", metavar="NAME", help="ids or rooms (default: all)")
     parser.add_argument("--list", action="store_true", help="name them, and run none")
     parser.add_argument("--workers", type=int, default=2, help="so many at a time (default: 2)")

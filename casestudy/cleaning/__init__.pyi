@@ -1,5 +1,9 @@
 from .archive import iter_members as iter_members
-from .command import add_clean_command as add_clean_command
+from .command import (
+    CommandParser as CommandParser,
+    add_clean_command as add_clean_command,
+    at_least_one as at_least_one,
+)
 from .decoders import HOW_TO_GET_ONE as HOW_TO_GET_ONE, find_decoders as find_decoders
 from .ledger import duplicate_groups as duplicate_groups
 from .regroup import clean_archive as clean_archive

@@ -7,6 +7,8 @@ import io
 import unicodedata
 from collections.abc import Iterable, Mapping
 
+from casestudy.cleaning.words import counted
+
 COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
 LARGEST_FILE = 64 << 20  # a larger CSV file is carried along, but not searched for boxes
 
@@ -47,12 +49,12 @@ def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -
                     found += 1
                 else:
                     lost.append(image)
-            remarks[entry] = f"{found} boxes"
+            remarks[entry] = counted(found, "box")
             if lost:
                 named = ", ".join(lost[:3]) + (" …" if len(lost) > 3 else "")
                 remarks[entry] += f"; {len(lost)} fit no sound photograph: {named}"
         except csv.Error as error:
-            remarks[entry] = f"{found} boxes, then unreadable ({error})"
+            remarks[entry] = f"{counted(found, 'box')}, then unreadable ({error})"
     return to_csv(sorted(merged)), remarks
 
 

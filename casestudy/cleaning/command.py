@@ -1,26 +1,79 @@
-"""The `clean` command, for `casestudy clean` and for DATA/clean_data.py: parse, call one function, print."""
+"""The `clean` command, for `casestudy clean` and for DATA/clean_data.py, and the parser that all commands share."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Sequence
+from itertools import takewhile
 from pathlib import Path
+from typing import Any, NoReturn
 
 from casestudy.cleaning.errors import ConservationError, DataError
+from casestudy.cleaning.words import did_you_mean
+
+_SAID = (  # what argparse says, and the same in the words of this project
+    (r"the following arguments are required: (.+)", r"a call must name \1"),
+    (r"argument (\S+): expected .*", r"\1 needs a value after it; one that begins with a dash is written \1=VALUE"),
+    (r"argument (\S+): ignored explicit argument (.+)", r"\1 takes no value; received \2"),
+    (r"argument (\S+): invalid (?:int|float) value: (.+)", r"\1 takes a number; received \2"),
+    (r"argument (\S+): (.+)", r"\1 \2"),
+)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """Says in one line what is wrong with a call, and what to do next; its help ends with examples."""
+
+    def __init__(self, *, examples: Sequence[str] = (), epilog: str = "", **options: Any) -> None:
+        self.examples = examples
+        shown = "\n  ".join(("examples:", *examples)) if examples else ""
+        options |= {"epilog": f"{shown}\n\n{epilog}".strip(), "formatter_class": argparse.RawDescriptionHelpFormatter}
+        super().__init__(**options, allow_abbrev=False)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Looks first whether every option is known: one that is mistyped is not called missing."""
+        words = list(sys.argv[1:] if args is None else args)
+        own = takewhile(lambda word: word.startswith("-") if self._subparsers else word != "--", words)
+        for name in (word.partition("=")[0] for word in own if word.startswith("--")):
+            if name not in self._option_string_actions:
+                absent = f"there is no option {name}{' before a command' if self._subparsers else ''}"
+                self.error(f"{absent}. {did_you_mean(name, self._option_string_actions)}".rstrip(". "))
+        return super().parse_known_args(words, namespace)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Returns what was given; a word too many is refused by the command that it was given to."""
+        parsed, more = self.parse_known_args(args, namespace)
+        if more:
+            what = "no option here" if more[0].startswith("-") else "a word too many: a name with spaces needs quotes"
+            getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
+        return parsed
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in (known := list(action.choices)):
+            near = did_you_mean(value, known) or "Use one of them."
+            raise argparse.ArgumentError(action, f"is one of {', '.join(known)}; received {value!r}. {near}")
+
+    def error(self, message: str) -> NoReturn:
+        said = next((re.sub(form, words, message) for form, words in _SAID if re.fullmatch(form, message)), message)
+        if not said.endswith((".", "?")):
+            named = " must name " in said and self.examples
+            said += f". For example: {self.examples[0]}" if named else f". More: {self.prog} --help"
+        self.exit(2, f"{self.prog}: {said}\n")
 
 
 def add_clean_command(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command, all but `--quiet` and `--debug`, and `call`, which carries it out."""
-    parser.set_defaults(call=run_clean)
+    parser.set_defaults(call=run_clean, prog=Path(parser.prog.split()[0]).stem)
     add = parser.add_argument
-    add("archive", type=Path, help="a .rar, .zip, .tar(.gz/.bz2/.xz) or folder; with --undo, a letters.zip")
+    add("archive", type=Path, metavar="ARCHIVE", help="RAR, ZIP, TAR or folder; with --undo, a letters.zip")
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
     add("--pattern", help=f"regular expression with a group label, and signer if it can: '{pattern}'")
     add("--password", help="of an encrypted archive")
-    add("--workers", type=_positive, help="threads that screen (default: one a processor)")
+    add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
 
@@ -36,7 +89,7 @@ def run_clean(args: argparse.Namespace) -> int:
     except (ConservationError, DataError) as error:
         if getattr(args, "debug", False):
             raise
-        print(f"{Path(sys.argv[0]).stem}: {error}", file=sys.stderr)
+        print(f"{args.prog}: {error}", file=sys.stderr)
         return 1
 
 
@@ -68,8 +121,9 @@ def _clean(args: argparse.Namespace) -> int:
     return 0 if ledger.labelled() else 1
 
 
-def _positive(text: str) -> int:
-    number = int(text)
+def at_least_one(text: str) -> int:
+    """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
+    number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
     if number < 1:
-        raise argparse.ArgumentTypeError(f"at least 1, received {text}")
+        raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
     return number

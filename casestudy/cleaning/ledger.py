@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from casestudy.cleaning.words import counted
+
 STATUSES = ("kept", "duplicate", "corrupt", "sidecar", "unrecognised")
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
@@ -62,23 +64,24 @@ class Ledger:
         """Returns what happened, on one screen."""
         labelled = self.labelled()
         letters, signers = _distinct(row.label for row in labelled), _distinct(row.signer for row in labelled)
-        lines = [f"{len(self.rows):,} entries in, {len(self.rows):,} rows out: nothing lost"]
-        lines.append(f"  {len(labelled):,} photographs in {len(letters)} letters: {_shorten(letters, 40)}")
-        told = f"of {len(signers)} signers: {_shorten(signers, 8)}" if signers else "signers: none can be told"
-        lines.append(f"    {told}")
+        photographs, kinds = counted(len(labelled), "photograph"), counted(len(letters), "letter")
+        people = f"of {counted(len(signers), 'signer')}" if signers else "signers"
+        lines = [f"{counted(len(self.rows), 'entry')} in, {counted(len(self.rows), 'row')} out: nothing lost"]
+        lines.append(f"  {photographs} in {kinds}: {_shorten(letters, 40)}")
+        lines.append(f"    {people}: {_shorten(signers, 8) or 'none can be told'}")
         duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
         near = [(row, f"~ {row.near_duplicate_of}") for row in labelled if row.near_duplicate_of]
         for pairs, what in (
-            (duplicates, "exact duplicates of another, flagged and kept"),
-            (near, "near duplicates: re-encoded, resized, or the next frame of a video"),
+            (duplicates, "the same as another, byte for byte: flagged and kept"),
+            (near, "nearly the same as another: re-encoded, resized, or the next frame of a video"),
         ):
             if pairs:
                 lines.append(f"    {len(pairs):,} of them {what}")
                 lines += _first([f"{row.entry} {twin}" + (f" ({row.note})" if row.note else "") for row, twin in pairs])
         for status, what in (
-            ("corrupt", "cannot be decoded: in _quarantine, bytes untouched"),
+            ("corrupt", "not to be decoded: in _quarantine, bytes untouched"),
             ("unrecognised", "sound, but without a label: in _unrecognised"),
-            ("sidecar", "other files: in _sidecar"),
+            ("sidecar", "of another kind: in _sidecar"),
         ):
             rows = [row for row in self.rows if row.status == status]
             lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")

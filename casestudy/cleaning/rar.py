@@ -13,6 +13,7 @@ import rarfile
 
 from casestudy.cleaning import decoders
 from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
+from casestudy.cleaning.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,8 @@ def _read_index(path: Path, password: str | None) -> tuple[rarfile.RarFile, list
             raise ArchiveError(f"{path.name} is one of several parts and the next is missing ({error}).") from None
         raise ArchiveError(f"{path.name} is a damaged or truncated RAR ({error}): fetch it again.") from None
     if blocks[-1:] != [rarfile.RAR_BLOCK_ENDARC]:  # rarfile takes the end of the file for the end of the index
-        raise ArchiveError(f"{path.name} is truncated: its index ends after {len(entries)} files. Fetch it again.")
+        there = counted(len(entries), "file")
+        raise ArchiveError(f"{path.name} is truncated: its index ends after {there}. Fetch it again.")
     return archive, entries
 
 
@@ -109,7 +111,7 @@ def _iter_decoded(
             failures.append(f"{decoder.name}: {failure}")
             log.info("%s could not read all of %s (%s).", decoder.name, path.name, failure)
     raise DecoderError(
-        f"Cannot unpack {path.name}: {len(sent)} of {len(entries)} files were read (decoders tried: "
+        f"Cannot unpack {path.name}: of {counted(len(entries), 'file')} {len(sent):,} could be read (decoders tried: "
         f"{'; '.join(failures) or 'none found'}). Either the archive is damaged: fetch it again; or a decoder is "
         f"missing: {decoders.HOW_TO_GET_ONE}."
     )

@@ -33,6 +33,7 @@ from casestudy.cleaning.files import atomic_path, file_digest
 from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
 from casestudy.cleaning.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
 from casestudy.cleaning.screening import NearDuplicates, Screening, is_meant_as_image, screen
+from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
 _FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
@@ -90,7 +91,7 @@ def _compile(pattern: str | None) -> re.Pattern[str] | None:
     try:
         compiled = None if pattern is None else re.compile(pattern)
     except re.error as error:
-        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}).") from None
+        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
     if compiled and "label" not in compiled.groupindex:
         raise CaseStudyError(f"The pattern {pattern!r} lacks a group label: write (?P<label>…) around the letter.")
     return compiled
@@ -135,7 +136,7 @@ def _regroup(
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
-        raise ConservationError(f"{sum(entries.values())} entries came in and {len(rows)} rows came out.")
+        raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
     ledger = Ledger(tuple(rows))
     if target is not None:
         _store(target, "boxes.csv", boxes.encode())

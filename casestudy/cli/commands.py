@@ -5,29 +5,40 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
-from casestudy.cleaning import add_clean_command
+from casestudy.cleaning import CommandParser, add_clean_command, at_least_one
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
-from casestudy.records import did_you_mean
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
+from casestudy.words import counted
 
 Call = Callable[[argparse.Namespace], int]
 
+WELCOME = """\
+From an archive of fingerspelled letters to an honest report. Type this first:
 
-class Parser(argparse.ArgumentParser):
-    """Says in one line what is wrong with a call, and where help is."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} ({self.prog} --help)\n")
+  casestudy doctor              is this machine ready?
+  casestudy run --quick         the whole way, on a sample that is here, in a minute or two
+  casestudy COMMAND --help      what a command can be told, with examples"""
+RUN_EXAMPLES = (
+    "casestudy run --quick",
+    "casestudy run --data photos.rar --split leave-one-signer-out",
+    "casestudy run --epochs 20,4 --seed 1 --out runs/my-idea",
+    "casestudy run fashion-mnist --variants none",
+)
+RUN_GROUPS = {
+    "data": ("data", "pattern", "crop", "quick"),
+    "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
+    "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
+    "how to test": ("split", "compare_splits"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,10 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
-    args, unknown = build_parser().parse_known_args(arguments)
-    if unknown:
-        near = did_you_mean(unknown[0], re.findall(r"--[a-z][a-z-]+", args.parser.format_help()))
-        args.parser.error(f"there is no {unknown[0]}. {near}".rstrip(". "))
+    args = build_parser().parse_args(arguments)
     level = logging.WARNING if args.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
     try:
@@ -54,55 +62,93 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> CommandParser:
     """Returns the parser of every command; the README's table is held against it by a test."""
-    common = Parser(add_help=False)
+    common = CommandParser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="say only what is wrong")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser = Parser(prog="casestudy", description="From an archive of fingerspelled letters to an honest report.")
+    parser = CommandParser(prog="casestudy", usage="casestudy COMMAND …")
     parser.add_argument("--version", action="version", version=f"casestudy {casestudy.__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser.set_defaults(call=_overview, parser=parser, quiet=False, debug=False)
+    commands = parser.add_subparsers(prog="casestudy", metavar="COMMAND", help=argparse.SUPPRESS)
+    overview = [WELCOME]
 
-    def command(name: str, help: str, call: Call | None = None, *, run: str = "") -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=help, description=help[0].upper() + help[1:] + ".", parents=[common])
+    def group(title: str) -> None:
+        overview.append(f"\n{title}:")
+
+    def command(name: str, help: str, call: Call | None, *examples: str, run: str = "") -> CommandParser:
+        about = help[0].upper() + help[1:] + "."
+        added = commands.add_parser(name, description=about, parents=[common], examples=examples)
         added.set_defaults(call=call, parser=added)
         if run:
-            added.add_argument("run", type=Path, help=run)
+            added.add_argument("run", type=Path, metavar="RUN", help=run)
+        overview.append(f"  {name:9} {help}")
         return added
 
-    run = command("run", "clean, train, evaluate and report; goes on where it was stopped", _run)
-    run.add_argument("study", nargs="?", default="asl", metavar="STUDY", help=f"{', '.join(STUDIES)} (default: asl)")
-    for name, option in Options.table().items():
-        switch = isinstance(getattr(Options, name), bool)
-        kind: dict[str, Any] = {"action": "store_true"} if switch else {"metavar": option.metavar}
-        run.add_argument(Options.called(name), help=option.help, **kind)
-    run.add_argument("--out", type=Path, help="run folder (default: runs/STUDY-DATA)")
-    run.add_argument("--password", help="of an encrypted archive")
+    group("to begin")
+    command("doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor")
+    command("studies", "list the studies and what each expects", _studies, "casestudy studies")
 
-    tune = command("tune", "search for better settings of a study's own model, on its validation part", _tune)
-    tune.add_argument("study", choices=STUDIES, help="which study; it must have a space to search")
+    group("from data to a report")
+    about = "clean, train, evaluate and report; goes on where it was stopped"
+    run = command("run", about, _run, *RUN_EXAMPLES)
+    run.usage = "casestudy run [STUDY] [options]"  # the models and splits would fill a screen
+    run.add_argument("study", nargs="?", default="asl", metavar="STUDY", help=f"{', '.join(STUDIES)} (default: asl)")
+    table = Options.table()
+    for title, names in RUN_GROUPS.items():
+        options = run.add_argument_group(title)
+        for name in names:
+            switch = isinstance(getattr(Options, name), bool)
+            kind: dict[str, Any] = {"action": "store_true"} if switch else {"metavar": table[name].metavar}
+            options.add_argument(Options.called(name), help=table[name].help, **kind)
+        if title == "data":
+            options.add_argument("--password", help="of an encrypted archive")
+    options = run.add_argument_group("the run folder")
+    options.add_argument("--out", type=Path, metavar="FOLDER", help="where it is (default: runs/STUDY-DATA)")
+
+    about = "archive of per-user folders to letters.zip, nothing lost"
+    add_clean_command(
+        command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
+    )
+
+    example = "casestudy report runs/asl-asl_sample"
+    again = command("report", "write report.html again from a run folder", _report, example, run="run folder")
+    again.add_argument(
+        "--data", type=Path, metavar="DATA", help="the run's photographs, where they are not in its folder"
+    )
+
+    examples = ("casestudy verify runs/asl-asl_sample", "casestudy verify runs/asl-asl_sample --retrain runs/again")
+    about = "recompute every figure of a run, and its predictions"
+    verify = command("verify", about, _verify, *examples, run="run folder")
+    verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
+    verify.add_argument("--data", type=Path, metavar="DATA", help="the run's data, where they are not in its folder")
+    verify.add_argument(
+        "--weights", type=Path, metavar="FILE", help="for --retrain: the file of weights that the run began with"
+    )
+    verify.add_argument(
+        "--pattern", metavar="PATTERN", help="for --retrain from an archive: the pattern by which its names are read"
+    )
+
+    about = "search for better settings of a study's own model, on its validation part"
+    tune = command(
+        "tune", about, _tune, "casestudy tune emnist --quick --trials 2", "casestudy tune emnist --trials 40"
+    )
+    spaces = [name for name, study in STUDIES.items() if study.search]
+    tune.add_argument("study", metavar="STUDY", choices=spaces, help=f"one with a space to search: {', '.join(spaces)}")
     tune.add_argument("--data", help="archive, folder or web address (default: the study's own)")
     tune.add_argument("--out", type=Path, help="folder; an earlier search there goes on (default: runs/tune-STUDY)")
-    tune.add_argument("--trials", type=int, default=20, help="so many in all (default: 20)")
-    tune.add_argument("--seed", type=int, help="of the search (default: the study's)")
+    tune.add_argument("--trials", type=at_least_one, default=20, metavar="N", help="so many in all (default: 20)")
+    tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 
-    add_clean_command(command("clean", "archive of per-user folders to letters.zip, nothing lost"))
-
-    again = command("report", "write report.html again from a run folder", _report, run="run folder")
-    again.add_argument("--data", type=Path, help="the run's photographs, where they are not in its folder")
-
-    verify = command("verify", "recompute every figure of a run, and its predictions", _verify, run="run folder")
-    verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
-    verify.add_argument("--data", type=Path, help="the run's data, where they are not in its folder")
-    verify.add_argument("--weights", type=Path, help="for --retrain: the file of weights that the run began with")
-    verify.add_argument("--pattern", help="for --retrain from an archive: the pattern by which its names are read")
-
-    grade_command.add_commands(command)
-
-    command("studies", "list the studies and what each expects", _studies)
-    command("doctor", "say what this machine has, and what to do about what it lacks", _doctor)
+    grade_command.add_commands(command, group)
+    parser.description = "\n".join(overview)
     return parser
+
+
+def _overview(args: argparse.Namespace) -> int:
+    args.parser.print_help()
+    return 0
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -116,11 +162,12 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _tune(args: argparse.Namespace) -> int:
-    study = STUDIES[args.study]
+    options = Options.parse(vars(args))  # which refuses a seed that is none
+    study = STUDIES[options.study]
     if args.quick and study.search:
         study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1))
     study, data = casestudy.data_for(study, args.data, quick=args.quick)
-    seed = study.seed if args.seed is None else args.seed
+    seed = study.seed if options.seed is None else options.seed
     print(runs.tune(study, data, args.out or Path("runs") / f"tune-{study.name}", seed=seed, trials=args.trials))
     return 0
 
@@ -145,13 +192,12 @@ def _screen(run: casestudy.RunFolder) -> str:
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(casestudy.write_report(casestudy.RunFolder.open(args.run, data=args.data)))
+    print(casestudy.write_report(grade_command.open_run(args, data=args.data)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    run = casestudy.RunFolder.open(args.run, data=args.data)
-    weights = [args.weights] if args.weights else []
+    run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
     print("\n".join(checks.lines()))
     return 0 if checks.hold else 1
@@ -162,13 +208,17 @@ def _studies(args: argparse.Namespace) -> int:
         print(f"{study.name}: {study.title}")
         print(f"  model {study.model.name}, split by {study.split.protocol}, from {study.source}")
         for phase in study.phases:
-            print(f"  {phase.name}: trains {phase.trainable}, up to {phase.epochs} epochs at {phase.learning_rate:g}")
+            most = f"up to {counted(phase.epochs, 'epoch')} at {phase.learning_rate:g}"
+            print(f"  {phase.name}: trains {phase.trainable}, {most}")
     return 0
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    for finding in casestudy.check_machine():
-        print(f"{'ok  ' if finding.ok else 'LACK'}  {finding.name}: {finding.found}")
-        if finding.remedy:
-            print(f"      {finding.remedy}")
+    checked = casestudy.check_machine()
+    for one in checked:
+        print(f"{one.state:8}  {one.name}: {one.found}" + (f"\n{'':10}{one.remedy}" if one.remedy else ""))
+    if missing := ", ".join(one.name for one in checked if one.state == "needed"):
+        print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
+        return 1
+    print("\nReady: `casestudy run --quick` shows every step in a minute or two. What is optional can wait.")
     return 0

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
+from casestudy.errors import RunError
+from casestudy.words import counted
 
 
-def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Adds rubric, key, predict, submit and grade; `command(name, help, call, run="")` makes a parser."""
+def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy.RunFolder:
+    """Returns the run folder that a call names; a RunError says which ones are here where it is none."""
+    if not (args.run / "run.json").is_file():
+        places = [args.run, Path("runs"), Path("notebooks") / "runs"]
+        found = {path.parent.as_posix(): None for place in places for path in sorted(place.glob("*/run.json"))}
+        here = f"Runs that are here: {', '.join(list(found)[:5])}" if found else "`casestudy run` makes one in runs"
+        name = next(iter(get_close_matches(str(args.run), found, 1)), next(iter(found), "runs/NAME"))
+        what = "has none" if args.run.exists() else "is not there"
+        raise RunError(f"A run folder holds a run.json; {args.run} {what}. {here}. Name it: {args.parser.prog} {name}")
+    return casestudy.RunFolder.open(args.run, data=data)
+
+
+def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callable[[str], None]) -> None:
+    """Adds predict, submit, rubric, key and grade; `command(name, help, call, *examples, run="")` makes a parser."""
 
     def takes(parser: argparse.ArgumentParser, name: str, help: str, **more: Any) -> None:
         parser.add_argument(name, type=Path, help=help, **more)
@@ -20,31 +35,40 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     def takes_rubric(parser: argparse.ArgumentParser) -> None:
         takes(parser, "--rubric", "another rubric (default: rubric.md of the checkout)", metavar="FILE")
 
-    takes_rubric(command("rubric", "check rubric.md, print it and total it", _rubric))
-
-    own = "run folder, on the archive that students get"
-    key = command("key", "make the key that submissions are held against, from a run of your own", _key, run=own)
-    takes(key, "--out", "new file, to be kept secret (default: key.json)", default=Path("key.json"))
-    takes(key, "--hidden", "labelled photographs for a hidden test, which nobody has seen", metavar="ARCHIVE")
-    out = "where those go without their labels, for students (default: hidden.zip)"
-    takes(key, "--hand-out", out, default=Path("hidden.zip"))
-
+    group("to hand in")
     about = "read the photographs of a hidden test with the model of a run"
-    predict = command("predict", about, _predict, run="run folder")
-    takes(predict, "photographs", "the zip that you were given")
+    example = "casestudy predict runs/asl-asl_sample hidden.zip"
+    predict = command("predict", about, _predict, example, run="run folder")
+    takes(predict, "photographs", "the zip that you were given", metavar="PHOTOGRAPHS")
 
     about = "pack a run folder and its notebooks into one file to hand in"
-    submit = command("submit", about, _submit, run="run folder")
-    takes(submit, "--notebooks", "their folder (default: notebooks)", default=Path("notebooks"))
+    example = 'casestudy submit notebooks/runs/first --name "Anna Müller"'
+    submit = command("submit", about, _submit, example, run="run folder")
+    takes(submit, "--notebooks", "their folder (default: notebooks)", default=Path("notebooks"), metavar="FOLDER")
     submit.add_argument("--name", default="", help="who you are")
-    takes(submit, "--out", "new file (default: submission.zip)", default=Path("submission.zip"))
+    takes(submit, "--out", "new file (default: submission.zip)", default=Path("submission.zip"), metavar="FILE")
     takes_rubric(submit)
 
-    grade = command("grade", "grade submissions against the rubric, running nobody's code", _grade)
-    takes(grade, "submissions", "files, or folders as a learning platform gives them", nargs="+")
-    takes(grade, "--key", "from casestudy key", required=True)
+    group("to grade")
+    takes_rubric(command("rubric", "check rubric.md, print it and total it", _rubric, "casestudy rubric"))
+
+    own = "run folder, on the archive that students get"
+    about = "make the key that submissions are held against, from a run of your own"
+    key = command("key", about, _key, "casestudy key runs/asl-asl_sample --out key.json", run=own)
+    takes(key, "--out", "new file, to be kept secret (default: key.json)", default=Path("key.json"), metavar="FILE")
+    takes(key, "--hidden", "labelled photographs for a hidden test, which nobody has seen", metavar="ARCHIVE")
+    out = "where those go without their labels, for students (default: hidden.zip)"
+    takes(key, "--hand-out", out, default=Path("hidden.zip"), metavar="FILE")
+
+    examples = (
+        "casestudy grade downloads --key key.json",
+        "casestudy grade downloads --key key.json --merge grades/scores.csv --out final",
+    )
+    grade = command("grade", "grade submissions against the rubric, running nobody's code", _grade, *examples)
+    takes(grade, "submissions", "files, or folders as a learning platform gives them", nargs="+", metavar="FILES")
+    takes(grade, "--key", "from casestudy key", required=True, metavar="FILE")
     takes_rubric(grade)
-    takes(grade, "--out", "new folder (default: grades)", default=Path("grades"))
+    takes(grade, "--out", "new folder (default: grades)", default=Path("grades"), metavar="FOLDER")
     takes(grade, "--merge", "your own points and comments: scores.csv, filled in", metavar="CSV")
     takes(grade, "--gradescope", "where Gradescope looks for results.json; written in any case", metavar="FILE")
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
@@ -61,30 +85,31 @@ def _rubric(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    key = grading.write_key(casestudy.RunFolder.open(args.run), args.out, hidden=args.hidden, hand_out=args.hand_out)
+    key = grading.write_key(open_run(args), args.out, hidden=args.hidden, hand_out=args.hand_out)
     if key.hidden:
-        print(f"{args.hand_out}: {len(key.hidden)} photographs without labels, to hand out")
-    print(f"{args.out}: {len(key.ledger):,} entries, {len(key.photographs):,} photographs. Keep it to yourself.")
+        print(f"{args.hand_out}: {counted(len(key.hidden), 'photograph')} without labels, to hand out")
+    entries, photographs = counted(len(key.ledger), "entry"), counted(len(key.photographs), "photograph")
+    print(f"{args.out}: {entries}, {photographs}. Keep it to yourself.")
     return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
-    print(grading.predict_hidden(casestudy.RunFolder.open(args.run), args.photographs))
+    print(grading.predict_hidden(open_run(args), args.photographs))
     return 0
 
 
 def _submit(args: argparse.Namespace) -> int:
     rubric = grading.load_rubric(args.rubric)
-    run = casestudy.RunFolder.open(args.run)
+    run = open_run(args)
     packed = grading.pack_submission(run, args.notebooks, args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
-        print(f"As it is, this gives away {given_away} of {report.points(rubric.points)} points:")
+        print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
         for cost, title, what in packed.missing:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
         print("Nothing is missing: every criterion has something to look at.")
-    packed_as = f"{packed.files} files, {packed.size / 1e6:.1f} MB, no photographs and no model"
+    packed_as = f"{counted(packed.files, 'file')}, {packed.size / 1e6:.1f} MB, no photographs and no model"
     print(f"{args.out}: {packed_as}. Hand in this one file.")
     return 0
 

@@ -12,17 +12,33 @@ import io
 import itertools
 import struct
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from casestudy.choices import Drawn
 from casestudy.files import atomic_path
 from casestudy.study import Study
 
 TRAIN, TEST = 12, 4  # images of each label
 SIDE = 28  # pixels
 FOLDERS = {"train": TRAIN, "test": TEST}
+# A file that drawn data carry and keep through every cleaning, so that no score of theirs is taken for one of people.
+MARKS: dict[str, Drawn] = {"DRAWN.txt": "sample", "STAND-IN.txt": "stand-in"}
+STANDS_IN = "A program drew these images, to stand in for the data of a study. Scores on them mean nothing.\n"
+
+
+def drawn(source: Path) -> Drawn | None:
+    """Returns whether a zip or a folder holds drawn images, by the file that says so: the sample's, or a stand-in's."""
+    if source.is_dir():
+        names = {path.name for path in source.iterdir()}
+    elif zipfile.is_zipfile(source):
+        with zipfile.ZipFile(source) as archive:
+            names = {PurePosixPath(name).name for name in archive.namelist()}
+    else:
+        names = set()
+    return next((kind for name, kind in MARKS.items() if name in names), None)
 
 
 def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
@@ -32,6 +48,8 @@ def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
     if data.kind == "idx":
         target = folder / "idx"
         target.mkdir(exist_ok=True)
+        with atomic_path(target / "STAND-IN.txt") as partial:
+            partial.write_text(STANDS_IN)
         for part, count in FOLDERS.items():
             images = np.stack([_draw(name, k, part) for k in range(count) for name in names])
             begins = f"{data.subset}-{part}" if data.subset else part
@@ -41,6 +59,7 @@ def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
         return study, target
     target = folder / "letters-in-parts.zip"
     with atomic_path(target) as partial, zipfile.ZipFile(partial, "w") as archive:
+        archive.writestr(zipfile.ZipInfo("STAND-IN.txt"), STANDS_IN)
         for part, count in FOLDERS.items():
             for k, name in itertools.product(range(count), names):
                 buffer = io.BytesIO()

@@ -21,6 +21,7 @@ from PIL import Image
 from casestudy.data.idx import PIECE, IdxFile, on_disk, open_idx
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
 from casestudy.errors import DataError
+from casestudy.words import counted
 
 PARTS = ("train", "test")
 # emnist-balanced-train-images-idx3-ubyte.gz, t10k-labels.idx1-ubyte, emnist-balanced-mapping.txt
@@ -165,8 +166,8 @@ def _decode(
                 )
             if idx.shape[0] != count:
                 raise DataError(
-                    f"Every image has one label; {idx.name} holds {idx.shape[0]:,} images for {count:,} labels. "
-                    f"Take both files from one set."
+                    f"Every image has one label; {idx.name} holds {counted(idx.shape[0], 'image')} for "
+                    f"{counted(count, 'label')}. Take both files from one set."
                 )
         sizes = {idx.shape[1:][:: -1 if transposed else 1] for idx in opened}
         if len(sizes) > 1:

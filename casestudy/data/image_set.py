@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
+from casestudy.choices import Drawn
 from casestudy.files import atomic_path
 
 CACHE_FORMAT = 1  # raise it when the same input would give other pixels
@@ -27,6 +28,7 @@ class ImageSet:
     cropped: bool  # whether hands were cut out by their boxes
     digest: str  # of the content and of how it was cropped and resized
     parts: np.ndarray | None = None  # str (N,), "train" or "test" where the data were published in parts
+    drawn: Drawn | None = None  # by a program; None for photographs and published sets
 
     def __len__(self) -> int:
         return len(self.labels)

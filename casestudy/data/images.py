@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from casestudy.choices import Crop
+from casestudy.data.drawn import drawn
 from casestudy.data.idx_sets import load_idx
 from casestudy.data.image_set import ImageSet
 from casestudy.data.letters import load_letters
@@ -42,9 +44,10 @@ def load_images(
     options: dict[str, Any] = {"image_size": image_size, "cache_dir": cache_dir}
     if data.kind == "idx":
         names = data.class_names or None
-        return load_idx(source, subset=data.subset, class_names=names, transposed=data.transposed, **options)
-    images = load_letters(source, crop=crop, margin=margin, channels=data.channels, **options)
-    if not data.test_folder or images.signers is None:
-        return images
-    parts = np.where(images.signers == data.test_folder, "test", "train")
-    return dataclasses.replace(images, signers=None, parts=parts)
+        images = load_idx(source, subset=data.subset, class_names=names, transposed=data.transposed, **options)
+    else:
+        images = load_letters(source, crop=crop, margin=margin, channels=data.channels, **options)
+        if data.test_folder and images.signers is not None:
+            parts = np.where(images.signers == data.test_folder, "test", "train")
+            images = dataclasses.replace(images, signers=None, parts=parts)
+    return dataclasses.replace(images, drawn=drawn(Path(source)))

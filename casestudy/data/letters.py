@@ -26,6 +26,7 @@ from PIL import Image, ImageOps
 from casestudy.cleaning import duplicate_groups
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
 from casestudy.errors import DataError
+from casestudy.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ def load_letters(
             )
         cropped = crop != "none" and len(lacking) < len(photos)
         if cropped and lacking:
-            log.warning("%d images have no box and are used whole, among them %s", len(lacking), lacking[0])
+            log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), lacking[0])
         recipe = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
         digest = hashlib.sha256(json.dumps(recipe + [channels] * (channels != 3)).encode()).hexdigest()
         target = Path(cache_dir) / f"images-{digest[:16]}.npy"

@@ -1,12 +1,11 @@
 """Several models on the same photographs: who is better, and is the difference more than noise.
 
-Two models are compared where they disagree: on the photographs that only one of them reads rightly. Were both equally
-good, a fair coin could have decided each of those. That is McNemar's test (1947, doi:10.1007/BF02295996), which
-Dietterich (1998, doi:10.1162/089976698300017197) recommends where each model is trained once. Here it is exact, and
-corrected for the number of comparisons (Holm 1979, Scandinavian Journal of Statistics 6, 65–70).
+Where three people or more are known, each says how far one of two models is ahead on their photographs, and the test is
+Student's paired t test; two people give no p-value. Elsewhere it is McNemar's exact test of photographs (1947,
+doi:10.1007/BF02295996), recommended by Dietterich (1998, doi:10.1162/089976698300017197) for models trained once.
+P-values are corrected for their number (Holm 1979, Scandinavian Journal of Statistics 6, 65–70).
 
-A p-value speaks of these trained models, on more photographs like these; not of another seed of the training. It takes
-each photograph for an independent one: where a few signers made all of them, chance plays a larger part than it says.
+A p-value speaks of these trained models, on more people (or photographs) like these; not of another seed of training.
 """
 
 from __future__ import annotations
@@ -18,14 +17,12 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
-from scipy.special import bdtr
 
 from casestudy.errors import DataError
-from casestudy.evaluation.metrics import Z95, wilson_interval
+from casestudy.evaluation.certainty import how_sure
 from casestudy.evaluation.predictions import PREFIX, judge
 
 NOISE = 0.05  # a difference whose corrected p-value is not below this is called noise
-HALVINGS = 60  # of an interval of length 2: the limit is then known to the last bit
 
 
 @dataclass(frozen=True)
@@ -62,16 +59,16 @@ def compare(contenders: Sequence[Contender]) -> pd.DataFrame:
     """Returns one row a model, in the order given, with its score on the test photographs and its rank.
 
     Columns: name, parameters, seconds, bytes, train_accuracy, train_loss, validation_accuracy, validation_loss, images,
-    accuracy, low, high (95 %, Wilson), loss, rank. See `ranks` for what sharing a rank means.
+    accuracy, low, high (as `how_sure` has them), loss, rank. See `ranks` for what sharing a rank means.
     """
     right = _right(contenders)
     rows = []
     for contender in contenders:
         known = {name: value for name, value in vars(contender).items() if name != "predictions"}
-        hits, images = int(right[contender.name].sum()), len(right)
-        low, high = wilson_interval(hits, images)
+        found = how_sure(right[contender.name], _people(right))
         loss = float(_judged(contender.predictions)["loss"].mean())
-        rows.append({**known, "images": images, "accuracy": hits / images, "low": low, "high": high, "loss": loss})
+        sure = dict(zip(("accuracy", "low", "high"), (found.estimate, *found.interval), strict=True))
+        rows.append({**known, "images": len(right), **sure, "loss": loss})
     return pd.DataFrame(rows).assign(rank=ranks(list(right), paired_tests(contenders)))
 
 
@@ -79,8 +76,8 @@ def paired_tests(contenders: Sequence[Contender]) -> pd.DataFrame:
     """Returns one row for each pair of models, in the order given: is the first better than the second?
 
     Columns: first, second; only_first_right, only_second_right (photographs); difference, low, high (accuracy of the
-    first less that of the second, in points of a hundred, with the 95 % interval of `difference_interval`); p (exact
-    McNemar test, two-sided); p_holm (the same corrected for the number of pairs); beyond_noise (is that below 0.05?).
+    first less that of the second, in points of a hundred, with its 95 % interval); p (two-sided; all three as
+    `how_sure` has them); p_holm (p corrected for the number of pairs); beyond_noise (is that below 0.05?).
     """
     right = _right(contenders)
     return _tests(right, list(combinations(right, 2)))
@@ -132,17 +129,6 @@ def pareto(table: pd.DataFrame) -> pd.Series:
     return pd.Series(~beaten.any(axis=1) & np.isfinite(size), index=table.index, name="pareto")
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """Returns the two-sided p-value of McNemar's exact test: of so many coins, how unlikely is so uneven a fall?
-
-    >>> round(mcnemar(1, 5), 5)  # 2 · (1 + 6) / 2⁶
-    0.21875
-    >>> mcnemar(0, 0)  # without disagreement nothing tells them apart
-    1.0
-    """
-    return min(1.0, 2 * float(bdtr(min(only_first, only_second), only_first + only_second, 0.5)))
-
-
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Returns p-values corrected for their number (Holm 1979), in the order given: float (N,), at most 1.
 
@@ -158,39 +144,8 @@ def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     return corrected
 
 
-def difference_interval(only_first: int, only_second: int, images: int, *, z: float = Z95) -> tuple[float, float]:
-    """Returns the interval of the difference of two accuracies on the same photographs, in [-1, 1].
-
-    The score interval of Tango (1998, Statistics in Medicine 17, 891–908): every difference that the score test does
-    not reject. At a difference of 0 that test is McNemar's (its asymptotic form), so interval and p-value tell one
-    story. Unlike the textbook interval it has the right width where the models disagree on no photograph or on one.
-
-    Args:
-        only_first: Photographs that only the first model reads rightly.
-        only_second: Photographs that only the second does.
-        images: All photographs.
-        z: The point of the standard normal distribution that belongs to the level.
-    """
-
-    def rejected(delta: float) -> bool:
-        b = (2 * images - only_first + only_second) * delta - only_first - only_second
-        c = only_second * delta * (1 - delta)
-        share = (math.sqrt(b * b + 8 * images * c) - b) / (4 * images)  # that only the second is right, were delta true
-        variance = images * (2 * share + delta * (1 - delta))
-        return (only_first - only_second - images * delta) ** 2 > z * z * variance
-
-    def limit(outside: float) -> float:
-        inside = (only_first - only_second) / images
-        for _ in range(HALVINGS):
-            middle = (inside + outside) / 2
-            inside, outside = (inside, middle) if rejected(middle) else (middle, outside)
-        return inside
-
-    return (limit(-1.0), limit(1.0))
-
-
 def _right(contenders: Sequence[Contender]) -> pd.DataFrame:
-    """Returns bool (photographs, models): is it read rightly? Rows by name and label, one column a model."""
+    """Returns bool (photographs, models): is it read rightly? Rows by name, label and signer, one column a model."""
     names = [contender.name for contender in contenders]
     if not names or len(set(names)) < len(names):
         raise DataError(f"A comparison needs models of different names; received {names}. Name each as no other.")
@@ -205,26 +160,33 @@ def _right(contenders: Sequence[Contender]) -> pd.DataFrame:
             )
         if not column.index.equals(first.index):
             raise DataError(
-                f"Models are compared on the same photographs; the {len(column)} of {column.name!r} have other names "
-                f"or labels than the {len(first)} of {first.name!r}. Predict the same test part with both."
+                f"Models are compared on the same photographs; the {len(column)} of {column.name!r} have other "
+                f"names, labels or signers than the {len(first)} of {first.name!r}. Predict one test part with both."
             )
     return pd.concat(columns, axis=1)
 
 
 def _judged(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Returns right (bool) and loss by name and label of the photograph, both taken from the probabilities."""
+    """Returns right (bool) and loss by name, label and signer of the photograph, taken from the probabilities."""
     class_names = [column.removeprefix(PREFIX) for column in predictions.columns if column.startswith(PREFIX)]
     _, truth, guess, losses = judge(predictions, class_names)
     found = pd.DataFrame({"right": guess == truth, "loss": losses})
-    return found.set_index(pd.MultiIndex.from_frame(predictions[["name", "label"]])).sort_index()
+    photographs = predictions[["name", "label"]].assign(signer=predictions["signer"].fillna("").astype(str))
+    return found.set_index(pd.MultiIndex.from_frame(photographs)).sort_index()
+
+
+def _people(right: pd.DataFrame) -> np.ndarray:
+    return right.index.get_level_values("signer").to_numpy(dtype=str)
 
 
 def _tests(right: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     rows = []
     for first, second in pairs:
-        won, lost = int((right[first] & ~right[second]).sum()), int((right[second] & ~right[first]).sum())
-        shares = ((won - lost) / len(right), *difference_interval(won, lost, len(right)))
-        rows.append((first, second, won, lost, *(100 * share for share in shares), mcnemar(won, lost)))
+        ahead = right[first].astype(int) - right[second].astype(int)  # 1, 0 or -1 for each photograph
+        found = how_sure(ahead, _people(right), kind="difference")
+        shares = (found.estimate, *found.interval)
+        won, lost = int((ahead > 0).sum()), int((ahead < 0).sum())
+        rows.append((first, second, won, lost, *(100 * share for share in shares), found.p))
     facts = ["first", "second", "only_first_right", "only_second_right", "difference", "low", "high", "p"]
     table = pd.DataFrame(rows, columns=facts)
     corrected = holm(table["p"].to_numpy(dtype="float64"))

@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 
 from casestudy.data import ImageSet
+from casestudy.evaluation.certainty import Certainty, how_sure
 from casestudy.evaluation.predictions import judge, predict
 
 if TYPE_CHECKING:
     import keras
-
-Z95 = 1.959963984540054  # the 97.5 % point of the standard normal distribution
 
 
 @dataclass(frozen=True)
@@ -29,9 +28,10 @@ class Evaluation:
     class_names: tuple[str, ...]
     accuracy: float  # share of photographs read rightly, in [0, 1]
     loss: float  # mean cross-entropy in nats
-    interval: tuple[float, float]  # 95 % interval of the accuracy
-    loss_interval: tuple[float, float]  # the same of the loss; NaN where fewer than two signers are known
-    interval_method: str  # "bootstrap over N signers", or "Wilson" where fewer than two signers are known
+    interval: tuple[float, float]  # 95 % interval of the accuracy; NaN where none is given
+    loss_interval: tuple[float, float]  # the same of the loss
+    interval_method: str  # how the first was made, or why there is none
+    sure: Certainty  # all that `how_sure` says of the accuracy
     calibration_error: float  # expected calibration error over ten equal bins of confidence, in [0, 1]
     confusion: np.ndarray  # int64 (K, K), true label down, predicted label across
     per_label: pd.DataFrame  # label, support, accuracy (recall), precision, f1, loss, low, high, most_confused_with
@@ -74,12 +74,12 @@ class Evaluation:
         return reliability(self.predictions["confidence"].to_numpy(), right.to_numpy())
 
 
-def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed: int) -> Evaluation:
+def evaluate(model: keras.Model, images: ImageSet, indices: np.ndarray, *, seed: int = 0) -> Evaluation:
     """Returns the evaluation of a model on the images at `indices`; see `predict` and `evaluate_predictions`."""
-    return evaluate_predictions(predict(model, images, indices), images.class_names, seed=seed)
+    return evaluate_predictions(predict(model, images, indices), images.class_names)
 
 
-def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...], *, seed: int) -> Evaluation:
+def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...], *, seed: int = 0) -> Evaluation:
     """Returns every figure of the report, computed from a table as `predict` returns it.
 
     `predicted` and `loss` are taken from the probabilities again, not believed.
@@ -87,7 +87,6 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
     Args:
         predictions: Needs the columns name, signer, label and p_<label> for every class name.
         class_names: The K labels; one without a row gets NaN, never 0.
-        seed: Of the bootstrap over signers.
     """
     probabilities, truth, guess, losses = judge(predictions, class_names)
     right, confidence = truth == guess, probabilities.max(axis=1)
@@ -95,27 +94,20 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
     np.add.at(confusion, (truth, guess), 1)
     table = predictions.assign(predicted=np.array(class_names)[guess], confidence=confidence, loss=losses)
     signers = predictions["signer"].fillna("").to_numpy(dtype=str)
-    known = np.full(len(signers), bool(len(signers)) and all(signers))  # no table by signer where some are unknown
-    per_signer = _per_signer(signers[known], right[known], losses[known])
-    interval, loss_interval, method = wilson_interval(int(right.sum()), len(right)), (math.nan, math.nan), "Wilson"
-    if len(per_signer) >= 2:
-        support = per_signer["support"].to_numpy()
-        interval, loss_interval = (
-            bootstrap_interval(per_signer[mean].to_numpy() * support, support, seed=seed)
-            for mean in ("accuracy", "loss")
-        )
-        method = f"bootstrap over {len(per_signer)} signers"
+    people = signers if all(signers) else np.full(len(signers), "")  # nobody is known where one is not
+    sure = how_sure(right, people)
     return Evaluation(
         class_names=class_names,
         accuracy=_ratio(confusion.trace(), confusion.sum()),
         loss=_ratio(losses.sum(), len(losses)),
-        interval=interval,
-        loss_interval=loss_interval,
-        interval_method=method,
+        interval=sure.interval,
+        loss_interval=how_sure(losses, people, kind="loss").interval,
+        interval_method=sure.method,
+        sure=sure,
         calibration_error=calibration_error(confidence, right),
         confusion=confusion,
-        per_label=_per_label(class_names, confusion, truth, losses),
-        per_signer=per_signer,
+        per_label=_per_label(class_names, confusion, table, people, sure.unit),
+        per_signer=_per_signer(people, right, losses),
         most_confused=_most_confused(table),
         predictions=table,
     )
@@ -124,33 +116,6 @@ def evaluate_predictions(predictions: pd.DataFrame, class_names: tuple[str, ...]
 def none_if_nan(value: float) -> float | None:
     """Returns the number, or None for NaN, which JSON does not know."""
     return None if math.isnan(value) else value
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a proportion (Wilson 1927), (NaN, NaN) without trials.
-
-    >>> [round(end, 4) for end in wilson_interval(8, 10)]
-    [0.4902, 0.9433]
-    """
-    if trials == 0:
-        return (math.nan, math.nan)
-    share, z2 = successes / trials, Z95**2
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z95 / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    return (max(0.0, centre - half), min(1.0, centre + half))
-
-
-def bootstrap_interval(
-    totals: np.ndarray, support: np.ndarray, *, seed: int, draws: int = 10_000
-) -> tuple[float, float]:
-    """Returns the 95 % percentile interval of sum(totals) / sum(support) when whole signers are drawn with replacement.
-
-    Photographs of one signer resemble each other, so the signer is the unit that chance picks (cluster bootstrap).
-    `totals`, float (S,), are each signer's right answers or summed losses; `support`, int (S,), the photographs.
-    """
-    chosen = np.random.default_rng(seed).integers(len(support), size=(draws, len(support)))
-    low, high = np.percentile(totals[chosen].sum(axis=1) / support[chosen].sum(axis=1), [2.5, 97.5])
-    return (float(low), float(high))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, bins: int = 10) -> pd.DataFrame:
@@ -176,27 +141,30 @@ def _ratio(part: float, whole: float) -> float:
     return float(part) / float(whole) if whole else math.nan
 
 
-def _per_signer(signers: np.ndarray, right: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
+def _per_signer(people: np.ndarray, right: np.ndarray, losses: np.ndarray) -> pd.DataFrame:
     rows = []
-    for signer in np.unique(signers):
-        hits, costs = right[signers == signer], losses[signers == signer]
-        interval = wilson_interval(int(hits.sum()), len(hits))
-        rows.append((str(signer), len(hits), float(hits.mean()), float(costs.mean()), *interval))
+    for signer in np.unique(people[people != ""]):
+        own = people == signer
+        found = how_sure(right[own], people[own])
+        rows.append((str(signer), int(own.sum()), found.estimate, float(losses[own].mean()), *found.interval))
     return pd.DataFrame(rows, columns=["signer", "support", "accuracy", "loss", "low", "high"])
 
 
-def _per_label(
-    class_names: tuple[str, ...], confusion: np.ndarray, truth: np.ndarray, losses: np.ndarray
-) -> pd.DataFrame:
-    rows = []
-    for k, name in enumerate(class_names):
+def _per_label(names: tuple, confusion: np.ndarray, table: pd.DataFrame, people: np.ndarray, unit: str) -> pd.DataFrame:
+    """Returns a row a label; its interval speaks of the unit that the headline's speaks of, or there is none."""
+    rows, truth, losses = [], table["label"].to_numpy(), table["loss"].to_numpy()
+    right = truth == table["predicted"].to_numpy()
+    for k, name in enumerate(names):
         hits, support, claimed = int(confusion[k, k]), int(confusion[k].sum()), int(confusion[:, k].sum())
         f1 = _ratio(2 * hits, support + claimed) if support else math.nan
-        loss = _ratio(losses[truth == k].sum(), support)
-        errors = np.where(np.arange(len(class_names)) == k, 0, confusion[k])
-        taken_for = class_names[int(errors.argmax())] if errors.any() else ""
+        own = truth == name
+        loss = _ratio(losses[own].sum(), support)
+        errors = np.where(np.arange(len(names)) == k, 0, confusion[k])
+        taken_for = names[int(errors.argmax())] if errors.any() else ""
         shares = (_ratio(hits, support), _ratio(hits, claimed), f1)
-        rows.append((name, support, *shares, loss, *wilson_interval(hits, support), taken_for))
+        found = how_sure(right[own], people[own])
+        ends = found.interval if found.unit == unit else (math.nan, math.nan)
+        rows.append((name, support, *shares, loss, *ends, taken_for))
     facts = ["label", "support", "accuracy", "precision", "f1", "loss", "low", "high", "most_confused_with"]
     return pd.DataFrame(rows, columns=facts)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from casestudy.evaluation import wilson_interval
+from casestudy.evaluation import how_sure
 from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbers, inside, is_number, moved_in
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, SHARES, Outcome
 from casestudy.grading.submission import readable
+from casestudy.words import counted
 
 MANUAL = "manual"
 RESNET50V2 = 23_564_800  # parameters without its top; a Dense layer on its 2,048 features comes on top
@@ -29,7 +30,8 @@ def nothing_lost(found: Contents) -> Outcome:
     ours = Counter((row["entry"], row["sha256"]) for row in found.key.ledger)
     theirs = Counter(zip(table["entry"], table["sha256"], strict=True))
     lost, extra, total = (ours - theirs).total(), (theirs - ours).total(), ours.total()
-    seen = f"run/ledger.csv: {len(table):,} rows for {total:,} entries, {total - lost:,} of them with their own bytes"
+    rows, entries = counted(len(table), "row"), counted(total, "entry")
+    seen = f"run/ledger.csv: {rows} for {entries}, {total - lost:,} with the same bytes"
     if not lost and not extra:
         return Outcome(EARNED, seen, "Every entry of the archive has its row, with its bytes unchanged.")
     if lost > total / 2:
@@ -37,9 +39,10 @@ def nothing_lost(found: Contents) -> Outcome:
         return Outcome(NOT_EARNED, seen, "This ledger is that of another archive.", hint)
     hint = "Count the entries of the archive, and look for names that two users' folders share."
     if lost + extra <= total / 100:
-        why = f"Nearly all is accounted for; {lost + extra} of the rows do not match."
+        why = f"Nearly all is accounted for; without a match: {counted(lost + extra, 'row')}."
         return Outcome(PARTIAL, seen, why, hint)
-    return Outcome(NOT_EARNED, seen, f"{lost} entries are lost or changed, {extra} rows belong to none.", hint)
+    why = f"Lost or changed: {counted(lost, 'entry')}; belonging to none: {counted(extra, 'row')}."
+    return Outcome(NOT_EARNED, seen, why, hint)
 
 
 def corrupt_found(found: Contents) -> Outcome:
@@ -54,8 +57,9 @@ def corrupt_found(found: Contents) -> Outcome:
     hint = "Decode every file to its last byte: some damaged files still show most of a picture."
     if not hits:
         return Outcome(NOT_EARNED, seen, "None of the damaged files is set aside.", hint)
-    also = f", and {wrong} sound ones" if wrong else ""
-    return Outcome(PARTIAL, seen, f"{hits} of {len(damaged)} damaged files are set aside{also}.", hint)
+    also = f", and {counted(wrong, 'sound one')}" if wrong else ""
+    why = f"Set aside: {hits:,} of {counted(len(damaged), 'damaged file')}{also}."
+    return Outcome(PARTIAL, seen, why, hint)
 
 
 def honest_split(found: Contents) -> Outcome:
@@ -72,8 +76,8 @@ def honest_split(found: Contents) -> Outcome:
         return refused(readable(again.iloc[0], 60), "A photograph has more than one row.")
     known = table[table["name"].isin(photographs)]
     if not len(known) == len(table) == len(photographs):
-        seen = f"{len(known):,} of {len(photographs):,} photographs, {len(table) - len(known)} others"
-        return refused(seen, "The parts are not those of the archive's photographs.")
+        of_all, more = counted(len(photographs), "photograph"), counted(len(table) - len(known), "other")
+        return refused(f"{len(known):,} of {of_all}, {more}", "The parts are not those of the archive's photographs.")
     facts = [photographs[name] for name in known["name"]]
     frame = known.assign(signer=[fact.signer for fact in facts], group=[fact.group for fact in facts])
     shared, twins = set(), 0
@@ -84,11 +88,13 @@ def honest_split(found: Contents) -> Outcome:
         tested = frame["signer"].isin(used["signer"][used[column] == "test"])
         unwanted = int((tested & (frame[column] == "left out")).sum())
         if unwanted and protocol != "random":
-            return refused(f"{unwanted} photographs of tested signers are left out", "The test part is not whole.")
+            seen = f"left out: {counted(unwanted, 'photograph')} of tested signers"
+            return refused(seen, "The test part is not whole.")
         parts = used.groupby("signer")[column].nunique()
         shared |= set(parts.index[parts > 1])
         twins += int((used.groupby("group")[column].nunique() > 1).sum())
-    seen = f"{len(shared)} signers and {twins} duplicates in two parts; run.json calls it {protocol}"
+    both = f"{counted(len(shared), 'signer')} and {counted(twins, 'duplicate')}"
+    seen = f"{both} in two parts; run.json calls it {protocol}"
     if shared and protocol != "random":
         return refused(seen, "The split is said to keep signers apart, and does not.")
     if twins:
@@ -139,7 +145,7 @@ def head_first(home: str, history: History, moved: Moved) -> Outcome:
         return Outcome(NOT_EARNED, f"{home}history.csv", "The history and training.json tell of other phases.", hint)
     base = max((change for kind, change in moved[first].items() if kind != "Dense"), default=np.nan)
     head, losses = moved[first].get("Dense", 0), history[first].get("loss", [])
-    seen = f"{home}training.json: base {base:g}, head {head:g}; {len(losses)} epochs"
+    seen = f"{home}training.json: base {base:g}, head {head:g}; {counted(len(losses), 'epoch')}"
     if base != 0 or not head > 0:
         return Outcome(NOT_EARNED, seen, "The base moved in phase 1, or the head did not.", hint)
     if len(losses) < 2 or not min(losses[1:]) < losses[0]:
@@ -181,7 +187,7 @@ def per_label(found: Contents) -> Outcome:
     """Per-label table: accuracy and loss of every label follow from the predictions."""
     table = found.table("run/per_label.csv", ("label", "accuracy", "loss")).set_index("label")
     computed = found.evaluation.per_label.set_index("label")
-    seen = f"run/per_label.csv: {len(table)} of {len(computed)} labels"
+    seen = f"run/per_label.csv: {len(table)} of {counted(len(computed), 'label')}"
     hint = "Take the rows of one label in predictions.csv and compute its two numbers by hand."
     shared = [label for label in computed.index if label in table.index]
     if table.index.duplicated().any() or len(shared) < len(table):
@@ -194,7 +200,7 @@ def per_label(found: Contents) -> Outcome:
                 why = f"It does not follow from the predictions, which give {true:.4g}."
                 return Outcome(NOT_EARNED, seen, why, hint)
     if len(shared) < len(computed):
-        return Outcome(PARTIAL, seen, f"{len(computed) - len(shared)} labels are missing.", hint)
+        return Outcome(PARTIAL, seen, f"There is no row for {counted(len(computed) - len(shared), 'label')}.", hint)
     return Outcome(EARNED, seen, "Accuracy and loss of every label follow from the predictions.")
 
 
@@ -261,7 +267,7 @@ def notebooks_ran(found: Contents) -> Outcome:
             troubles.append(f"{name}: not every cell ran, or not from top to bottom")
     missing = [step for step in STEPS if step not in ran]
     if not missing and not troubles:
-        return Outcome(EARNED, f"{len(notebooks)} notebooks", "They ran from top to bottom, without errors.")
+        return Outcome(EARNED, counted(len(notebooks), "notebook"), "They ran from top to bottom, without errors.")
     seen = troubles[0] if troubles else f"notebook {missing[0]} is missing"
     if not ran:
         return Outcome(NOT_EARNED, seen, "No notebook ran from top to bottom.", hint)
@@ -273,10 +279,11 @@ def hidden_test(found: Contents) -> Outcome:
     if not found.key.hidden:
         raise NoEvidence("The key has no hidden test; the instructor takes this row out, or makes a key with one.")
     right, claimed = found.hidden_answers(), found.evaluation
-    low, high = wilson_interval(int(right.sum()), len(right))
-    measured = f"{right.mean():.1%} of {len(right)} (95 % {low:.1%} to {high:.1%})"
-    seen = f"run/hidden_predictions.csv: {measured}; claimed {claimed.accuracy:.1%}"
-    if claimed.interval[0] <= high:
+    measured = how_sure(right)
+    said = f"{measured.estimate:.1%} of {len(right)} ({measured.sentence})"
+    seen = f"run/hidden_predictions.csv: {said}; claimed {claimed.accuracy:.1%} ({claimed.sure.sentence})"
+    lowest = claimed.per_signer["accuracy"].min()  # a claim from two people has no interval, and reaches down to this
+    if np.nan_to_num(claimed.interval[0], nan=lowest) <= measured.interval[1]:
         return Outcome(EARNED, seen, "The score holds on photographs that nobody had the labels of.")
     hint = "Ask what your test part and your training part share that a stranger's photographs do not."
     return Outcome(PARTIAL, seen, "The score is clearly lower on photographs that nobody had the labels of.", hint)

@@ -18,6 +18,7 @@ import pandas as pd
 from casestudy.evaluation import PREFIX, Evaluation, evaluate_predictions
 from casestudy.grading.key import Key
 from casestudy.grading.submission import Submission, readable
+from casestudy.words import counted
 
 MOST_CELLS = 1_000_000  # of a table
 LONGEST = 1_000  # cells of a notebook
@@ -95,7 +96,8 @@ class Contents:
                 raise NoEvidence(f"{name} has a column twice.")
             for row in reader:
                 if len(row) != len(header):
-                    raise NoEvidence(f"{name}, line {reader.line_num}: {len(row)} cells instead of {len(header)}.")
+                    line = f"{name}, line {reader.line_num}"
+                    raise NoEvidence(f"{line}: {counted(len(row), 'cell')} instead of {len(header)}.")
                 rows.append(row)
                 if len(rows) * len(header) > MOST_CELLS:
                     raise NoEvidence(f"{name} has more than {MOST_CELLS:,} cells.")
@@ -133,16 +135,16 @@ class Contents:
             what = readable(unknown[0], 60)
             raise NoEvidence(f"{name} has photographs that the archive does not have, such as {what}.")
         if len(set(names)) < len(names):
-            raise NoEvidence(f"{name} has {len(names) - len(set(names))} photographs more than once.")
+            raise NoEvidence(f"{name} has {counted(len(names) - len(set(names)), 'photograph')} more than once.")
         planned = set(self.splits["name"][(self.splits[self.part_columns] == "test").any(axis=1)])
         if planned != set(names):
             missing, more = len(planned - set(names)), len(set(names) - planned)
             must = f"{name} must have the photographs of the test part, each once"
-            raise NoEvidence(f"{must}: {missing} are missing, {more} are of another part.")
+            raise NoEvidence(f"{must}; missing: {missing:,}, of another part: {more:,}.")
         facts = [photographs[one] for one in names]
         labels = [fact.label for fact in facts]
         if "label" in table and (other := int((table["label"] != labels).sum())):
-            raise NoEvidence(f"{name} gives {other} photographs a label that is not theirs.")
+            raise NoEvidence(f"{name} gives another label than the archive to {counted(other, 'photograph')}.")
         known = pd.DataFrame({"name": names, "signer": [fact.signer for fact in facts], "label": labels})
         probabilities = pd.DataFrame(self._probabilities(name, table[columns]), columns=columns)
         return evaluate_predictions(known.join(probabilities), self.key.class_names, seed=0)
@@ -207,7 +209,7 @@ class Contents:
         if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
             raise NoEvidence(f"{name} is not a notebook.")
         if len(cells) > LONGEST:
-            raise NoEvidence(f"{name} has {len(cells):,} cells; a notebook has at most {LONGEST:,}.")
+            raise NoEvidence(f"{name} has {counted(len(cells), 'cell')}; a notebook has at most {LONGEST:,}.")
         return [_cell(cell) for cell in cells]
 
     def answer(self, name: str) -> str:

@@ -22,6 +22,7 @@ from casestudy.grading.key import Key
 from casestudy.grading.outcomes import NOT_EARNED, NOTHING, REVIEW, SHARES, Outcome
 from casestudy.grading.rubric import Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission, readable
+from casestudy.words import counted
 
 EXCERPT = 1_500  # characters of an answer that are shown
 
@@ -130,7 +131,7 @@ def _answered(criterion: Criterion, found: Contents) -> Outcome:
         if not text:
             return Outcome(NOT_EARNED, f"cell {name}", "The question is not answered.", "Half a page is plenty.")
     words = sum(len(text.split()) for text in answers.values())
-    evidence = f"cell {', '.join(answers)}: {words} words" if answers else "the notebooks"
+    evidence = f"cell {', '.join(answers)}: {counted(words, 'word')}" if answers else "the notebooks"
     return Outcome(REVIEW, evidence, "A person reads this.")
 
 
@@ -145,10 +146,10 @@ def _score(found: Contents) -> str:
         evaluation = found.evaluation
     except Exception:  # no evidence, or a fault of ours: the checks say so, each for itself
         return ""
-    low, high = evaluation.interval
+    photographs = counted(len(evaluation.predictions), "test photograph")
     return (
-        f"Computed again from your predictions: {evaluation.accuracy:.1%} of {len(evaluation.predictions):,} test "
-        f"photographs (95 % {low:.1%} to {high:.1%}), loss {evaluation.loss:.2f}. No point depends on how high it is."
+        f"Computed again from your predictions: {evaluation.accuracy:.1%} of {photographs} "
+        f"({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
     )
 
 

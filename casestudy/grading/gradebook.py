@@ -19,6 +19,7 @@ from casestudy.grading.rubric import Rubric, load_rubric
 from casestudy.grading.scores import merge
 from casestudy.grading.submission import find_submissions, readable
 from casestudy.report import page, points, source
+from casestudy.words import counted
 
 GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
 # The columns that Canvas imports, whose sixth is the assignment's name there, then those that Moodle does.
@@ -135,7 +136,7 @@ def feedback_text(report: GradeReport) -> str:
     lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
     lines += [report.score, ""] if report.score else []
     for result in report.results:
-        got = f"{points(result.points)} of {points(result.criterion.points)} points"
+        got = f"{points(result.points)} of {counted(result.criterion.points, 'point')}"
         lines += [f"## {result.criterion.title}", "", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
         for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
             lines += [f"- {name}: {_plain(text)}"] if text else []
@@ -145,9 +146,9 @@ def feedback_text(report: GradeReport) -> str:
 
 def standing(report: GradeReport) -> str:
     """Returns how many points there are, and how many wait for a person, in one sentence."""
-    said = f"{points(report.points)} of {points(report.most)} points"
+    said = f"{points(report.points)} of {counted(report.most, 'point')}"
     if report.open:
-        return f"{said} so far; {points(report.open)} more are for what your instructor reads, and are not judged yet."
+        return f"{said} so far; {counted(report.open, 'more point')} for what your instructor still has to read."
     return f"{said}."
 
 

@@ -94,8 +94,8 @@ def load_key(path: Path) -> Key:
         key = Key(**values)
         if version != SCHEMA_VERSION or any(set(row) != set(FACTS) for row in key.ledger):
             raise ValueError(f"schema {version!r}")
-    except FileNotFoundError as error:
-        raise GradingError(f"A key is a JSON file; there is no file {path}. {remedy}.") from error
+    except OSError as error:
+        raise GradingError(f"A key is a JSON file; there is no file {path} to be read. {remedy}.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise GradingError(f"A key is a JSON file that casestudy wrote; {path} is none ({error}). {remedy}.") from error
     return key

@@ -11,6 +11,7 @@ from casestudy.errors import GradingError
 from casestudy.files import find_in_checkout
 from casestudy.grading.checks import CHECKS, MANUAL
 from casestudy.grading.contents import as_number
+from casestudy.words import counted
 
 RUBRIC = Path("rubric.md")
 COLUMNS = ("id", "points", "criterion", "full credit", "partial credit", "no credit", "evidence", "check")
@@ -110,7 +111,7 @@ def _cells(line: str) -> list[str]:
 def _criterion(cells: list[str], before: list[Criterion], row: str) -> Criterion:
     if len(cells) != len(COLUMNS):
         remedy = "Write a | inside a cell as \\|" if len(cells) > len(COLUMNS) else "Fill in the missing cells"
-        raise GradingError(f"{row} has {len(cells)} cells instead of {len(COLUMNS)}. {remedy}.")
+        raise GradingError(f"{row} has {counted(len(cells), 'cell')} instead of {len(COLUMNS)}. {remedy}.")
     if "" in cells:
         raise GradingError(f"{row} has nothing under {COLUMNS[cells.index('')]!r}. Fill it in.")
     name, points, *_, check = cells

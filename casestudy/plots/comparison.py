@@ -35,8 +35,9 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
     _rows(ax, rows["name"])
     _column(ax, 58, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
     _column(ax, 92, "rank", [str(rank) for rank in rows["rank"]])
-    _zoom(ax, "x", rows["low"].min(), rows["high"].max())
-    ax.set_xlabel("accuracy on the same photographs, 95 % interval")
+    ends = rows[["low", "accuracy", "high"]]  # an interval that is not known is NaN, and takes no room
+    _zoom(ax, "x", np.nanmin(ends), np.nanmax(ends))
+    ax.set_xlabel("accuracy on the same photographs" + _told(rows))
     return ax
 
 
@@ -93,7 +94,7 @@ def plot_ladder(ax: Axes, table: pd.DataFrame) -> Axes:
     _column(ax, 106, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
     ends = np.concatenate([rows["accuracy"], rows["before"] + rows["low"] / 100, rows["before"] + rows["high"] / 100])
     _zoom(ax, "x", np.nanmin(ends), np.nanmax(ends))
-    ax.set_xlabel("accuracy, 95 % interval of each change; hollow: within noise")
+    ax.set_xlabel("accuracy" + _told(rows, ", 95 % interval of each change") + "; hollow: within noise")
     return ax
 
 
@@ -120,8 +121,13 @@ def plot_grouped(ax: Axes, table: pd.DataFrame) -> Axes:
     _column(ax, 58, "accuracy", values)
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(PercentFormatter(1))
-    ax.set_xlabel("accuracy, 95 % interval")
+    ax.set_xlabel("accuracy" + _told(table))
     return ax
+
+
+def _told(table: pd.DataFrame, what: str = ", 95 % interval") -> str:
+    """Returns what the lines of a drawing are, and nothing where no interval is known."""
+    return what if table["low"].notna().any() else ""
 
 
 def size_grouped(table: pd.DataFrame) -> tuple[float, float]:

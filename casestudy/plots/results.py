@@ -16,8 +16,9 @@ from PIL import Image
 
 from casestudy.evaluation import Evaluation
 
-BLUE, ORANGE, GREY = "#2166ac", "#c2410c", "#666666"  # told apart by colour-blind eyes and on grey paper
-GREEN, RED = "#1a7f37", "#b42318"
+# Told apart by colour-blind eyes and on grey paper (tests/test_palettes.py), and never by the colour alone.
+BLUE, ORANGE, GREY = "#0a3a78", "#c64f09", "#6b6b6b"
+GREEN, RED = "#1a7f50", "#700f0f"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 LONG = 8  # two names of more characters take two lines above a picture
 MANY = 14  # more groups than these stand side by side, in the format of a slide
@@ -36,11 +37,11 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
     for phase, of_phase in history.groupby("phase", sort=False):
         for name, colour, label in ((metric, BLUE, "training"), (f"val_{metric}", ORANGE, "validation")):
             rows = of_phase[of_phase["metric"] == name]
-            ax.plot(rows["epoch"] + offset, rows["value"], marker="o", ms=3.5, color=colour)
+            ax.plot(rows["epoch"] + offset, rows["value"], "o-" if name == metric else "s--", ms=4, color=colour)
             if len(rows):
                 ends[label] = (rows["epoch"].iloc[-1] + offset, rows["value"].iloc[-1], colour)
         if offset:
-            ax.axvline(offset + 0.5, color=GREY, lw=1, ls="--")
+            ax.axvline(offset + 0.5, color=GREY, lw=1, ls=":")
         last = int(of_phase["epoch"].max())
         middle = offset + (last + 1) / 2
         ax.text(middle, 1.02, phase, transform=ax.get_xaxis_transform(), ha="center", va="bottom", color=GREY)
@@ -67,19 +68,26 @@ def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
 
     The shade grows with the square root of the share, so that a mistake made one time in twenty can be seen.
     """
-    class_names, rates = evaluation.class_names, np.nan_to_num(evaluation.rates)
-    ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
+    return plot_counts(ax, evaluation.confusion, evaluation.class_names)
+
+
+def plot_counts(ax: Axes, counts: np.ndarray, class_names: Sequence[str]) -> Axes:
+    """Draws a confusion matrix as `plot_confusion` does, from its (K, K) counts alone."""
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    picture = ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
     cell = 72 * ax.bbox.width / ax.figure.dpi / len(class_names)  # in points
-    size = float(np.clip(0.36 * cell, 4, 11))
-    for (row, column), count in np.ndenumerate(evaluation.confusion):
+    digits = len(str(counts.max(initial=0)))
+    size = float(np.clip(min(0.5, 1.1 / digits) * cell, 4, 11))
+    letters = float(np.clip(0.5 * cell, 5.6, 15))
+    for (row, column), count in np.ndenumerate(counts):
         if count:
-            colour = "white" if rates[row, column] > 0.3 else "black"
+            colour = _ink(picture.to_rgba(rates[row, column])[:3])
             ax.text(column, row, str(count), ha="center", va="center", fontsize=size, color=colour)
     places = np.arange(len(class_names))
     for axis, what in ((ax.xaxis, "predicted"), (ax.yaxis, "true")):
-        axis.set_ticks(places, class_names, fontsize=1.4 * size, parse_math=False)  # a name is no formula
+        axis.set_ticks(places, class_names, fontsize=letters, parse_math=False)  # a name is no formula
         axis.set_ticks(places - 0.5, minor=True)
-        axis.set_label_text(f"{what} label", fontsize=max(10.0, 1.4 * size))
+        axis.set_label_text(f"{what} label", fontsize=max(10.0, letters))
     if max(map(len, class_names)) > 3:
         ax.tick_params(axis="x", labelrotation=90)
     ax.grid(which="minor", color=FAINT, lw=0.5)
@@ -87,6 +95,12 @@ def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
     ax.tick_params(labeltop=True)
     ax.spines[:].set_color(GREY)
     return ax
+
+
+def _ink(paper: Any) -> str:
+    """Returns black or white, whichever WCAG 2.2 gives more contrast on this RGB colour in [0, 1]: 4.6 at the least."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in paper]
+    return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.179 else "white"
 
 
 def size_per_group(names: Sequence[str]) -> tuple[float, float]:
@@ -111,7 +125,7 @@ def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
         ax.tick_params(axis="x", labelrotation=90)
     (ax.set_ylim if many else ax.set_xlim)(-0.02, 1.02)
     (ax.set_xlim if many else ax.set_ylim)(-0.6, max(len(rows), 1) - 0.4)
-    values.set_label_text("accuracy, 95 % interval")
+    values.set_label_text("accuracy, 95 % interval" if np.isfinite(errors).any() else "accuracy")
     values.set_major_formatter(PercentFormatter(1))
     ax.grid(axis="y" if many else "x", color=FAINT)
     bare(ax)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
+
+from casestudy.words import counted
+
+# What stands beside the word of each status of a grade, in the order of the bars; the words are `grading.outcomes`'.
+SIGNS = {"earned": "✓", "partial": "◐", "not earned": "✗", "no evidence": "∅", "needs review": "…"}
 
 
 def page(template: str, **values: Any) -> str:
@@ -29,6 +35,25 @@ def percent(value: float | None) -> str:
     ('85.1 %', '–')
     """
     return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def interval(ends: Sequence[float | None], between: str = " – ") -> str:
+    """Returns the two ends of an interval as people read it, and one dash where it is not known.
+
+    >>> interval((0.908, 0.923)), interval((float("nan"), None))
+    ('90.8 % – 92.3 %', '–')
+    """
+    low, high = map(percent, ends)
+    return "–" if "–" in (low, high) else f"{low}{between}{high}"
+
+
+def gap(points: float) -> str:
+    """Returns a difference of shares, in percentage points and without its sign, in words.
+
+    >>> gap(39.6), gap(-1.0)
+    ('39.6 points', '1 point')
+    """
+    return counted(round(abs(points), 1), "point")
 
 
 def decimals(value: float | None) -> str:
@@ -54,5 +79,6 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "decimals": decimals, "points": points}
+    environment.globals["signs"], environment.filters["sign"] = SIGNS, SIGNS.__getitem__
+    environment.filters |= {one.__name__: one for one in (percent, interval, gap, decimals, points, counted)}
     return environment

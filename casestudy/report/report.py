@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from casestudy.choices import OWN
 from casestudy.files import atomic_path
 from casestudy.report import sections
-from casestudy.report.pages import page, percent, source
+from casestudy.report.pages import gap as points_apart, interval, page, percent, source
 from casestudy.runs import RunFolder, command_again
+from casestudy.words import counted
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score
@@ -53,6 +55,7 @@ def render(run: RunFolder) -> str:
     with run.photographs() as photographs:
         pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
     trainings = [run.training(home) for home in run.trainings()]
+    tables = {name: run.read_table(file) for name, (file, *_) in sections.PLOTTED.items() if run.has(file)}
     parts, script = run.read_table("splits.csv"), source("report.js")
     return page(
         "report.html",
@@ -76,6 +79,8 @@ def render(run: RunFolder) -> str:
         trainings=trainings,
         pace=sections.pace(trainings),
         plots=_plots(run),
+        sentences=sections.plot_sentences(evaluation, run.histories()[OWN], tables),
+        photographs=sections.photographs(evaluation),
         matrix=sections.matrix(evaluation),
         behind={
             "labels": evaluation.class_names,
@@ -118,21 +123,21 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
 def summary_sentence(scores: Sequence[Score]) -> str:
     """Returns what the headline means, in a sentence a student can defend."""
     headline = next(score for score in scores if score.name == "headline")
-    low, high = headline.interval
-    text = f"{percent(headline.accuracy)} of {headline.images:,} test photographs are read rightly"
+    text = f"Read rightly: {percent(headline.accuracy)} of {counted(headline.images, 'test photograph')}"
     if headline.protocol == "random":
         return text + ". The split is random: photographs of the same people may be in training and test."
-    interval = f"(95 % interval {percent(low)} to {percent(high)})"
+    sure = _sure(headline.interval)
     if headline.protocol == "published":
-        return f"{text}, the test part as it was published {interval}."
-    text += f", all of them by signers that training never saw {interval}."
+        return f"{text}, the test part as it was published{sure}."
+    text += f", all of them by signers that training never saw{sure}."
     if pair := sections.compared(scores):
         honest, flattering = pair
         gap = 100 * ((flattering.accuracy or 0) - (honest.accuracy or 0))
+        way = "flattered" if gap >= 0 else "the other way"
         how = "With phase 1 alone" if honest.name == "head" else "Trained the same way"
         text += (
             f" {how}, a random split would claim {percent(flattering.accuracy)} where unseen signers "
-            f"give {percent(honest.accuracy)}: {abs(gap):.0f} points {'flattered' if gap >= 0 else 'the other way'}."
+            f"give {percent(honest.accuracy)}: {points_apart(gap)} {way}."
         )
     return text
 
@@ -143,10 +148,14 @@ def signer_sentence(per_signer: pd.DataFrame) -> str:
         return ""
     rows = per_signer.sort_values(["accuracy", "signer"])
     worst, best = rows.iloc[0], rows.iloc[-1]
-    low, high = percent(worst["low"]), percent(worst["high"])
-    text = (
-        f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {worst['support']} photographs "
-        f"(95 % interval {low} to {high})"
-    )
+    if len(rows) > 1 and worst["accuracy"] == best["accuracy"]:
+        return f"All {len(rows)} signers are read equally well: {percent(best['accuracy'])} of the photographs of each."
+    text = f"{worst['signer']} is read worst: {percent(worst['accuracy'])} of {counted(worst['support'], 'photograph')}"
+    text += _sure((worst["low"], worst["high"]))
     gap = 100 * (best["accuracy"] - worst["accuracy"])
-    return text + (f", {gap:.0f} points behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+    return text + (f", {points_apart(gap)} behind {best['signer']}, who is read best." if len(rows) > 1 else ".")
+
+
+def _sure(ends: Sequence[float | None]) -> str:
+    """Returns an interval to stand behind its value, and nothing where it is not known."""
+    return "" if (text := interval(ends, " to ")) == "–" else f" (95 % interval {text})"

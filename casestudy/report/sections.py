@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 
 from casestudy.evaluation import PREFIX, Evaluation
+from casestudy.report.pages import decimals, percent
+from casestudy.words import counted
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score, TrainingRecord
@@ -28,6 +30,17 @@ MOST_FILES = 1000  # named under a status; ledger.csv names all
 MOST_BEHIND = 2400  # photographs behind the cells of the matrix, all cells together
 SHADES = 10  # of a cell, besides white
 GUESSES = 3  # probabilities shown with a photograph
+# Each plot of a comparison: its table, what it shows, and the words of each row, for those who do not see it.
+PLOTTED = {
+    "models": ("comparison.csv", "Accuracy of each model", "{name} {percent}, rank {rank}"),
+    "pareto": ("comparison.csv", "Accuracy by the number of parameters", "{name} {percent} with {parameters:,.0f}"),
+    "ladder": ("ladder.csv", "Accuracy after each step", "{name} {percent}"),
+    "distorted": (
+        "distorted.csv",
+        "Accuracy by training and by test",
+        "{model} {trained}, on {tested} images {percent}",
+    ),
+}
 
 
 def ledger_flow(ledger: pd.DataFrame) -> list[dict[str, Any]]:
@@ -139,3 +152,33 @@ def pace(trainings: Sequence[TrainingRecord]) -> list[dict[str, Any]]:
         images = sum(training.images_per_second[phase] * training.seconds[phase] for training in trainings)
         rows.append({"phase": phase, "seconds": seconds, "images_per_second": images / max(seconds, 1e-9)})
     return rows
+
+
+def photographs(evaluation: Evaluation) -> dict[str, str]:
+    """Returns for each photograph, by its name, what it shows, for those who do not see it."""
+    columns = evaluation.predictions[["name", "label", "signer", "predicted"]].fillna({"signer": ""})
+    return {
+        name: f"Photograph of {label}{f' by {signer}' if signer else ''}, read as {predicted}"
+        for name, label, signer, predicted in columns.itertuples(index=False)
+    }
+
+
+def plot_sentences(evaluation: Evaluation, history: pd.DataFrame, compared: dict[str, pd.DataFrame]) -> dict[str, str]:
+    """Returns what each plot shows, by its name, in a sentence with its numbers, for those who do not see it."""
+    found: dict[str, str] = {}
+    epochs = int(history.groupby("phase", sort=False)["epoch"].max().sum())
+    last = history.groupby("metric")["value"].last()
+    for metric, words in (("accuracy", percent), ("loss", decimals)):
+        parts = {"training": metric, "validation": f"val_{metric}"}
+        ends = [f"{words(last[name])} in {part}" for part, name in parts.items() if name in last]
+        found[f"learning_{metric}"] = (
+            f"{metric.capitalize()} over {counted(epochs, 'epoch')}; at the end {' and '.join(ends)}."
+        )
+    bins = evaluation.reliability[["accuracy", "confidence"]].itertuples(index=False)
+    claims = [f"{percent(right)} right where it claims {percent(claim)}" for right, claim in bins]
+    found["reliability"] = f"How often the model is right, by how sure it is: {'; '.join(claims)}."
+    for name, table in compared.items():
+        _, what, facts = PLOTTED[name]
+        rows = [facts.format(**row, percent=percent(row["accuracy"])) for row in table.to_dict("records")]
+        found[name] = f"{what}: {'; '.join(rows)}."
+    return found

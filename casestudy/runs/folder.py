@@ -37,6 +37,7 @@ from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
 from casestudy.runs.files import SCHEMA_VERSION, RunFiles, hidden, json_text, seal_of
 from casestudy.runs.local import LOCAL, Local, name_of
+from casestudy.runs.provenance import Provenance, provenance_of
 from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
 from casestudy.runs.trained import PREDICTIONS, TrainedModel, models_of
@@ -62,10 +63,7 @@ class RunFolder(RunFiles):
     def resume(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
         """Returns one's own run folder as `open` does, with data and weights where they lay when it was begun."""
         run = cls.open(path, needs=needs)
-        if not run.has(LOCAL):
-            return run
-        places = {name: value for name, value in run.read_json(LOCAL).items() if name != "schema_version"}
-        return replace(run, local=Local.from_json(places, source=str(run.path / LOCAL)))
+        return replace(run, local=run.read(Local, LOCAL)) if run.has(LOCAL) else run
 
     @classmethod
     def open(cls, path: str | Path, *, needs: str = "run.json", data: Path | None = None) -> RunFolder:
@@ -202,6 +200,10 @@ class RunFolder(RunFiles):
         record = replace(self.record, files=files).with_weights(name_of)
         values = {**record.to_json(), "seal": ""}
         self.write_json("run.json", {**values, "seal": seal_of(json_text(values).encode())})
+
+    def provenance(self) -> Provenance:
+        """Returns what the run is; see there."""
+        return provenance_of(self)
 
     def models(self) -> list[TrainedModel]:
         """Returns every model that this run may have, its own first."""

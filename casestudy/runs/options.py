@@ -31,6 +31,7 @@ from casestudy.files import file_digest, find_in_checkout
 from casestudy.models import resolve_weights
 from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
+from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES
 from casestudy.study import Phase, Study, Variant
 
@@ -203,7 +204,7 @@ class Options(Record):
         data, crop = replace(data, pattern=self.pattern or data.pattern), self.crop or study.crop
         changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
         seed = study.seed if self.seed is None else self.seed
-        return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision)
+        return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision, self.quick)
 
     def wishes_and_data(self) -> tuple[Wishes, Path]:
         """Returns what `wishes` does, and where its data is: named, downloaded, drawn, or the sample.
@@ -232,16 +233,22 @@ def _at_most(phases: tuple[Phase, ...], variant: Variant) -> Variant:
     return replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))
 
 
-def command_again(run: RunFolder) -> str:
+def command_again(run: RunFolder, *, everyone: bool = False) -> str:
     """Returns a command that makes a run again, in a new folder: with the weights and sizes that were resolved.
 
     Where `casestudy run` has no options for it, it is `casestudy verify --retrain`, which takes the run's record.
+
+    Args:
+        run: Whose training has begun.
+        everyone: Leave each person out once, instead; "" where there are no options for it.
     """
-    record = run.record
-    again = f"{run.path.resolve().name}-again"
-    if record.resolved is None or (options := options_of(*_pinned(record))) is None:
-        return shlex.join(["casestudy", "verify", run.path.resolve().name, "--retrain", again])
-    return shlex.join(["casestudy", "run", *options.arguments(), f"--out={again}"])
+    record, name = run.record, run.path.resolve().name
+    options = options_of(*_pinned(record)) if record.resolved else None
+    if options and everyone:
+        options, name = replace(options, split=EVERYONE, compare_splits=False, variants="none"), f"{name}-everyone"
+    if options:
+        return shlex.join(["casestudy", "run", *options.arguments(), f"--out={name}{'' if everyone else '-again'}"])
+    return "" if everyone else shlex.join(["casestudy", "verify", name, "--retrain", f"{name}-again"])
 
 
 def options_of(wishes: Wishes, data: str | None) -> Options | None:
@@ -249,7 +256,8 @@ def options_of(wishes: Wishes, data: str | None) -> Options | None:
     if (known := STUDIES.get(wishes.study.name)) is None:
         return None
     asked = _settings(wishes.study)
-    for quick, study in ((False, known), (True, known.quick())):
+    for quick in (wishes.quick, not wishes.quick):
+        study = known.quick() if quick else known
         before = _settings(study)
         changed = {name: value for name, value in asked.items() if value != before[name]}
         if any(variant not in study.variants for variant in wishes.study.variants):  # cut to the epochs asked for
@@ -285,7 +293,7 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     resolved = record.resolved_wishes()
     study = replace(resolved.study, variants=record.wishes.study.variants)
     data, sample = record.data, find_in_checkout(choices.SAMPLE)
-    drawn = data.name in ("idx", "letters-in-parts.zip")  # by --quick, which draws it again and reads it so
+    drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = replace(study, data=STUDIES[study.name].data)
     own = sample is not None and file_digest(sample) == data.sha256

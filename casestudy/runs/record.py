@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import casestudy
-from casestudy.choices import NAMED_WEIGHTS, Precision, Protocol, Seed
+from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
 from casestudy.errors import DataError, RunError
 from casestudy.files import file_digest
 from casestudy.models import resolve_weights
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 # What is said of a study and changes nothing that a run computes: better words begin no other run.
-WORDS = {"title", "source", "published", "published_distorted", "note"}
+WORDS = {"title", "source", "published", "published_distorted", "note", "quick"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Wishes(Record):
     seed: Seed  # decides the split, the training and what is picked by chance
     compare_splits: bool = False  # also train in full on a random split, not only phase 1's head
     precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
+    quick: bool = False  # whether it is but a look, for which `Study.quick` made the study smaller
 
     def check(self) -> None:
         data, protocol = self.study.data, self.study.split.protocol
@@ -95,6 +96,7 @@ class ImageFacts(Record):
     cropped: bool  # whether hands were cut out by their boxes
     class_names: tuple[str, ...]
     distorted_sha256: str | None = None  # of the pixels of the distorted test images; None without
+    drawn: Drawn | None = None  # by a program; None for photographs
 
 
 @dataclass(frozen=True)

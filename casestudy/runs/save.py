@@ -40,7 +40,8 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
     """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
     images, record = splits[0].images, run.record
     if record.images is None:
-        run.write_record(replace(record, images=ImageFacts(spec.protocol, images.cropped, images.class_names)))
+        facts = ImageFacts(spec.protocol, images.cropped, images.class_names, drawn=images.drawn)
+        run.write_record(replace(record, images=facts))
     if run.has("splits.csv"):
         return
     labels = np.array(images.class_names)[images.labels]

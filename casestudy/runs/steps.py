@@ -24,6 +24,7 @@ from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split
 from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
 from casestudy.runs.folder import RunFolder
+from casestudy.runs.plan import plan
 from casestudy.runs.record import Wishes
 from casestudy.runs.results import write_results
 from casestudy.runs.save import save_ledger, save_splits, save_training
@@ -97,6 +98,8 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
         spec = replace(spec, protocol="random")
     splits = split_folds(images, spec, seed=wishes.seed)
     save_splits(run, splits, spec)
+    for line in plan(splits):
+        log.info("%s", line)
     return study, images, splits
 
 

@@ -66,7 +66,8 @@ const show = (i, j) => {
     if (facts.pictures[photo.name]) {
       const image = make("img");
       image.src = "data:image/jpeg;base64," + facts.pictures[photo.name];
-      image.alt = photo.name;
+      const by = photo.signer ? ` by ${photo.signer}` : "";
+      image.alt = `Photograph of ${facts.labels[i]}${by}, read as ${facts.labels[j]}`;
       figure.append(image);
     } else {
       figure.append(make("span", "nopicture", "no picture at hand"));

@@ -1,0 +1,28 @@
+"""What is said to people: counts with their nouns, and the near word that may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+
+def counted(count: float, noun: str) -> str:
+    """Returns a count with its noun, which is in the plural for all but 1; nothing is rounded to a whole number.
+
+    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box")
+    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes')
+    """
+    plural = re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s"))
+    return f"{count:,.12g} {noun if count == 1 else plural}"
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """Returns the question whether a near name was meant, and "" where none is near.
+
+    >>> did_you_mean("cosin", ["constant", "cosine"]), did_you_mean("ASL", ["asl"]), did_you_mean("x", ["asl"])
+    ("Did you mean 'cosine'?", "Did you mean 'asl'?", '')
+    """
+    plain = {word.casefold(): word for word in known}
+    near = difflib.get_close_matches(str(value).casefold(), plain, n=1)
+    return f"Did you mean {plain[near[0]]!r}?" if near else ""
