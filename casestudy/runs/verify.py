@@ -178,8 +178,7 @@ def _figures(run: RunFolder) -> Iterator[Check]:
 
 def _table(run: RunFolder, name: str, table: pd.DataFrame, source: str) -> Iterator[Check]:
     """Yields whether a table follows; one that an earlier version did not write, or nobody hands in, may be missing."""
-    sealed = name in run.record.files
-    if run.has(name) or not ((name in LATER and not sealed) or (sealed and not HANDED_IN.fullmatch(name))):
+    if run.has(name) or (HANDED_IN.fullmatch(name) and name not in LATER):
         yield (f"{name} follows from {source}", *same_table(run, name, table))
 
 
