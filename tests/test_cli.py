@@ -197,15 +197,20 @@ def test_only_training_loads_tensorflow(run_copy, photos):
 
 
 def test_verify_says_what_fails(run_copy, capsys):
-    assert main(["verify", str(run_copy.path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    call = ["verify", str(run_copy.path), "--data", str(run_copy.letters)]
+    assert main(call) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
     assert lines
     assert all(line.startswith("ok ") for line in lines)
+    assert last == f"{len(lines)} hold, 0 do not, 0 not checked. Seal: {run_copy.record.seal}"
+    assert main(call[:2]) == 0  # without the data
+    without = capsys.readouterr().out.splitlines()
+    assert [line for line in without if "--data letters.zip" in line and line.startswith("not checked")]
     (run_copy.path / "model.keras").write_bytes(b"another")
-    assert main(["verify", str(run_copy.path)]) == 1
+    assert main(call) == 1
     failing = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
-    assert len(failing) == 1
-    assert "model.keras" in failing[0]
+    assert len(failing) == 2
+    assert all("model.keras" in line for line in failing)
 
 
 def test_report_says_where_it_is(run_copy, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -82,13 +83,16 @@ def compare(stored: str, again: pd.DataFrame, tolerance: float) -> tuple[bool, s
     others = [k for k, (a, b) in enumerate(zip(old, new, strict=True), start=1) if a != b]
     if 2 * len(others) < len(old):
         return False, f"line {', '.join(map(str, others[:5]))}"
-    columns = [k for k, name in enumerate(again.columns) if name.startswith(PREFIX)]
-    try:
-        cells = [line.split(",") for line in old[1:]]  # numbers stand last, whatever the names before them hold
-        numbers = np.array([[float(cell) for cell in row[-len(columns) :]] for row in cells])
-    except (ValueError, IndexError):
-        return False, "a cell that should be a number is none"
-    apart = float(np.abs(numbers - again.iloc[:, columns].to_numpy("float64")).max())
+    before, now = csv.DictReader(old), csv.DictReader(new)
+    apart = 0.0
+    for line, (there, here) in enumerate(zip(before, now, strict=True), start=2):
+        if any(there[name] != here[name] for name in ("name", "signer", "label")):
+            return False, f"line {line} is of another photograph, signer or label"
+        try:
+            far = [abs(float(there[name]) - float(here[name])) for name in again.columns if name.startswith(PREFIX)]
+        except (TypeError, ValueError):
+            return False, f"line {line} has a cell that is no number"
+        apart = max(apart, math.inf if any(map(math.isnan, far)) else max(far))
     return apart <= tolerance, f"{apart:.1g} apart at the most; between devices {tolerance:g} is allowed"
 
 

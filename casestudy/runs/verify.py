@@ -76,6 +76,10 @@ def verify_run(
         images, why = _images(run, Path(scratch))
         if why.startswith("!"):
             checks.append(("the data are those of the run", False, why[1:]))
+        if images is not None and run.has("ledger.csv"):
+            with zipfile.ZipFile(run.letters) as letters:
+                same = letters.read("ledger.csv") == (run.path / "ledger.csv").read_bytes()
+            checks.append(("ledger.csv is that of the photographs", same, ""))
         splits = splits_again(run, images)
         checks += [*_figures(run), *check_split(run, splits), *_trainings(run)]
         for model in run.models():
