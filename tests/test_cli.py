@@ -330,3 +330,26 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     for words, seed in (([], STUDIES["emnist"].seed), (["--seed", "0"], 0)):
         assert main(["tune", "emnist", "--data", str(tmp_path / "photos.rar"), *words]) == 0
         assert called[-1][1] == {"seed": seed, "trials": 20}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("ENOSPC", "the disk is full"),
+        ("EROFS", "can only be read"),
+        ("EACCES", "no right"),
+        ("EIO", "could not be read"),
+    ],
+)
+def test_what_keeps_a_file_from_being_written_has_its_own_line(number, said, run_copy, monkeypatch, capsys):
+    import errno
+
+    import casestudy
+
+    def fails(*args, **options):
+        raise OSError(getattr(errno, number), "as the system says it", "runs/first/report.html")
+
+    monkeypatch.setattr(casestudy, "write_report", fails)
+    assert main(["report", str(run_copy.path)]) == 2
+    told = capsys.readouterr().err
+    assert said in told and "runs/first/report.html" in told and told.count("\n") == 1

@@ -338,4 +338,4 @@ def test_copies_in_training_and_validation_are_named(run_copy):
     ledger.loc[ledger["entry"] == second, "near_duplicate_of"] = first
     run_copy.write_table("ledger.csv", ledger)
     reseal(run_copy)
-    assert failed(run_copy) == ["no duplicate is in two parts"]
+    assert failed(run_copy) == ["ledger.csv is that of the photographs", "no duplicate is in two parts"]

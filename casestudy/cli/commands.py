@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import logging
 import sys
 from collections.abc import Callable
@@ -54,12 +55,24 @@ def main(arguments: list[str] | None = None) -> int:
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
-        print(f"casestudy: {error if isinstance(error, CaseStudyError) else unexpected}", file=sys.stderr)
+        print(f"casestudy: {error if isinstance(error, CaseStudyError) else _about(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
+
+
+def _about(error: OSError) -> str:
+    """Returns what kept a file from being read or written, and what to do about it."""
+    place = error.filename or "a file"
+    told = {
+        errno.ENOSPC: f"the disk is full; {place} could not be written. Make room, or name another place with --out.",
+        errno.EROFS: f"{place} can only be read, as all of its disk. Copy the folder to a disk that can be written.",
+    }
+    rights = f"there is no right to read or write {place}. Change its rights, or copy the folder to one of your own."
+    told |= {errno.EACCES: rights, errno.EPERM: rights}
+    unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
+    return told.get(error.errno or 0, unexpected)
 
 
 def build_parser() -> CommandParser:

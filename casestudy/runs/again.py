@@ -25,8 +25,9 @@ from casestudy.studies import STUDIES
 
 Check = tuple[str, bool | None, str]  # what was checked; whether it holds, None for not checked; and why, or which
 
-# Of a probability, between devices; 16-bit arithmetic rounds to 3 digits. Measured: ARTICLES/06_reproducibility.md
-TOLERANCE, TOLERANCE_16_BIT = 1e-4, 0.05
+# Of a probability, between devices. Measured with ResNet50V2 on a CPU, in other kernels and batches: float32 2e-6,
+# bfloat16 BF16. A GPU that multiplies float32 as TF32 keeps three digits.
+TOLERANCE, TOLERANCE_16_BIT = 1e-3, 0.05
 TOLERANCE_RETRAINED = 0.1  # of an accuracy, between two trainings on machines of two kinds
 
 

@@ -69,19 +69,17 @@ class RunFolder(RunFiles):
     def open(cls, path: str | Path, *, needs: str = "run.json", data: Path | None = None) -> RunFolder:
         """Returns the run folder at `path`, in which a step before must have left the file `needs`.
 
-        It may be anybody's: nothing outside of it is read but the run's `data`, where the caller names them. A RunError
-        says that there is none, that it lacks this file, holds a link, or that a newer version wrote it.
+        It may be anybody's: of this machine only the run's `data` are read, if the caller names them. A RunError says
+        that there is none, that it lacks this file, holds a link, or that a newer version wrote it.
         """
         run = cls(Path(path), Local(str(data.resolve()) if data else ""))
         if not run.has("run.json"):
             raise run._lacks("run.json", f"A run folder holds a run.json; {path} has none.")
+        run.refuse_links()
         version = run.read_json("run.json").get("schema_version")
         if version != SCHEMA_VERSION:
-            raise RunError(
-                f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. "
-                f"Install the version that wrote it."
-            )
-        run.refuse_links()
+            read = f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}."
+            raise RunError(f"{read} Install the version that wrote it.")
         run.require(needs)
         run.local.hold_against(run.record)  # here and not in the middle of a step it is said what cannot be read
         return run
@@ -167,7 +165,7 @@ class RunFolder(RunFiles):
 
     @property
     def letters(self) -> Path:
-        """Where the clean photographs are: the run's own letters.zip, or the data that it was given."""
+        """The clean photographs: the run's own letters.zip, or the data that it was given."""
         return self.path / "letters.zip" if self.has("letters.zip") else self.source
 
     @property
@@ -188,7 +186,7 @@ class RunFolder(RunFiles):
         return self.read_table("ledger.csv") if self.has("ledger.csv") else None
 
     def seal(self) -> None:
-        """Writes the SHA-256 of every result into run.json, and its seal, which marks the run as finished.
+        """Writes the SHA-256 of every result into run.json, and its seal: the run is finished.
 
         The report is no result: it only shows the others, and may be written again.
         """
@@ -197,8 +195,7 @@ class RunFolder(RunFiles):
             for path in sorted(self.path.rglob("*"))
             if path.is_file() and path.name not in ("run.json", "report.html") and not hidden(path, self.path)
         }
-        record = replace(self.record, files=files).with_weights(name_of)
-        values = {**record.to_json(), "seal": ""}
+        values = {**replace(self.record, files=files).with_weights(name_of).to_json(), "seal": ""}
         self.write_json("run.json", {**values, "seal": seal_of(json_text(values).encode())})
 
     def provenance(self) -> Provenance:
@@ -254,8 +251,7 @@ class RunFolder(RunFiles):
 
     def photographs(self) -> AbstractContextManager[Photographs]:
         """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
-        record = self.record
-        study, facts = record.wishes.study, record.images
+        study, facts = (record := self.record).wishes.study, record.images
         known = bool(self.local.data) or self.has("letters.zip")  # a report of somebody else's run has no pictures
         published = known and study.data.kind == "idx" and self.letters.exists()
         source = self.load_images() if published else self.letters if known else self.path

@@ -12,19 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from casestudy import choices
-from casestudy.choices import (
-    ARCHITECTURES,
-    NAMED_WEIGHTS,
-    Crop,
-    Epochs,
-    ImageSize,
-    Precision,
-    Protocol,
-    Rate,
-    Seed,
-    Share,
-    Trainable,
-)
+from casestudy.choices import ARCHITECTURES, Crop, Epochs, ImageSize, Precision, Protocol, Rate, Seed, Share, Trainable
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
 from casestudy.files import file_digest, find_in_checkout
@@ -145,9 +133,9 @@ class Options(Record):
             raise not_one_of("The study", self.study, STUDIES)
         if self.model is not None and self.model not in ARCHITECTURES:
             raise not_one_of("--model", self.model, ARCHITECTURES)
-        if self.weights not in (None, *NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
+        if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
-                f"--weights takes {', '.join(NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
+                f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
                 f"{self.weights}. Check the path."
             )
 
