@@ -39,6 +39,7 @@ ARCHITECTURES: dict[str, tuple[str, ...]] = {
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes
 QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels
 QUICK_EPOCHS = 2
+NAMED_WEIGHTS = ("auto", "imagenet", "signs", "none")  # what starting weights can be, but for a file of one's own
 OWN = "ours"  # what a comparison calls the study's own model
 # What a variant cannot be called: the other models of a run, and what follows a name in that of a score.
 RESERVED = (OWN, "headline", "head", "head-everyone", "head-random", "random", "distorted", "unique")

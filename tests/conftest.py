@@ -210,14 +210,16 @@ def fabricate_run(small_study) -> Callable[..., object]:
     import pandas as pd
 
     from casestudy.evaluation import prediction_table
+    from casestudy.files import file_digest
     from casestudy.report import write_report
     from casestudy.runs import RunFolder, Wishes
+    from casestudy.runs.local import Local
     from casestudy.runs.record import ImageFacts, Resolved, RunRecord, Source, TrainingRecord
     from casestudy.runs.results import write_results
     from casestudy.training import Machine
 
     def made(path: Path, letters: Path, *, seed: int = 3, test: tuple[str, ...] = ("user_4", "user_5")) -> RunFolder:
-        run, chance = RunFolder(path), np.random.default_rng(seed)
+        run, chance = RunFolder(path, Local(str(letters))), np.random.default_rng(seed)
         with zipfile.ZipFile(letters) as archive:
             rows = list(csv.DictReader(io.StringIO(archive.read("ledger.csv").decode())))
         run.path.mkdir(parents=True)
@@ -236,7 +238,7 @@ def fabricate_run(small_study) -> Callable[..., object]:
         names = tuple(sorted(set(used["label"])))
         record = RunRecord(
             Wishes(small_study, seed),
-            Source(letters.name, str(letters), "0" * 64),
+            Source(letters.name, file_digest(letters)),
             started="2026-01-01T00:00:00+00:00",
             resolved=Resolved(
                 "random initialisation", None, Machine("CPU", (32, 32), "float32"), environment={"python": "3"}
@@ -273,7 +275,7 @@ def run_copy(finished_run, tmp_path):
     """A copy of the finished run that a test may alter."""
     from casestudy.runs import RunFolder
 
-    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "copy")))
+    return RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "copy")), finished_run.local)
 
 
 def _residual_base(*, input_shape, weights):

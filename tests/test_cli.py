@@ -197,15 +197,20 @@ def test_only_training_loads_tensorflow(run_copy, photos):
 
 
 def test_verify_says_what_fails(run_copy, capsys):
-    assert main(["verify", str(run_copy.path)]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    call = ["verify", str(run_copy.path), "--data", str(run_copy.letters)]
+    assert main(call) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
     assert lines
     assert all(line.startswith("ok ") for line in lines)
+    assert last == f"{len(lines)} hold, 0 do not, 0 not checked. Seal: {run_copy.record.seal}"
+    assert main(call[:2]) == 0  # without the data
+    without = capsys.readouterr().out.splitlines()
+    assert [line for line in without if "--data letters.zip" in line and line.startswith("not checked")]
     (run_copy.path / "model.keras").write_bytes(b"another")
-    assert main(["verify", str(run_copy.path)]) == 1
+    assert main(call) == 1
     failing = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
-    assert len(failing) == 1
-    assert "model.keras" in failing[0]
+    assert len(failing) == 2
+    assert all("model.keras" in line for line in failing)
 
 
 def test_report_says_where_it_is(run_copy, capsys):
@@ -313,12 +318,38 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     (wishes, data, out), options = called[0]
     assert (wishes.seed, data, out, options) == (0, tmp_path / "photos.rar", Path("out"), {"password": "secret"})
     called.clear()
-    monkeypatch.setattr(casestudy, "verify_run", record([]))
-    again = ["--retrain", str(tmp_path / "again"), "--data", str(tmp_path / "photos.rar")]
-    assert main(["verify", str(run_copy.path), *again]) == 0
-    assert called[0][1] == {"retrain": tmp_path / "again", "source": tmp_path / "photos.rar"}
+    from casestudy.runs.verify import Checks
+
+    monkeypatch.setattr(casestudy, "verify_run", record(Checks(run_copy)))
+    again = ["--retrain", str(tmp_path / "again"), "--data", str(run_copy.letters), "--pattern", "(?P<label>.)"]
+    assert main(["verify", str(run_copy.path), *again, "--weights", "own.npz"]) == 0
+    asked = {"retrain": tmp_path / "again", "source": run_copy.letters, "weights": [Path("own.npz")]}
+    assert called[0][1] == asked | {"pattern": "(?P<label>.)"}
     called.clear()
     monkeypatch.setattr(runs, "tune", record("search.json"))
     for words, seed in (([], STUDIES["emnist"].seed), (["--seed", "0"], 0)):
         assert main(["tune", "emnist", "--data", str(tmp_path / "photos.rar"), *words]) == 0
         assert called[-1][1] == {"seed": seed, "trials": 20}
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("ENOSPC", "the disk is full"),
+        ("EROFS", "can only be read"),
+        ("EACCES", "no right"),
+        ("EIO", "could not be read"),
+    ],
+)
+def test_what_keeps_a_file_from_being_written_has_its_own_line(number, said, run_copy, monkeypatch, capsys):
+    import errno
+
+    import casestudy
+
+    def fails(*args, **options):
+        raise OSError(getattr(errno, number), "as the system says it", "runs/first/report.html")
+
+    monkeypatch.setattr(casestudy, "write_report", fails)
+    assert main(["report", str(run_copy.path)]) == 2
+    told = capsys.readouterr().err
+    assert said in told and "runs/first/report.html" in told and told.count("\n") == 1

@@ -1,5 +1,6 @@
 """Images come in as stored, cropped as asked, decoded once."""
 
+import io
 import shutil
 import struct
 import zipfile
@@ -290,3 +291,50 @@ def test_other_names_are_other_data_and_copies_are_one_group(kind, tmp_path, dra
         assert found[-1].groups.tolist() == [0, 1, 0, 1]
         assert found[-1].class_names == tuple(labels)
     assert found[0].digest != found[1].digest
+
+
+DAMAGES = {
+    "truncated": lambda data: data[:-100],
+    "empty": lambda data: b"",
+    "another array": lambda data: npy(np.zeros((2, 3), np.uint8)),
+    "of another type": lambda data: npy(np.zeros((42, 32, 32, 3), np.float32)),
+    "a pickle": lambda data: npy(np.array([{}], dtype=object)),
+    "a zip": lambda data: b"PK\x03\x04" + bytes(100),
+}
+
+
+def npy(values) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=list(DAMAGES))
+def test_a_damaged_pixel_cache_is_made_again(damage, letters_zip, tmp_path, caplog):
+    before = np.array(load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path).images)
+    (cache,) = tmp_path.glob("*.npy")
+    cache.write_bytes(damage(cache.read_bytes()))
+    again = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    np.testing.assert_array_equal(again.images, before)
+    assert "is damaged, and is made again" in caplog.text
+
+
+def test_a_photograph_that_is_not_the_ledgers_is_refused(letters_zip, tmp_path, encode):
+    """With its pixels kept from before, too: the bytes that lie in the zip count."""
+    load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    changed = tmp_path / "changed.zip"
+    with zipfile.ZipFile(letters_zip) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            black = encode(np.zeros((32, 32, 3), np.uint8))
+            new.writestr(name, black if name == "A/user_1__A0.png" else old.read(name))
+    with pytest.raises(DataError, match=r"A/user_1__A0\.png does not .*SHA-256 is not the ledger's"):
+        load_images(changed, image_size=(32, 32), cache_dir=tmp_path)
+
+
+def test_a_full_disk_is_said_before_it_is_written_to(letters_zip, tmp_path, monkeypatch):
+    from casestudy.data import image_set
+
+    monkeypatch.setattr(image_set.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(DataError, match=r"The pixels need 0 MB .* Make room"):
+        load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
+    assert not list(tmp_path.glob("*.npy"))

@@ -182,7 +182,7 @@ def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkey
         run, names, scores = RunFolder(out), ("X", "Y"), []
         resolved = Resolved("random initialisation, as asked", None, Machine("CPU", (64, 64), "float32"), {})
         facts = ImageFacts("leave-one-signer-out", cropped=True, class_names=names)
-        run.write_record(RunRecord(wishes, Source(source.name, str(source), ""), "now", resolved, facts))
+        run.write_record(RunRecord(wishes, Source(source.name, ""), "now", resolved, facts))
         run.write_table("splits.csv", pd.DataFrame({"name": []}))
         for name, said in {"headline": "XYXY", "head": "XYXX", "head-random": "XXXY"}.items():
             table = predictions("aabb", "XYXY", said)

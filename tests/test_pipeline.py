@@ -291,7 +291,7 @@ def test_a_label_too_rare_for_the_random_split_does_not_stop_the_honest_one(
 def test_a_source_that_has_moved_is_found_at_its_new_place(letters_zip, small_study, tmp_path):
     run = RunFolder.begin(tmp_path / "run", Wishes(small_study, 3), letters_zip)
     moved = shutil.copy(letters_zip, tmp_path / "moved.zip")
-    assert RunFolder.begin(run.path, Wishes(small_study, 3), moved).record.data.path == str(moved)
+    assert RunFolder.begin(run.path, Wishes(small_study, 3), Path(moved)).source == Path(moved).resolve()
 
 
 def test_the_photographs_of_a_run_are_those_its_model_saw(finished_run):
@@ -398,18 +398,18 @@ def test_step_by_step_a_run_ends_as_it_does_at_once(run, finished_run):
     for _ in range(2):  # once more changes nothing
         run.save()
         assert names_in(run) == {"run.json", "ledger.csv"}
-    study, images, splits = begun(RunFolder.open(run.path))
+    study, images, splits = begun(RunFolder.resume(run.path))
     for _ in range(2):
         run.save(splits=splits)
         assert names_in(run) == {"run.json", "ledger.csv", "splits.csv"}
         assert run.facts == finished_run.facts
-    run = RunFolder.open(run.path, needs="splits.csv")
+    run = RunFolder.resume(run.path, needs="splits.csv")
     model, history = trained(run, study, images, splits)
     assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "checkpoints"}
     for _ in range(2):
         run.save(training=history, model=model)
         assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "checkpoints"} | TRAINED
-    run = RunFolder.open(run.path, needs="model.keras")
+    run = RunFolder.resume(run.path, needs="model.keras")
     evaluation = evaluate(model, images, splits.test)
     for _ in range(2):
         before = snapshot(run.path)
@@ -417,7 +417,7 @@ def test_step_by_step_a_run_ends_as_it_does_at_once(run, finished_run):
         assert names_in(run) == {"run.json", "ledger.csv", "splits.csv", "predictions.csv"} | TRAINED
     assert snapshot(run.path) == before
     assert not run.finished
-    assert finish_run(RunFolder.open(run.path)).finished
+    assert finish_run(RunFolder.resume(run.path)).finished
     same_results(run, finished_run)
 
 
@@ -536,7 +536,7 @@ def test_a_killed_step_goes_on(epochs, by_verbs, run, finished_run, monkeypatch)
         trained(run, study, images, splits)
     assert "history.csv" not in names_in(run)
     epochs = 99
-    run = RunFolder.open(run.path)
+    run = RunFolder.resume(run.path)
     if by_verbs:
         study, images, splits = begun(run)
         model, history = trained(run, study, images, splits)

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import threading
+import time
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -542,3 +543,17 @@ def test_undo_compares_every_byte(source, tmp_path):
     with pytest.raises(ConservationError, match=r"B/user_4__B0\.jpg in other\.zip is not the original"):
         undo(tmp_path / "other.zip", tmp_path / "tree")
     assert not (tmp_path / "tree").exists()
+
+
+def test_a_pattern_that_does_not_end_is_stopped(tmp_path, monkeypatch):
+    from casestudy.cleaning import pattern as patterns
+
+    monkeypatch.setattr(patterns, "SECONDS", 1.0)
+    source = tmp_path / "photos.zip"
+    with zipfile.ZipFile(source, "w") as archive:
+        archive.writestr("a" * 36 + "!.png", b"?")
+    began = time.monotonic()
+    with pytest.raises(CaseStudyError, match=r"at most 1 s; .* takes longer for 'a{36}!\.png'"):
+        clean_archive(source, tmp_path / "letters.zip", pattern=r"(?P<label>(a+)+)$")
+    assert time.monotonic() - began < 15
+    assert not (tmp_path / "letters.zip").exists()

@@ -18,7 +18,8 @@ from casestudy.data import photographs as pictures
 from casestudy.evaluation import evaluate_predictions
 from casestudy.report.pages import decimals, gap, interval, percent
 from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
-from casestudy.runs import Options, Wishes, command_again
+from casestudy.runs import Options, RunFolder, Wishes, command_again
+from casestudy.runs.local import Local
 from casestudy.runs.record import Score, TrainingRecord
 from casestudy.runs.results import write_results
 from casestudy.studies import STUDIES
@@ -136,14 +137,11 @@ def test_titles_are_escaped(page):
 
 def test_it_does_without_the_photographs(finished_run, run_copy, tmp_path):
     with_them = (finished_run.path / "report.html").read_text(encoding="utf-8")
-    values = run_copy.read_json("run.json")
-    values["data"]["path"] = str(tmp_path / "moved.zip")
-    run_copy.write_json("run.json", values)
-    without = write_report(run_copy).read_text(encoding="utf-8")
+    without = write_report(RunFolder.open(run_copy.path)).read_text(encoding="utf-8")
     assert not [value for value in Page(without).loads if "jpeg" in value]
     assert '"pictures": {}' in without
     assert [value for value in Page(with_them).loads if "jpeg" in value]
-    assert "letters.zip is not where it was" in without
+    assert "--data letters.zip" in without
     assert without.count("data:image/png") == with_them.count("data:image/png")
 
 
@@ -154,7 +152,7 @@ def test_writing_it_again_changes_nothing_else(finished_run, run_copy):
     (run_copy.path / "report.html").unlink()
     assert write_report(run_copy).read_bytes() == before
     assert without_command(run_copy) == without_command(finished_run)
-    assert all(holds for _, holds, _ in verify_run(run_copy))
+    assert all(holds is not False for _, holds, _ in verify_run(run_copy))
 
 
 def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw, letters_zip):
@@ -175,9 +173,7 @@ def test_thumbnails_stand_as_the_model_saw_them(run_copy, tmp_path, encode, draw
     with zipfile.ZipFile(letters_zip) as old, zipfile.ZipFile(source, "w") as new:
         for name in old.namelist():
             new.writestr(name, encode(Image.fromarray(picture), exif=exif) if name == worst else old.read(name))
-    values = run_copy.read_json("run.json")
-    values["data"]["path"] = str(source)
-    run_copy.write_json("run.json", values)
+    run_copy = dataclasses.replace(run_copy, local=Local(str(source)))
     found = re.search(
         r'src="data:image/jpeg;base64,([^"]+)" alt="([^"]+)"', render(run_copy).partition('id="mistakes"')[2]
     )

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from casestudy.cli import main
-from casestudy.errors import RunError
+from casestudy.errors import DataError, RunError
 from casestudy.files import file_digest
 from casestudy.runs import RunFolder, Wishes, prepare_run, run_study, verify_run
 from casestudy.runs.record import ImageFacts, RunRecord, Source
@@ -94,7 +94,7 @@ def test_the_seal_holds_every_result(finished_run):
     for name in ("letters.zip", "model.keras"):
         assert (name in files) == (finished_run.path / name).is_file()
     on_disk = {p.relative_to(finished_run.path).as_posix() for p in finished_run.path.rglob("*") if p.is_file()}
-    assert set(files) == on_disk - {"run.json", "report.html"}
+    assert set(files) == on_disk - {"run.json", "report.html", ".local.json"}
     for name, digest in files.items():
         assert hashlib.sha256((finished_run.path / name).read_bytes()).hexdigest() == digest
     assert file_digest(finished_run.path / "model.keras") == files["model.keras"]
@@ -156,7 +156,7 @@ def test_run_json_of_the_version_before_is_read(small_study, tmp_path):
     dense = ModelSpec("dense", weights=None, options={"size": [8, 8], "units": [4]})
     assert study.variants == (Variant("dense", dense, (phase,), published=0.5, note="smaller"),)
     assert (record.wishes.seed, record.wishes.compare_splits, record.wishes.precision) == (3, False, None)
-    assert record.data == Source("letters.zip", "/data/letters.zip", "5" * 64)
+    assert record.data == Source("letters.zip", "5" * 64)
     assert record.resolved.machine == Machine("CPU", (32, 32), "float32")
     assert (record.resolved.initial_weights, record.resolved.environment["keras"]) == (None, "3.12.4")
     assert record.resolved.variant_weights == {"dense": (None, "random initialisation, as asked")}
@@ -170,7 +170,7 @@ def test_run_json_of_the_version_before_is_read(small_study, tmp_path):
 def test_a_run_of_the_version_before_holds_and_stays(pattern, run_copy, letters_zip, small_study, wishes, capsys):
     run = old_run(run_copy, pattern=pattern)
     before = (run.path / "run.json").read_bytes()
-    assert [what for what, holds, _ in verify_run(RunFolder.open(run.path)) if not holds] == []
+    assert [what for what, holds, _ in verify_run(RunFolder.open(run.path)) if holds is False] == []
     assert main(["report", str(run.path)]) == 0
     assert run_study(wishes if pattern else Wishes(small_study, 3), letters_zip, run.path).finished
     with pytest.raises(RunError, match=r"differs in study\.data\.pattern\."):
@@ -186,7 +186,7 @@ def test_a_run_of_the_version_before_goes_on(finished_run, run_copy, letters_zip
     assert again.finished
     for name in ("splits.csv", "history.csv", "predictions.csv", "predictions_head.csv", "per_label.csv"):
         assert (run.path / name).read_bytes() == (finished_run.path / name).read_bytes(), name
-    assert [what for what, holds, _ in verify_run(again) if not holds] == []
+    assert [what for what, holds, _ in verify_run(again) if holds is False] == []
 
 
 def test_a_run_that_the_version_before_had_only_begun_goes_on(finished_run, letters_zip, wishes, tmp_path):
@@ -212,7 +212,7 @@ FIELDS = {
         "study.phases.1": "name trainable epochs learning_rate",
         "study.split": "",
         "study.data": "",
-        "data": "name path sha256",
+        "data": "name sha256",
         "machine": "device image_size precision",
     },
     "metrics.json": {
@@ -332,6 +332,9 @@ def test_the_photographs_are_the_runs_own_where_it_has_them(run_copy, letters_zi
     own = run_copy.path / "letters.zip"
     own.write_bytes(letters_zip.read_bytes())
     assert run_copy.letters == own
+    own.unlink()
+    with pytest.raises(DataError, match=r"Name them: --data letters\.zip"):
+        _ = RunFolder.open(run_copy.path).letters  # whatever .local.json says: the run may be anybody's
 
 
 def with_variant(study, **facts):

@@ -25,6 +25,8 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from casestudy.cleaning.pattern import Pattern
+
 _LABEL_FOLDER = re.compile(r"(?:(?:class|label|letter|sign)[ _-])?([A-Za-z0-9])", re.IGNORECASE)
 _LABEL_STEM = re.compile(r"([A-Za-z])(?:[ _-]?\(?\d{1,4}\)?)?")
 _PERSON = "user|signer|subject|person|participant|student|volunteer|hand"
@@ -47,7 +49,7 @@ class Place:
     remark: str = ""  # why there is no label, or what contradicts it
 
 
-def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
+def read_place(entry: str, pattern: Pattern | re.Pattern[str] | None = None) -> Place:
     r"""Returns the label and signer that an entry's path shows, by the rules at the top of this module.
 
     >>> read_place("set/user_3/A0.jpg").label, read_place("set/user_3/A0.jpg").signer
@@ -81,14 +83,15 @@ def read_place(entry: str, pattern: re.Pattern[str] | None = None) -> Place:
     return Place(remark="no letter can be told from its path: say where it stands with --pattern")
 
 
-def _read_by_pattern(entry: str, pattern: re.Pattern[str], parent: str) -> Place:
+def _read_by_pattern(entry: str, pattern: Pattern | re.Pattern[str], parent: str) -> Place:
     found = pattern.search("/".join(_split(entry)))
-    if not found or not found["label"]:
+    groups = found.groupdict() if isinstance(found, re.Match) else found
+    if not groups or not groups["label"]:
         return Place(remark="the pattern does not match its path")
-    label = found["label"].upper()
+    label = groups["label"].upper()
     if label.startswith("_") or clean_part(label) != label:
         return Place(remark=f"the pattern's label {label!r} cannot name a folder")
-    signer = found.groupdict().get("signer") or ""
+    signer = groups.get("signer") or ""
     return Place(label, signer, is_certain=True, folder=signer or parent)
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-import re
 import zipfile
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
@@ -32,6 +31,7 @@ from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataErr
 from casestudy.cleaning.files import atomic_path, file_digest
 from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
 from casestudy.cleaning.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
+from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.screening import NearDuplicates, Screening, is_meant_as_image, screen
 from casestudy.cleaning.words import counted
 
@@ -69,7 +69,7 @@ def clean_archive(
         CaseStudyError: The pattern or the target cannot be used.
         ConservationError: The finished zip is not what was read.
     """
-    archive, compiled = Path(archive), _compile(pattern)
+    archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
     if out_zip is None:
         return _regroup(iter_members(archive, password=password), None, compiled, workers, progress)
     out_zip = Path(out_zip)
@@ -87,16 +87,6 @@ def clean_archive(
     return ledger
 
 
-def _compile(pattern: str | None) -> re.Pattern[str] | None:
-    try:
-        compiled = None if pattern is None else re.compile(pattern)
-    except re.error as error:
-        raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}): mend it.") from None
-    if compiled and "label" not in compiled.groupindex:
-        raise CaseStudyError(f"The pattern {pattern!r} lacks a group label: write (?P<label>…) around the letter.")
-    return compiled
-
-
 def _check_target(archive: Path, out_zip: Path) -> None:
     if out_zip.is_dir():
         raise CaseStudyError(f"{out_zip} is a folder: name a file with --out.")
@@ -109,7 +99,7 @@ def _check_target(archive: Path, out_zip: Path) -> None:
 def _regroup(
     members: Iterator[Member],
     target: zipfile.ZipFile | None,
-    pattern: re.Pattern[str] | None,
+    pattern: Pattern | None,
     workers: int | None,
     progress: bool,
 ) -> Ledger:

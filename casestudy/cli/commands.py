@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import logging
 import sys
 import textwrap
@@ -55,12 +56,24 @@ def main(arguments: list[str] | None = None) -> int:
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
-        print(f"casestudy: {error if isinstance(error, CaseStudyError) else unexpected}", file=sys.stderr)
+        print(f"casestudy: {error if isinstance(error, CaseStudyError) else _about(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
+
+
+def _about(error: OSError) -> str:
+    """Returns what kept a file from being read or written, and what to do about it."""
+    place = error.filename or "a file"
+    told = {
+        errno.ENOSPC: f"the disk is full; {place} could not be written. Make room, or name another place with --out.",
+        errno.EROFS: f"{place} can only be read, as all of its disk. Copy the folder to a disk that can be written.",
+    }
+    rights = f"there is no right to read or write {place}. Change its rights, or copy the folder to one of your own."
+    told |= {errno.EACCES: rights, errno.EPERM: rights}
+    unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
+    return told.get(error.errno or 0, unexpected)
 
 
 def build_parser() -> CommandParser:
@@ -113,13 +126,22 @@ def build_parser() -> CommandParser:
     )
 
     example = "casestudy report runs/asl-asl_sample"
-    command("report", "write report.html again from a run folder", _report, example, run="run folder")
+    again = command("report", "write report.html again from a run folder", _report, example, run="run folder")
+    again.add_argument(
+        "--data", type=Path, metavar="DATA", help="the run's photographs, where they are not in its folder"
+    )
 
     examples = ("casestudy verify runs/asl-asl_sample", "casestudy verify runs/asl-asl_sample --retrain runs/again")
-    about = "recompute every figure of a run from its predictions"
+    about = "recompute every figure of a run, and its predictions"
     verify = command("verify", about, _verify, *examples, run="run folder")
     verify.add_argument("--retrain", type=Path, metavar="FOLDER", help="also train again, in a new folder, and compare")
-    verify.add_argument("--data", type=Path, help="data for --retrain (default: what the run used)")
+    verify.add_argument("--data", type=Path, metavar="DATA", help="the run's data, where they are not in its folder")
+    verify.add_argument(
+        "--weights", type=Path, metavar="FILE", help="for --retrain: the file of weights that the run began with"
+    )
+    verify.add_argument(
+        "--pattern", metavar="PATTERN", help="for --retrain from an archive: the pattern by which its names are read"
+    )
 
     about = "search for better settings of a study's own model, on its validation part"
     tune = command(
@@ -184,29 +206,25 @@ def _screen(run: casestudy.RunFolder) -> str:
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     for title, sentences in (("You may write:", found.may), ("You may not write:", found.may_not)):
         lines += ["", title]
-        lines += [
-            textwrap.fill(
-                one.replace(" %", "\N{NO-BREAK SPACE}%"), 110, initial_indent="  - ", subsequent_indent="    "
-            )
-            for one in sentences
-        ]
+        whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)
+        lines += [textwrap.fill(one, 110, initial_indent="  - ", subsequent_indent="    ") for one in whole]
     if known.seconds_for_everyone and (command := runs.command_again(run, everyone=True)):
         time = duration(known.seconds_for_everyone)
         lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
-    lines += ["", f"report: {run.path / 'report.html'}"]
+    lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]
     return "\n".join(lines)
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(casestudy.write_report(grade_command.open_run(args)))
+    print(casestudy.write_report(grade_command.open_run(args, data=args.data)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    checks = casestudy.verify_run(grade_command.open_run(args), retrain=args.retrain, source=args.data)
-    for what, holds, detail in checks:
-        print(f"{'ok  ' if holds else 'FAIL'}  {what}{f' ({detail})' if detail else ''}")
-    return 0 if all(holds for _, holds, _ in checks) else 1
+    run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
+    checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
+    print("\n".join(checks.lines()))
+    return 0 if checks.hold else 1
 
 
 def _studies(args: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from casestudy.errors import RunError
 from casestudy.words import counted
 
 
-def open_run(args: argparse.Namespace) -> casestudy.RunFolder:
+def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy.RunFolder:
     """Returns the run folder that a call names; a RunError says which ones are here where it is none."""
     if not (args.run / "run.json").is_file():
         places = [args.run, Path("runs"), Path("notebooks") / "runs"]
@@ -23,7 +23,7 @@ def open_run(args: argparse.Namespace) -> casestudy.RunFolder:
         name = next(iter(get_close_matches(str(args.run), found, 1)), next(iter(found), "runs/NAME"))
         what = "has none" if args.run.exists() else "is not there"
         raise RunError(f"A run folder holds a run.json; {args.run} {what}. {here}. Name it: {args.parser.prog} {name}")
-    return casestudy.RunFolder.open(args.run)
+    return casestudy.RunFolder.open(args.run, data=data)
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callable[[str], None]) -> None:

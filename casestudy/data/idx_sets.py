@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image
 
 from casestudy.data.idx import PIECE, IdxFile, on_disk, open_idx
-from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
+from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import DataError
 from casestudy.words import counted
 
@@ -58,9 +58,9 @@ def load_idx(
     recipe = json.dumps([CACHE_FORMAT, sorted(fingerprints.items()), list(names.items()), transposed, image_size])
     digest = hashlib.sha256(recipe.encode()).hexdigest()
     target = Path(cache_dir) / f"images-{digest[:16]}.npy"
-    if not target.exists():
-        _decode([files[f"{part}-images"] for part in PARTS], counts, transposed, image_size, target)
-    pixels = np.load(target, mmap_mode="r")
+    images = [files[f"{part}-images"] for part in PARTS]
+    decode = partial(_decode, images, counts, transposed, image_size, target)
+    pixels = cached_pixels(target, sum(counts), image_size, 1, decode)
     return ImageSet(
         images=pixels,
         labels=np.concatenate(labels),

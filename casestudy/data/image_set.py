@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+import logging
+import math
+import shutil
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +14,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from casestudy.choices import Drawn
+from casestudy.errors import DataError
 from casestudy.files import atomic_path
+
+log = logging.getLogger(__name__)
 
 CACHE_FORMAT = 1  # raise it when the same input would give other pixels
 
@@ -44,9 +51,33 @@ def first_equal(contents: Iterable[Hashable]) -> np.ndarray:
     return np.array([first.setdefault(content, k) for k, content in enumerate(contents)], dtype=np.int64)
 
 
+def cached_pixels(
+    target: Path, count: int, size: tuple[int, int] | None, channels: int, write: Callable[[], None]
+) -> np.ndarray:
+    """Returns uint8 (count, height, width, channels), mapped from a file that `write` makes.
+
+    It is made where it is missing, damaged, or holds something else; `size` of None is any.
+    """
+    if target.exists():
+        with suppress(ValueError, EOFError, OSError):
+            pixels = np.load(target, mmap_mode="r", allow_pickle=False)
+            shape = (count, *(size or pixels.shape[1:3]), channels)
+            if isinstance(pixels, np.ndarray) and (pixels.dtype, pixels.shape) == (np.uint8, shape):
+                return pixels
+        log.warning("%s is damaged, and is made again", target)
+    write()
+    return np.load(target, mmap_mode="r", allow_pickle=False)
+
+
 def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> None:
     """Writes uint8 `shape`, block by block, to a `.npy` file that can be mapped into memory."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    size, free = math.prod(shape), shutil.disk_usage(target.parent).free
+    if size > free:  # a mapped file on a full disk ends the program without a word
+        raise DataError(
+            f"The pixels need {size / 1e6:,.0f} MB in {target.parent}; {free / 1e6:,.0f} MB are free. Make room, or "
+            f"take smaller images with --image-size."
+        )
     with atomic_path(target) as unfinished, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
         pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
         done = 0

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from casestudy.cleaning import duplicate_groups
-from casestudy.data.image_set import CACHE_FORMAT, ImageSet, first_equal, write_pixels
+from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import DataError
 from casestudy.words import counted
 
@@ -42,6 +42,7 @@ class _Photo:
     signer: str
     group: int
     box: Box | None
+    sha256: str = ""  # that the ledger gives; "" where there is none
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Source:
     photos: list[_Photo]
     digest: str
     read: Callable[[str], bytes]
+    bytes: str = ""  # what a zip says of the bytes that it holds, where `digest` is that of a ledger
 
 
 def load_letters(
@@ -78,14 +80,18 @@ def load_letters(
             log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), lacking[0])
         recipe = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
         digest = hashlib.sha256(json.dumps(recipe + [channels] * (channels != 3)).encode()).hexdigest()
-        target = Path(cache_dir) / f"images-{digest[:16]}.npy"
-        if not target.exists():
+        # The bytes that lie there count, too: pixels of a zip that was changed since are not taken for its own.
+        target = Path(cache_dir) / f"images-{hashlib.sha256((digest + found.bytes).encode()).hexdigest()[:16]}.npy"
+
+        def write() -> None:
             blocks = _decoded(found, image_size, margin if cropped else None, "RGB" if channels == 3 else "L")
             write_pixels(target, (len(photos), *image_size, channels), blocks)
+
+        pixels = cached_pixels(target, len(photos), image_size, channels, write)
     class_names, labels = np.unique([photo.label for photo in photos], return_inverse=True)
     signers = np.array([photo.signer for photo in photos])
     return ImageSet(
-        images=np.load(target, mmap_mode="r"),
+        images=pixels,
         labels=labels,
         class_names=tuple(class_names.tolist()),
         signers=signers if any(signers) else None,
@@ -120,13 +126,14 @@ def _from_ledger(archive: zipfile.ZipFile) -> _Source:
     rows = list(csv.DictReader(io.StringIO(ledger.decode())))
     groups = duplicate_groups(rows)
     photos = [
-        _Photo(name, row["label"], row["signer"], groups[name], boxes.get(name))
+        _Photo(name, row["label"], row["signer"], groups[name], boxes.get(name), row["sha256"])
         for row in rows
         if (name := row["stored_as"]) in groups
     ]
+    there = json.dumps(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
     content = ledger + (archive.read("boxes.csv") if "boxes.csv" in archive.namelist() else b"")
-    return _Source(photos, hashlib.sha256(content).hexdigest(), archive.read)
+    return _Source(photos, hashlib.sha256(content).hexdigest(), archive.read, there)
 
 
 def read_boxes(archive: zipfile.ZipFile) -> dict[str, Box]:
@@ -171,7 +178,10 @@ def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, 
 
     def one(photo: _Photo) -> np.ndarray:
         try:
-            with Image.open(io.BytesIO(found.read(photo.name))) as opened:
+            data = found.read(photo.name)
+            if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
+                raise ValueError("its SHA-256 is not the ledger's")
+            with Image.open(io.BytesIO(data)) as opened:
                 image = ImageOps.exif_transpose(opened).convert(mode)
         except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
             raise DataError(

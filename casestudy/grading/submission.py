@@ -19,6 +19,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from casestudy.runs import RunFolder
+
 MANIFEST = "manifest.json"
 MOST_WRITTEN = 10_000_000  # bytes of a submission.zip of ours
 MOST_PACKED = 16_000_000  # bytes of one that is read
@@ -28,10 +30,7 @@ MOST_TOGETHER = 60_000_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
 READ = re.compile(
     r"manifest\.json"
-    r"|run/(run|metrics|training)\.json"
-    r"|run/(ledger|splits|history|per_label|confusion|predictions|predictions_head(_everyone|_random)?"
-    r"|predictions_random|hidden_predictions)\.csv"
-    r"|run/folds/[\w-]{1,80}/(training\.json|history\.csv)"
+    rf"|run/({RunFolder.HANDED_IN.pattern}|hidden_predictions\.csv)"
     r"|notebooks/\d\d_\w{1,80}\.ipynb"
 )
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, TypeVar
+from pathlib import Path, PurePath, PureWindowsPath
+from typing import Any, ClassVar, TypeVar
 
 import pandas as pd
 
@@ -24,6 +27,12 @@ NOTEBOOKS = {
 LAST_NOTEBOOK = "05_results"
 # Every number comes back to the same bits; pandas 3 reads so by itself, and no longer wants to be told.
 EXACT: dict[str, Any] = {} if pd.__version__.partition(".")[0] >= "3" else {"float_precision": "round_trip"}
+# What of a run folder is handed in: neither photographs nor models, and no figure that follows from the rest.
+HANDED_IN = re.compile(
+    r"(run|metrics|training)\.json"
+    r"|(ledger|splits|history|per_label|confusion|predictions|predictions_head(_everyone|_random)?|predictions_random)\.csv"
+    r"|folds/[\w-]{1,80}/(training\.json|history\.csv)"
+)
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *("name", "copy", "kind", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase"),
@@ -37,9 +46,27 @@ class RunFiles:
     """A folder whose files are read and written by name."""
 
     path: Path
+    HANDED_IN: ClassVar[re.Pattern[str]] = HANDED_IN
+
+    def place(self, name: str) -> Path:
+        """Returns where a file of the folder is; a RunError refuses a name that leads out of it."""
+        parts = PurePath(name).parts
+        if not parts or ".." in parts or PurePath(name).is_absolute() or PureWindowsPath(name).drive:
+            raise RunError(f"A file of a run lies in its folder; {name!r} does not. Make the run again.")
+        return self.path / name
 
     def has(self, name: str) -> bool:
-        return (self.path / name).is_file()
+        return self.place(name).is_file()
+
+    def refuse_links(self) -> None:
+        """Raises a RunError if anything in the folder is a link, or lies elsewhere in another way.
+
+        A run folder may be a stranger's: what it links to would be read, shown and handed on as the run's own.
+        """
+        home = self.path.resolve()
+        for path in self.path.rglob("*"):
+            if path.is_symlink() or not path.resolve().is_relative_to(home):
+                raise RunError(f"A run folder holds no links; {path} is one. Put the file itself in its place.")
 
     def require(self, name: str) -> None:
         """Raises a RunError that says which step is missing, unless the file is there (or in a fold's folder)."""
@@ -59,15 +86,15 @@ class RunFiles:
     def read(self, kind: type[R], name: str) -> R:
         """Returns the record in a JSON file of the folder; a RunError names a field that is unknown or missing."""
         values, version = self.read_json(name), self.read_json("run.json").get("casestudy") or "before 0.2"
-        values.pop("schema_version", None)
+        if (schema := values.pop("schema_version", SCHEMA_VERSION)) != SCHEMA_VERSION:
+            raise RunError(f"{self.path / name} has schema {schema!r}, not {SCHEMA_VERSION}. Restore the file.")
         try:
             return kind.from_json(values, source=f"{self.path / name} (written by casestudy {version})")
         except DataError as error:
             raise RunError(f"{error} Restore the file or make the run again.") from error
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        values = {"schema_version": SCHEMA_VERSION, **values}
-        self._write(name, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n")
+        self._write(name, json_text(values))
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
@@ -88,7 +115,7 @@ class RunFiles:
         self._write(name, table_text(table))
 
     def _write(self, name: str, text: str) -> None:
-        target = self.path / name
+        target = self.place(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(target) as partial:
             partial.write_text(text, encoding="utf-8", newline="")
@@ -96,7 +123,7 @@ class RunFiles:
     def _existing(self, name: str) -> Path:
         if not self.has(name):
             raise self._lacks(name)
-        return self.path / name
+        return self.place(name)
 
     def _lacks(self, name: str, said: str = "") -> RunError:
         return RunError(
@@ -110,9 +137,33 @@ class RunFiles:
         return [f"{path.parent.relative_to(self.path).as_posix()}/" for path in folds] or [""]
 
 
+def hidden(path: Path, home: Path) -> bool:
+    """Returns whether a file is one that nobody hands on: it, or a folder on the way to it, begins with a dot."""
+    return any(part.startswith(".") for part in path.relative_to(home).parts)
+
+
+def seal_of(data: bytes) -> str:
+    """Returns the code for a run.json, and so for every file whose SHA-256 it holds: 80 bits of its own SHA-256.
+
+    The code that stands in it counts as empty.
+
+    >>> seal_of(b'{"seed": 7, "seal": "ABCD"}') == seal_of(b'{"seed": 7, "seal": ""}'), seal_of(b"{}")
+    (True, 'IQJW-7I2V-WNTY-UEKG')
+    """
+    digest = hashlib.sha256(re.sub(rb'"seal": "[A-Z2-7-]*"', b'"seal": ""', data)).digest()
+    code = base64.b32encode(digest[:10]).decode()
+    return "-".join(re.findall("....", code))
+
+
 def table_text(table: pd.DataFrame) -> str:
     """Returns a table as CSV whose numbers read back to the same bits."""
     return table.to_csv(index=False, lineterminator="\n")
+
+
+def json_text(values: dict[str, Any]) -> str:
+    """Returns values as the run folder's JSON files have them."""
+    values = {"schema_version": SCHEMA_VERSION, **values}
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False, default=_plain) + "\n"
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The run folder: the contract between training and everything that reads its results.
 
-    run.json          the study, the data and its hash, seed, weights, machine, steps done, SHA-256 of every file
+    run.json          the study, the data and its hash, seed, weights, machine, SHA-256 of every file, and the seal
+    .local.json       where data and weights lie on this machine; neither sealed nor handed on
     letters.zip       the cleaned data set (absent when the run was given one)
     ledger.csv        one row for every entry of the archive
     splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 import datetime
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,8 @@ from casestudy.data import ImageSet, Splits, load_images, open_photographs
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
-from casestudy.runs.files import SCHEMA_VERSION, RunFiles
+from casestudy.runs.files import SCHEMA_VERSION, RunFiles, hidden, json_text, seal_of
+from casestudy.runs.local import LOCAL, Local, name_of
 from casestudy.runs.provenance import Provenance, provenance_of
 from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
@@ -50,25 +52,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunFolder(RunFiles):
-    """A folder of results, written step by step, and what it knows about itself."""
+    """A folder of results, written step by step, and what it knows about itself.
+
+    `local` is where things outside the folder are, as far as whoever opened it has named them.
+    """
+
+    local: Local = field(default_factory=Local, compare=False)
 
     @classmethod
-    def open(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
+    def resume(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
+        """Returns one's own run folder as `open` does, with data and weights where they lay when it was begun."""
+        run = cls.open(path, needs=needs)
+        return replace(run, local=run.read(Local, LOCAL)) if run.has(LOCAL) else run
+
+    @classmethod
+    def open(cls, path: str | Path, *, needs: str = "run.json", data: Path | None = None) -> RunFolder:
         """Returns the run folder at `path`, in which a step before must have left the file `needs`.
 
-        A RunError says that there is none, that it lacks this file, or that a newer version wrote it.
+        It may be anybody's: of this machine only the run's `data` are read, if the caller names them. A RunError says
+        that there is none, that it lacks this file, holds a link, or that a newer version wrote it.
         """
-        run = cls(Path(path))
+        run = cls(Path(path), Local(str(data.resolve()) if data else ""))
         if not run.has("run.json"):
             raise run._lacks("run.json", f"A run folder holds a run.json; {path} has none.")
+        run.refuse_links()
         version = run.read_json("run.json").get("schema_version")
         if version != SCHEMA_VERSION:
-            raise RunError(
-                f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}. "
-                f"Install the version that wrote it."
-            )
+            read = f"This version reads run folders of schema {SCHEMA_VERSION}; {path} has {version!r}."
+            raise RunError(f"{read} Install the version that wrote it.")
         run.require(needs)
-        _ = run.record  # here and not in the middle of a step it is said what cannot be read
+        run.local.hold_against(run.record)  # here and not in the middle of a step it is said what cannot be read
         return run
 
     @classmethod
@@ -78,21 +91,22 @@ class RunFolder(RunFiles):
         It is made where missing, and opened where the same run was begun before; arguments and errors are those of
         `run_study`.
         """
-        run, source = cls(Path(path)), Path(source)
+        source = Path(source)
+        run = cls(Path(path), Local.of(wishes, source))
         if run.path.is_file():
             raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
-        made = {path.name for path in run.path.iterdir()} - {"run.json"} if run.path.is_dir() else set()
+        made = {path.name for path in run.path.iterdir()} - {"run.json", LOCAL} if run.path.is_dir() else set()
         digest = file_digest(source) if source.is_file() else ""
-        data = Source(source.name, str(source.resolve()), digest)
+        data = Source(source.resolve().name, digest)
         if run.has("run.json"):
-            record = cls.open(run.path).record
+            before, record = cls.resume(run.path).local, run.record
             other = record.wishes.differences(wishes)
-            moved = record.data.path != data.path
+            moved = before.data != run.local.data if before.data else data.name != record.data.name
             if (digest and digest != record.data.sha256) or (source.is_dir() and moved):
                 other.append("data")
             if not other:
-                if digest and moved and not record.files:
-                    run.write_record(replace(record, data=replace(record.data, path=data.path)))
+                if before != run.local and not record.files:
+                    run.write_json(LOCAL, run.local.to_json())
                 return run
             if made:  # before that, another start does no harm
                 raise RunError(
@@ -108,6 +122,7 @@ class RunFolder(RunFiles):
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         try:
             run.write_record(RunRecord(wishes, data, started))
+            run.write_json(LOCAL, run.local.to_json())
         except OSError as error:
             raise RunError(
                 f"A run needs a folder that can be written; {run.path} cannot ({error.strerror}). Name another place."
@@ -119,11 +134,13 @@ class RunFolder(RunFiles):
 
     @property
     def record(self) -> RunRecord:
-        """What run.json holds."""
-        return RunRecord.from_json(self.read_json("run.json"), source=str(self.path / "run.json"))
+        """What run.json holds, with files of weights where they lie on this machine as far as `local` tells."""
+        record = RunRecord.from_json(self.read_json("run.json"), source=str(self.path / "run.json"))
+        return record.with_weights(self.local.place_of)
 
     def write_record(self, record: RunRecord) -> None:
-        self.write_json("run.json", record.to_json())
+        """Writes run.json, in which files have their names alone: it is handed on, and places tell of their owner."""
+        self.write_json("run.json", record.with_weights(name_of).to_json())
 
     @property
     def resolved(self) -> Resolved:
@@ -148,30 +165,38 @@ class RunFolder(RunFiles):
 
     @property
     def letters(self) -> Path:
-        """Where the clean photographs are: the run's own letters.zip, or the data that it was given."""
-        own = self.path / "letters.zip"
-        return own if own.is_file() else Path(self.record.data.path)
+        """The clean photographs: the run's own letters.zip, or the data that it was given."""
+        return self.path / "letters.zip" if self.has("letters.zip") else self.source
+
+    @property
+    def source(self) -> Path:
+        """The data that the run was given; a DataError where whoever opened it did not say where they are."""
+        if not self.local.data:
+            raise DataError(f"The data of {self.path} lie elsewhere. Name them: --data {self.record.data.name}")
+        return Path(self.local.data)
 
     @property
     def cache(self) -> Path:
-        """Where decoded pixels are kept, for all runs beside this one."""
-        return self.path.parent / ".cache"
+        """Where decoded pixels are kept, for all runs beside this one unless it has a folder of its own for them."""
+        own = self.path / ".cache"
+        return own if own.is_dir() else self.path.parent / ".cache"
 
     def ledger(self) -> pd.DataFrame | None:
         """Returns the ledger; None for data that were no archive."""
         return self.read_table("ledger.csv") if self.has("ledger.csv") else None
 
     def seal(self) -> None:
-        """Writes the SHA-256 of every result into run.json, which marks the run as finished.
+        """Writes the SHA-256 of every result into run.json, and its seal: the run is finished.
 
         The report is no result: it only shows the others, and may be written again.
         """
         files = {
             path.relative_to(self.path).as_posix(): file_digest(path)
             for path in sorted(self.path.rglob("*"))
-            if path.is_file() and path.name not in ("run.json", "report.html") and not path.name.startswith(".")
+            if path.is_file() and path.name not in ("run.json", "report.html") and not hidden(path, self.path)
         }
-        self.write_record(replace(self.record, files=files))
+        values = {**replace(self.record, files=files).with_weights(name_of).to_json(), "seal": ""}
+        self.write_json("run.json", {**values, "seal": seal_of(json_text(values).encode())})
 
     def provenance(self) -> Provenance:
         """Returns what the run is; see there."""
@@ -207,18 +232,18 @@ class RunFolder(RunFiles):
         homes = {model.name: model.home for model in self.compared()} | {OWN: self.trainings()[0]}
         return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
 
-    def load_images(self, *, letters: Path | None = None) -> ImageSet:
+    def load_images(self, *, letters: Path | None = None, cache: Path | None = None) -> ImageSet:
         """Returns the images of all parts as the model sees them, or those of another letters.zip; needs the split."""
         self.require("splits.csv")
-        return self.study_images(self.record.resolved_wishes().study, letters=letters)
+        return self.study_images(self.record.resolved_wishes().study, letters=letters, cache=cache)
 
-    def study_images(self, study: Study, *, letters: Path | None = None) -> ImageSet:
-        """Returns the images as a resolved study has them; their pixels are kept in .cache beside the run."""
+    def study_images(self, study: Study, *, letters: Path | None = None, cache: Path | None = None) -> ImageSet:
+        """Returns the images as a resolved study has them; their pixels are kept in the `cache`, or in the run's."""
         assert study.model.image_size is not None  # resolved
         return load_images(
             letters or self.letters,
             image_size=study.model.image_size,
-            cache_dir=self.cache,
+            cache_dir=cache or self.cache,
             crop=study.crop,
             margin=study.crop_margin,
             data=study.data,
@@ -226,10 +251,10 @@ class RunFolder(RunFiles):
 
     def photographs(self) -> AbstractContextManager[Photographs]:
         """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
-        record = self.record
-        study, facts = record.wishes.study, record.images
-        published = study.data.kind == "idx" and self.letters.exists()
-        source = self.load_images() if published else self.letters
+        study, facts = (record := self.record).wishes.study, record.images
+        known = bool(self.local.data) or self.has("letters.zip")  # a report of somebody else's run has no pictures
+        published = known and study.data.kind == "idx" and self.letters.exists()
+        source = self.load_images() if published else self.letters if known else self.path
         return open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None)
 
     def resolve(self) -> Study:

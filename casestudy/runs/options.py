@@ -15,7 +15,7 @@ from casestudy import choices
 from casestudy.choices import ARCHITECTURES, Crop, Epochs, ImageSize, Precision, Protocol, Rate, Seed, Share, Trainable
 from casestudy.data import data_for
 from casestudy.errors import DataError, WeightsError
-from casestudy.files import find_in_checkout
+from casestudy.files import file_digest, find_in_checkout
 from casestudy.models import resolve_weights
 from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
@@ -25,8 +25,6 @@ from casestudy.study import Phase, Study, Variant
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
-
-NAMED_WEIGHTS = ("auto", "imagenet", "signs", "none")
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,9 @@ class Options(Record):
             raise not_one_of("The study", self.study, STUDIES)
         if self.model is not None and self.model not in ARCHITECTURES:
             raise not_one_of("--model", self.model, ARCHITECTURES)
-        if self.weights not in (None, *NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
+        if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
-                f"--weights takes {', '.join(NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
+                f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
                 f"{self.weights}. Check the path."
             )
 
@@ -238,7 +236,7 @@ def command_again(run: RunFolder, *, everyone: bool = False) -> str:
         options, name = replace(options, split=EVERYONE, compare_splits=False, variants="none"), f"{name}-everyone"
     if options:
         return shlex.join(["casestudy", "run", *options.arguments(), f"--out={name}{'' if everyone else '-again'}"])
-    return "" if everyone else shlex.join(["casestudy", "verify", str(run.path), "--retrain", f"{name}-again"])
+    return "" if everyone else shlex.join(["casestudy", "verify", name, "--retrain", f"{name}-again"])
 
 
 def options_of(wishes: Wishes, data: str | None) -> Options | None:
@@ -282,11 +280,10 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     """Returns the wishes with what was resolved of the study's own model, and the data to name."""
     resolved = record.resolved_wishes()
     study = replace(resolved.study, variants=record.wishes.study.variants)
-    data, path, sample = record.data.path, Path(record.data.path).resolve(), find_in_checkout(choices.SAMPLE)
+    data, sample = record.data, find_in_checkout(choices.SAMPLE)
     drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = replace(study, data=STUDIES[study.name].data)
-    if path.is_relative_to(Path.home()):  # `find_data` knows ~, and nobody else need know whose home it is
-        data = f"~/{path.relative_to(Path.home()).as_posix()}"
-    named = None if drawn or (sample and sample.resolve() == path) else data
+    own = sample is not None and file_digest(sample) == data.sha256
+    named = None if drawn or own else data.name
     return replace(resolved, study=study), named

@@ -5,15 +5,17 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import casestudy
-from casestudy.choices import Drawn, Precision, Protocol, Seed
+from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
 from casestudy.errors import DataError, RunError
+from casestudy.files import file_digest
 from casestudy.models import resolve_weights
-from casestudy.records import Record
+from casestudy.records import Matching, Record
 from casestudy.study import Study
 from casestudy.training import Machine
 
@@ -50,10 +52,12 @@ class Wishes(Record):
 
 @dataclass(frozen=True)
 class Source(Record):
-    """The data of a run: the name and the path of its file or folder, and the file's SHA-256 ("" for a folder)."""
+    """The data of a run: the name of its file or folder, and the file's SHA-256 ("" for a folder).
+
+    Where it lies is no part of the record: see `local`.
+    """
 
     name: str
-    path: str
     sha256: str
 
 
@@ -66,6 +70,7 @@ class Resolved(Record):
     machine: Machine
     environment: dict[str, str]  # the versions that a result depends on
     variant_weights: dict[str, tuple[str | None, str]] = field(default_factory=dict)  # what they are, and a sentence
+    weights_sha256: dict[str, str] = field(default_factory=dict)  # of the files of one's own among them, by their names
 
     @classmethod
     def on(cls, machine: Machine, wishes: Wishes) -> Resolved:
@@ -78,7 +83,9 @@ class Resolved(Record):
         machine = replace(machine, image_size=size, precision=wishes.precision or machine.precision)
         variants = {variant.name: resolve_weights(variant.model, size) for variant in wishes.study.variants}
         known = {name: (weights.source, weights.sentence) for name, weights in variants.items()}
-        return cls(begun.sentence, begun.source, machine, environment(), known)
+        files = (own for own in (begun.source, *(own for own, _ in known.values())) if own and is_own_file(own))
+        digests = {Path(own).name: file_digest(Path(own)) for own in files}
+        return cls(begun.sentence, begun.source, machine, environment(), known, digests)
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Score(Record):
     name: str  # "headline" for the study's own model, then what it was tested on
     protocol: Protocol
     training: str  # what was trained, in words
-    predictions: str  # the table that it follows from
+    predictions: Annotated[str, Matching(r"predictions[\w.-]*\.csv", "a file predictions….csv of the run folder")]
     images: int  # how many were tested
     accuracy: float | None
     loss: float | None
@@ -149,6 +156,7 @@ class RunRecord:
     images: ImageFacts | None = None  # None before the split
     files: dict[str, str] = field(default_factory=dict)  # SHA-256 of every result; empty until the run is finished
     version: str = casestudy.__version__  # of casestudy, that wrote it; "" for one that did not say
+    seal: str = ""  # a code for all of run.json, and so for every file; "" until the run is finished
 
     def resolved_wishes(self) -> Wishes:
         """Returns what has to be asked for to get this run again, on another machine too: nothing is left open."""
@@ -175,6 +183,28 @@ class RunRecord:
             **({"files": self.files} if self.files else {}),
         }
 
+    def own_weights(self) -> list[str]:
+        """Returns the files of weights of one's own that the run was asked for with, or began with."""
+        resolved, study = self.resolved, self.wishes.study
+        asked = [study.model.weights, *(variant.model.weights for variant in study.variants)]
+        begun = [resolved.initial_weights, *(own for own, _ in resolved.variant_weights.values())] if resolved else []
+        return sorted({own for own in (*asked, *begun) if own and is_own_file(own)})
+
+    def with_weights(self, word: Callable[[str], str]) -> RunRecord:
+        """Returns the record with another word for each file of weights of one's own."""
+
+        def other(weights: str | None) -> str | None:
+            return word(weights) if weights and is_own_file(weights) else weights
+
+        resolved, study = self.resolved, self.wishes.study
+        model = replace(study.model, weights=other(study.model.weights))
+        variants = tuple(replace(v, model=replace(v.model, weights=other(v.model.weights))) for v in study.variants)
+        if resolved:
+            known = {name: (other(weights), sentence) for name, (weights, sentence) in resolved.variant_weights.items()}
+            resolved = replace(resolved, initial_weights=other(resolved.initial_weights), variant_weights=known)
+        wishes = replace(self.wishes, study=replace(study, model=model, variants=variants))
+        return replace(self, wishes=wishes, resolved=resolved)
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any], *, source: str) -> RunRecord:
         """Returns the record that `to_json` wrote, of this version or the one before.
@@ -191,15 +221,23 @@ class RunRecord:
             if lacking := [name for name in ("study", "data", "started") if name not in left]:
                 raise DataError(f"{writer} lacks the field {lacking[0]}, which this version needs.")
             wishes, resolved, images = (_take(left, kind, writer) for kind in (Wishes, Resolved, ImageFacts))
-            data = Source.from_json(left.pop("data"), source=writer)
-            started, files = left.pop("started"), left.pop("files", {})
-            if not isinstance(files, dict):
-                raise DataError(f"{writer}: files is a dictionary of digests; received {files!r}.")
+            given = left.pop("data")  # before 0.2, with the path that it had there
+            if isinstance(given, dict):
+                given = {name: value for name, value in given.items() if name != "path"}
+            data = Source.from_json(given, source=writer)
+            started, files, seal = left.pop("started"), left.pop("files", {}), left.pop("seal", "")
+            if not isinstance(files, dict) or not all(isinstance(digest, str) for digest in files.values()):
+                raise DataError(f"{writer}: files is a dictionary of digests; received {files!r:.80}.")
             if left:
                 raise DataError(f"{writer} has the field {min(left)}, which this version does not know.")
         except DataError as error:
             raise RunError(f"{error} Open it with the version that wrote it, or make the run again.") from error
-        return cls(wishes, data, str(started), resolved, images, files, str(version))
+        return cls(wishes, data, str(started), resolved, images, files, str(version), str(seal))
+
+
+def is_own_file(weights: str) -> bool:
+    """Returns whether starting weights are a file of one's own, and not a word for published ones or none."""
+    return weights not in NAMED_WEIGHTS
 
 
 def _take(left: dict[str, Any], kind: type[Any], source: str) -> Any:
@@ -220,11 +258,19 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def environment() -> dict[str, str]:
-    """Returns the versions that a result depends on."""
+    """Returns the versions that a result depends on, and the processor, whose arithmetic may round in its own way."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
+    found["processor"] = _processor()
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")  # where Python itself knows "x86_64" only
+    lines = cpuinfo.read_text(errors="replace").splitlines() if cpuinfo.is_file() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor()

@@ -105,11 +105,11 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
 
 def clean_run(run: RunFolder, *, password: str | None = None) -> None:
     """Makes letters.zip in the run folder, unless the data are clean already, and takes the ledger out of it."""
-    if run.has("ledger.csv") and _is_clean(run.letters):
+    if run.has("ledger.csv") and is_clean(run.letters):
         return
     record = run.record
-    source, clean_zip = Path(record.data.path), run.path / "letters.zip"
-    if _is_clean(source):
+    source, clean_zip = run.source, run.path / "letters.zip"
+    if is_clean(source):
         clean_zip = source
     elif not clean_zip.exists():
         log.info("cleaning %s", source.name)
@@ -118,7 +118,8 @@ def clean_run(run: RunFolder, *, password: str | None = None) -> None:
     save_ledger(run, clean_zip)
 
 
-def _is_clean(source: Path) -> bool:
+def is_clean(source: Path) -> bool:
+    """Returns whether data are a letters.zip already."""
     if not (source.is_file() and zipfile.is_zipfile(source)):
         return False
     with zipfile.ZipFile(source) as archive:

@@ -1,120 +1,236 @@
-"""Holds a finished run against its own files: does every figure follow from the predictions; can it be had again?"""
+"""Holds a finished run against its own files, its data and its models; and against a second training."""
 
 from __future__ import annotations
 
-import hashlib
+import importlib.util
 import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from casestudy.cleaning import duplicate_groups
-from casestudy.errors import RunError
-from casestudy.files import file_digest
-from casestudy.runs.files import table_text
+from casestudy.data import ImageSet, copies_across_parts
+from casestudy.errors import DataError, RunError
+from casestudy.evaluation import Evaluation
+from casestudy.runs import recompute
+from casestudy.runs.again import Check, predict_again, retrain as train_again
+from casestudy.runs.files import HANDED_IN
 from casestudy.runs.folder import RunFolder
-from casestudy.runs.results import LATER, comparison_tables, result_tables, score_table
-from casestudy.runs.steps import run_study
-from casestudy.runs.trained import PREDICTIONS
+from casestudy.runs.parts import check_split, check_tested, same_table, splits_again
+from casestudy.runs.results import LATER, comparison_tables, distortion_table, result_tables, score_table, timing_table
+from casestudy.runs.trained import fold_folder
+from casestudy.study import Phase
+from casestudy.training import is_over, learning_rate
 
-Check = tuple[str, bool, str]
+
+class Checks(list[Check]):
+    """What was checked of a run: each (what, whether it holds, detail), None for not checked."""
+
+    def __init__(self, run: RunFolder) -> None:
+        super().__init__()
+        self.seal = recompute.seals(run.path / "run.json")[1]  # as the bytes have it, whatever run.json states
+
+    @property
+    def hold(self) -> bool:
+        """Whether nothing was found that does not hold."""
+        return all(holds is not False for _, holds, _ in self)
+
+    def lines(self) -> list[str]:
+        """Returns a line for each, and one that sums them up, with the run's seal."""
+        words = {True: "ok", False: "FAIL", None: "not checked"}
+        told = [f"{words[holds]:11}  {what}{f' ({detail})' if detail else ''}" for what, holds, detail in self]
+        right, wrong, unknown = (sum(holds is word for _, holds, _ in self) for word in (True, False, None))
+        return [*told, f"{right} hold, {wrong} do not, {unknown} not checked. Seal: {self.seal}"]
 
 
-def verify_run(run: RunFolder, *, retrain: Path | None = None, source: Path | None = None) -> list[Check]:
-    """Returns (what was checked, whether it holds, detail) for every claim of a finished run.
+def verify_run(
+    run: RunFolder,
+    *,
+    retrain: Path | None = None,
+    source: Path | None = None,
+    weights: Sequence[Path] = (),
+    pattern: str | None = None,
+) -> Checks:
+    """Returns (what was checked, whether it holds, detail) for every claim of a finished run; None is "not checked".
 
-    Every score and table is recomputed from the predictions; files are compared with their recorded SHA-256; the
-    ledger's rows are counted against letters.zip; the parts of the split must be disjoint and, by signer, share no one.
+    Files are held against the seal; figures, against the predictions; predictions, against models and data; the split,
+    against the study's rules and the seed; histories, against the phases. Nothing of the run is obeyed: see
+    `RunFolder.open`.
 
     Args:
-        run: A finished run.
-        retrain: A folder to train the same study in again; split, history and predictions must come out the same.
-        source: The data for `retrain`; by default the run's own letters.zip.
+        run: A finished run, anybody's.
+        retrain: A folder to train the same study in again.
+        source: The run's data, where they are not in its folder.
+        weights: For `retrain`: the files of weights that it began with, where they are no published ones.
+        pattern: For `retrain` from an archive: how its names are read.
     """
-    record = run.record
-    if not record.files:
+    if not run.record.files:
         raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
-    checks: list[Check] = []
-
-    def check(what: str, holds: bool, detail: str = "") -> None:
-        checks.append((what, bool(holds), detail))
-
-    def check_table(name: str, table: pd.DataFrame, source: str) -> None:
-        if name in LATER and name not in record.files and not run.has(name):
-            return
-        stored = (run.path / name).read_text(encoding="utf-8") if run.has(name) else ""
-        check(f"{name} follows from {source}", stored == table_text(table))
-
-    changed = [
-        name for name, digest in record.files.items() if not run.has(name) or file_digest(run.path / name) != digest
-    ]
-    check("files are the ones written", not changed, ", ".join(changed[:5]))
-    scores = run.scores()
-    for score in scores:
-        claim = f"score {score.name!r} follows from {score.predictions}"
-        try:
-            evaluation = run.evaluation(score.predictions)
-        except (RunError, KeyError, ValueError) as error:  # missing, or without a column or label it needs
-            check(claim, False, f"{type(error).__name__}: {error}")
-            continue
-        wrong = [key for key, value in evaluation.to_json().items() if getattr(score, key) != value]
-        check(claim, not wrong, ", ".join(wrong))
-        if score.name == "headline":
-            for name, table in result_tables(evaluation, seed=record.wishes.seed).items():
-                check_table(name, table, score.predictions)
-    check_table("scores.csv", score_table(scores), "metrics.json")
-    if run.has("comparison.csv"):
-        for name, table in comparison_tables(run).items():
-            check_table(name, table, "the predictions of each model")
-    if run.has("splits.csv") and run.has(PREDICTIONS):
-        _check_split(run, check)
-    if run.has("letters.zip"):
-        rows = run.read_table("ledger.csv").to_dict("records")
-        lost = ", ".join(_lost(run.path / "letters.zip", rows)[:5])
-        check(f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, lost)
+    if source is not None:
+        run = replace(run, local=replace(run.local, data=str(source.resolve())))
+    checks = Checks(run)
+    checks += _files(run)
+    with TemporaryDirectory(prefix="casestudy-", ignore_cleanup_errors=True) as scratch:
+        images, why = _images(run, Path(scratch))
+        if why.startswith("!"):
+            checks.append(("the data are those of the run", False, why[1:]))
+        if images is not None and run.has("ledger.csv"):
+            with zipfile.ZipFile(run.letters) as letters:
+                same = letters.read("ledger.csv") == (run.path / "ledger.csv").read_bytes()
+            checks.append(("ledger.csv is that of the photographs", same, ""))
+        splits = splits_again(run, images)
+        checks += [*_figures(run), *check_split(run, splits), *_trainings(run)]
+        for model in run.models():
+            if splits and splits.get(model.protocol):
+                checks += check_tested(run, model, splits[model.protocol])
+            if run.has(model.predictions()) and model.role != "head":
+                if images is None or not splits:
+                    checks.append((f"{model.predictions()} made again from model and data", None, why.lstrip("!")))
+                else:
+                    checks += predict_again(run, model, images, splits[model.protocol])
+        if images is not None and splits and run.has("copies.csv"):
+            copies = copies_across_parts(splits[run.facts.protocol][0])
+            checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))
+        del images  # unmaps the pixels before their folder goes
     if retrain is not None:
-        again = run_study(record.resolved_wishes(), source or run.letters, retrain)
-        histories = sorted(path.relative_to(run.path).as_posix() for path in run.path.rglob("history.csv"))
-        for name in ("splits.csv", *histories, *(score.predictions for score in scores)):
-            if run.has(name):
-                same = again.has(name) and (again.path / name).read_bytes() == (run.path / name).read_bytes()
-                check(f"{name} comes out the same", same)
+        checks += train_again(run, retrain, source or run.letters, weights=weights, pattern=pattern)
     return checks
 
 
-def _lost(letters: Path, rows: list[dict[str, str]]) -> list[str]:
-    """Returns the entries of a ledger whose bytes the zip does not hold."""
-    with zipfile.ZipFile(letters) as archive:
-        there = {row["stored_as"] for row in rows}.intersection(archive.namelist())
-        digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in there}
-    return [row["entry"] for row in rows if digests.get(row["stored_as"]) != row["sha256"]]
+def _files(run: RunFolder) -> Iterator[Check]:
+    """Yields whether the files are those that were sealed, and which of them a submission leaves out."""
+    files = run.record.files
+    stated, found = recompute.seals(run.path / "run.json")
+    if stated:
+        yield ("run.json is as it was sealed", stated == found, "" if stated == found else f"{found}, not {stated}")
+    else:
+        yield ("run.json is as it was sealed", None, "sealed by a version that had no seal for it")
+    missing = {name for name in files if not run.has(name)}
+    left_out = {name for name in files if not HANDED_IN.fullmatch(name)}
+    if missing and missing == left_out:
+        yield ("files that a submission leaves out on purpose", None, ", ".join(sorted(missing)))
+        missing = set()
+    changed = [name for name, digest in files.items() if run.has(name) and recompute.sha256(run.path / name) != digest]
+    wrong = sorted({*missing, *changed})
+    yield ("files are the ones written", not wrong, ", ".join(wrong[:5]))
+    if run.has("ledger.csv") and run.has("letters.zip"):
+        rows = recompute.read_rows(run.path / "ledger.csv")
+        try:
+            lost = ", ".join(recompute.lost_entries(run.path / "letters.zip", rows)[:5])
+        except (OSError, ValueError, KeyError, NotImplementedError, zipfile.BadZipFile) as error:
+            lost = str(error)
+        yield (f"letters.zip holds all {len(rows)} entries of the ledger, bytes unchanged", not lost, lost)
 
 
-def _check_split(run: RunFolder, check: Any) -> None:
-    splits, tested = run.read_table("splits.csv"), run.read_table(PREDICTIONS)
-    facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
-    columns = [column for column in splits.columns if column not in facts]
-    held_out = splits[(splits[columns] == "test").any(axis=1)]
-    planned, found = (sorted(table[facts].itertuples(index=False, name=None)) for table in (held_out, tested))
-    check("predictions are of the test part, each once", planned == found)
-    if run.facts.protocol == "published":
-        return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
-    if run.has("ledger.csv"):
-        group = duplicate_groups(run.read_table("ledger.csv").to_dict("records"))
-        twins = _in_two_parts(splits, columns, splits["name"].map(group))
-        named = sorted(name for name, number in group.items() if number in twins)
-        check("no duplicate is in two parts", not twins, ", ".join(named[:5]))
-    if run.facts.protocol != "random":
-        shared = _in_two_parts(splits, columns, splits["signer"])
-        check("no signer is in two parts", not shared, ", ".join(sorted(shared)))
+def _images(run: RunFolder, scratch: Path) -> tuple[ImageSet | None, str]:
+    """Returns the images, decoded anew, or None and why not; "!" before it says that they are not what they should be.
+
+    Pixels kept beside the run are not believed: a cache is no part of what was sealed.
+    """
+    record = run.record
+    if not run.has("letters.zip") and not run.local.data:
+        return None, f"the data are not in the folder; name them: --data {record.data.name}"
+    if importlib.util.find_spec("tensorflow") is None:
+        return None, "TensorFlow is not installed"
+    try:
+        run.local.hold_against(run.record)
+        return run.load_images(cache=scratch), ""
+    except (DataError, RunError) as error:
+        return None, f"!{error}"
 
 
-def _in_two_parts(splits: pd.DataFrame, columns: list[str], whose: pd.Series) -> set[Any]:
-    """Returns those of `whose`, a value a photograph, that are in two parts of the split, or of a fold's."""
-    found: set[Any] = set()
-    for column in columns:
-        used = splits[splits[column] != "left out"]
-        parts = used.groupby(whose[used.index])[column].nunique()
-        found |= set(parts[parts > 1].index)
-    return found
+def _figures(run: RunFolder) -> Iterator[Check]:
+    """Yields whether every figure follows from the predictions: counted otherwise, and as the run counts."""
+    scores, seed = run.scores(), run.record.wishes.seed
+    found: dict[str, Evaluation] = {}
+    for score in scores:
+        claim = f"score {score.name!r} follows from {score.predictions}"
+        if not run.has(score.predictions) and not HANDED_IN.fullmatch(score.predictions):
+            yield (claim, None, "a submission leaves it out")
+            continue
+        try:
+            counted = recompute.Predictions(recompute.read_rows(run.path / score.predictions), run.facts.class_names)
+            faults, figures = counted.faults(), counted.score()
+            evaluation = found[score.name] = run.evaluation(score.predictions)
+        except (RunError, OSError, LookupError, ValueError, TypeError) as error:  # missing, or without what it needs
+            yield (claim, False, f"{type(error).__name__}: {error}")
+            continue
+        yield (f"{score.predictions} says of each row what its probabilities say", not faults, "; ".join(faults[:5]))
+        counts = [name for name, value in figures.items() if recompute.differs(str(getattr(score, name)), value, 1e-6)]
+        wrong = [key for key, value in evaluation.to_json().items() if getattr(score, key) != value]
+        yield (claim, not wrong and not counts, ", ".join(dict.fromkeys([*counts, *wrong])))
+        if score.name != "headline":
+            continue
+        for name, rows in counted.tables().items():
+            if run.has(name):
+                other = recompute.faults_of_table(recompute.read_rows(run.path / name), rows)
+                yield (f"{name} is what scikit-learn counts", not other, "; ".join(other[:5]))
+        for name, table in result_tables(evaluation, seed=seed).items():
+            yield from _table(run, name, table, score.predictions)
+    yield from _table(run, "scores.csv", score_table(scores), "metrics.json")
+    yield from _table(run, "timing.csv", timing_table(run), "training.json")
+    if run.has("comparison.csv"):
+        for name, table in comparison_tables(run).items():
+            yield from _table(run, name, table, "the predictions of each model")
+    if run.has("distorted.csv"):
+        grouped = distortion_table(run.record.wishes.study, run.models(), found)
+        if grouped is not None:
+            yield from _table(run, "distorted.csv", grouped, "the predictions of each model")
+
+
+def _table(run: RunFolder, name: str, table: pd.DataFrame, source: str) -> Iterator[Check]:
+    """Yields whether a table follows; one that an earlier version did not write, or nobody hands in, may be missing."""
+    if run.has(name) or (HANDED_IN.fullmatch(name) and name not in LATER):
+        yield (f"{name} follows from {source}", *same_table(run, name, table))
+
+
+def _trainings(run: RunFolder) -> Iterator[Check]:
+    """Yields whether each history has the epochs and rates of its phases, and training.json the pace of its seconds."""
+    parts = run.read_table("splits.csv")
+    columns = [column for column in parts.columns if column not in ("name", "signer", "label")]
+    study = run.record.wishes.study
+    variants = {variant.name: variant.phases for variant in study.variants}
+    folds = [fold_folder(k, column.removeprefix("without ")) for k, column in enumerate(columns) if column != "part"]
+    for model in run.models():
+        if model.role == "head":
+            continue
+        for home, column in zip([model.home + fold for fold in folds or [""]], columns, strict=True):
+            if run.has(f"{home}history.csv") and run.has(f"{home}training.json"):
+                phases = variants.get(model.id, study.phases)
+                trained = int((parts[column] == "train").sum()) if model.role != "random" else None
+                wrong = _faults(run, home, phases, trained)
+                yield (f"{home}history.csv and training.json have the phases' epochs, rates and pace", not wrong, wrong)
+
+
+def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | None) -> str:
+    """Returns what in a history is not as its phases have it; "" where all is."""
+    training, rows = run.training(home), recompute.read_rows(run.path / f"{home}history.csv")
+    order = list(dict.fromkeys(row["phase"] for row in rows))
+    if order != [phase.name for phase in phases] or order != list(training.seconds):
+        return f"phases {', '.join(order)}"
+    for phase in phases:
+        try:
+            cells = [
+                (int(row["epoch"]), row["metric"], float(row["value"])) for row in rows if row["phase"] == phase.name
+            ]
+        except ValueError as error:
+            return f"{phase.name}: {error}"
+        values: dict[str, list[float]] = {}
+        for epoch, metric, value in cells:
+            values.setdefault(metric, []).append(value)
+            if epoch != len(values[metric]):
+                return f"{phase.name}: {metric} of epoch {epoch} out of its turn"
+        epochs, losses = len(values.get("loss", ())), values.get("val_loss", [])
+        if any(len(series) != epochs for series in values.values()) or not is_over(phase, losses, epochs):
+            return f"{phase.name}: {epochs} epochs"
+        for epoch, rate in enumerate(values.get("learning_rate", ())):
+            if is_over(phase, losses[:epoch], epoch) or rate != learning_rate(phase, epoch, losses[:epoch]):
+                return f"{phase.name}: the rate of epoch {epoch + 1}"
+        if any(not 0 <= one <= 1 for name in ("accuracy", "val_accuracy") for one in values.get(name, ())):
+            return f"{phase.name}: an accuracy that is no share"
+        seen = training.images_per_second[phase.name] * training.seconds[phase.name]
+        if trained is not None and abs(seen - trained * epochs) > 1e-6 * trained * epochs:
+            return f"{phase.name}: {seen:.0f} images in training.json, not {trained * epochs}"
+    return ""

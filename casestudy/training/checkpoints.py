@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -30,22 +30,24 @@ class Progress:
     def load(cls, path: Path, index: int, recipe: str) -> Progress:
         """Returns the progress that a checkpoint holds, or a fresh one, for the phase of that index and recipe's hash.
 
-        A RunError says that the checkpoint belongs to another training.
+        A RunError says that the checkpoint belongs to another training, or is damaged.
         """
         progress = cls()
-        try:
-            if path.exists():
+        if path.exists():
+            try:
                 with path.open("rb") as file:
-                    progress = cls(**json.loads(str(np.load(file))))
-            if len(progress.recipes) == index == progress.phase:
-                progress.recipes.append(recipe)
-            if progress.recipes[index : index + 1] != [recipe]:
-                raise ValueError("another recipe")
-        except (ValueError, TypeError, EOFError) as error:
+                    progress = cls(**json.loads(str(_next(file))))
+                if any(type(getattr(progress, name)) is not type(value) for name, value in vars(cls()).items()):
+                    raise TypeError("it holds something else")
+            except (ValueError, TypeError, EOFError, OSError) as error:
+                raise _damaged(path, error) from error
+        if len(progress.recipes) == index == progress.phase:
+            progress.recipes.append(recipe)
+        if progress.recipes[index : index + 1] != [recipe]:
             raise RunError(
                 f"A training goes on with the data and settings it began with; {path.parent} began with others. Start "
                 f"a new run in another folder."
-            ) from error
+            )
         return progress
 
 
@@ -61,8 +63,25 @@ def save(path: Path, variables: list, progress: Progress | None = None) -> None:
 
 
 def restore(path: Path, variables: list) -> None:
-    """Gives Keras variables the values that `save` wrote, in the same order."""
-    with path.open("rb") as file:
-        np.load(file)  # the progress
-        for variable in variables:
-            variable.assign(np.load(file))
+    """Gives Keras variables the values that `save` wrote, in that order; a RunError says that they are not whole."""
+    try:
+        with path.open("rb") as file:
+            _next(file)  # the progress
+            values = [_next(file) for _ in variables]  # all of them, before one is changed
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+    except (ValueError, TypeError, EOFError, OSError) as error:
+        raise _damaged(path, error) from error
+
+
+def _next(file: BinaryIO) -> np.ndarray:
+    """Returns the next array of a checkpoint; one that would run code is refused."""
+    return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    why = " ".join(str(error).split())[:120]
+    return RunError(
+        f"A checkpoint is whole and of this training; {path} is not ({why}). Delete the folder {path.parent}: the "
+        f"training then begins again."
+    )

@@ -15,9 +15,8 @@ import json
 import logging
 import math
 import os
-import shutil
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -203,4 +202,12 @@ def _largest_changes(before: list[tuple[str, np.ndarray]], after: list[tuple[str
 
 def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
     """Removes what `train` keeps in a folder to be able to go on, once it is no longer needed."""
-    shutil.rmtree(Path(folder) / CHECKPOINTS, ignore_errors=True)  # a killed run may have left cached features there
+    work = Path(folder) / CHECKPOINTS
+    if work.is_symlink():
+        return  # not made by `train`
+    for made in (CHECKPOINT, "phase-*-best.arrays", "features-*/*.npy", ".*.tmp.arrays"):  # by a killed run, too
+        for path in work.glob(made):
+            path.unlink(missing_ok=True)
+    for left in (*work.glob("features-*"), work):  # whatever else lies there stays
+        with suppress(OSError):
+            left.rmdir()
