@@ -49,7 +49,9 @@ def write_set(folder: Path, *, prefix="", test="t10k", packed=True, transposed=F
     for role, content in contents.items():
         part, kind = role.split("_")
         name = f"{prefix}{test if part == 'test' else part}-{kind}-idx{3 if kind == 'images' else 1}-ubyte"
-        (folder / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(content) if packed else content)
+        (folder / f"{name}{'.gz' if packed else ''}").write_bytes(
+            gzip.compress(content, mtime=0) if packed else content
+        )
     return folder
 
 
@@ -83,7 +85,7 @@ def refusal(call, *args, **options) -> str:
 )
 def test_every_type_comes_in_this_machines_byte_order(code, letter, dtype, values, packed, tmp_path):
     content = idx_bytes(np.array(values).reshape(2, 1, 2), code, letter)
-    (tmp_path / "values").write_bytes(gzip.compress(content) if packed else content)
+    (tmp_path / "values").write_bytes(gzip.compress(content, mtime=0) if packed else content)
     read = read_idx(tmp_path / "values")
     assert read.dtype == dtype
     assert read.dtype.isnative
@@ -93,7 +95,7 @@ def test_every_type_comes_in_this_machines_byte_order(code, letter, dtype, value
 def test_a_file_of_many_pieces_is_read_whole(tmp_path):
     values = np.random.default_rng(1).integers(0, 256, (3, 1000, 1000), dtype=np.uint8)
     header = bytes([0, 0, 8, 3]) + struct.pack(">III", 3, 1000, 1000)
-    (tmp_path / "values.gz").write_bytes(gzip.compress(header + values.tobytes(), 1))
+    (tmp_path / "values.gz").write_bytes(gzip.compress(header + values.tobytes(), 1, mtime=0))
     np.testing.assert_array_equal(read_idx(tmp_path / "values.gz"), values)
 
 
@@ -112,12 +114,12 @@ WHOLE = bytes_of(np.arange(24).reshape(4, 3, 2))
         (WHOLE[:9], "ends too soon"),
         (WHOLE[:-1], "ends too soon"),
         (WHOLE + b"\0", "goes on behind its values"),
-        (gzip.compress(WHOLE[:-1]), "ends too soon"),
-        (gzip.compress(WHOLE + b"\0"), "goes on behind its values"),
-        (gzip.compress(WHOLE)[:-9], "damaged"),
-        (gzip.compress(WHOLE)[:-8] + bytes(8), "damaged"),  # another checksum
-        (gzip.compress(WHOLE)[:12] + b"\xff\xff\xff\xff" + gzip.compress(WHOLE)[16:], "damaged"),
-        (gzip.compress(WHOLE) + b"more", "damaged"),
+        (gzip.compress(WHOLE[:-1], mtime=0), "ends too soon"),
+        (gzip.compress(WHOLE + b"\0", mtime=0), "goes on behind its values"),
+        (gzip.compress(WHOLE, mtime=0)[:-9], "damaged"),
+        (gzip.compress(WHOLE, mtime=0)[:-8] + bytes(8), "damaged"),  # another checksum
+        (gzip.compress(WHOLE, mtime=0)[:12] + b"\xff\xff\xff\xff" + gzip.compress(WHOLE, mtime=0)[16:], "damaged"),
+        (gzip.compress(WHOLE, mtime=0) + b"more", "damaged"),
         (b"\0\0\x08\3" + b"\xff" * 12 + b"A", "more than 17 bytes can hold"),
     ],
 )
