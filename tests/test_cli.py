@@ -95,7 +95,7 @@ def test_a_file_that_cannot_be_written_is_one_line(capsys, monkeypatch):
     monkeypatch.setattr(cli, "_studies", full)
     assert main(["studies"]) == 2
     said = capsys.readouterr().err
-    assert "No space left" in said
+    assert "the disk is full" in said
     assert len(said.strip().splitlines()) == 1
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -59,7 +60,7 @@ def cached_pixels(
     It is made where it is missing, damaged, or holds something else; `size` of None is any.
     """
     if target.exists():
-        with suppress(ValueError, EOFError, OSError):
+        with suppress(ValueError, EOFError, OSError, BadZipFile):
             pixels = np.load(target, mmap_mode="r", allow_pickle=False)
             shape = (count, *(size or pixels.shape[1:3]), channels)
             if isinstance(pixels, np.ndarray) and (pixels.dtype, pixels.shape) == (np.uint8, shape):
