@@ -13,7 +13,7 @@ def duration(seconds: float) -> str:
     """Returns seconds as people say them.
 
     >>> duration(42.4), duration(190), duration(7300)
-    ('42 s', '3 min 10 s', '2 h 2 min')
+    ('42 s', '3 min 10 s', '2 h 1 min')
     """
     minutes, rest = divmod(round(seconds), 60)
     if minutes >= 60:

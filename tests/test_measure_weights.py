@@ -186,9 +186,9 @@ def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkey
         run.write_table("splits.csv", pd.DataFrame({"name": []}))
         for name, said in {"headline": "XYXY", "head": "XYXX", "head-random": "XXXY"}.items():
             table = predictions("aabb", "XYXY", said)
-            run.write_table(f"{name}.csv", table)
+            run.write_table(f"predictions_{name}.csv", table)
             found = evaluate_predictions(table, names).to_json()
-            scores.append(Score(name, "leave-one-signer-out", "in words", f"{name}.csv", **found))
+            scores.append(Score(name, "leave-one-signer-out", "in words", f"predictions_{name}.csv", **found))
         run.write_json("metrics.json", Metrics(tuple(scores)).to_json())
         for fold in ("01-a", "02-b"):
             seconds, pace = {"head": 1.5, "fine-tune": 2.0}, {"head": 40.0, "fine-tune": 9.0}

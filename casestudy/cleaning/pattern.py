@@ -33,7 +33,7 @@ class Pattern:
         try:
             groups = re.compile(pattern).groupindex
         except re.error as error:
-            raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}).") from None
+            raise CaseStudyError(f"The pattern {pattern!r} is no regular expression ({error}); mend it.") from None
         if "label" not in groups:
             raise CaseStudyError(f"The pattern {pattern!r} lacks a group label: write (?P<label>…) around the letter.")
         self.pattern = pattern

@@ -87,9 +87,13 @@ def _random(
     if weights is not None:
         raise WeightsError(f"{draw.__name__} starts from random weights; received {weights!r}. Use --weights none.")
     inputs = keras.Input(input_shape)
-    base = keras.Model(inputs, draw(inputs, **options), name="base")
-    if any(0 in layer.output.shape for layer in base.layers):  # Keras itself would go on, to NaN
-        raise ValueError("its max-pooling leaves nothing of them")
+    nothing = ValueError("its max-pooling leaves nothing of them")
+    try:
+        base = keras.Model(inputs, draw(inputs, **options), name="base")
+    except ValueError as error:
+        raise (nothing if "MaxPooling2D" in str(error) else error) from error
+    if any(0 in layer.output.shape for layer in base.layers):  # an older Keras goes on, to NaN
+        raise nothing
     return base
 
 

@@ -141,7 +141,7 @@ def differs(cell: str, value: float | str, close: float = CLOSE) -> bool:
 def faults_of_table(rows: Rows, figures: Sequence[Figures]) -> list[str]:
     """Returns the cells of a CSV table that are not as the figures have them, by line and column."""
     if len(rows) != len(figures):
-        return [f"{len(rows)} rows, not {len(figures)}"]
+        return [f"rows: {len(rows)}, not {len(figures)}"]
     return [
         f"line {k + 2}: {name}"
         for k, (row, figure) in enumerate(zip(rows, figures, strict=True))

@@ -23,6 +23,7 @@ from casestudy.runs.results import LATER, comparison_tables, distortion_table, r
 from casestudy.runs.trained import fold_folder
 from casestudy.study import Phase
 from casestudy.training import is_over, learning_rate
+from casestudy.words import counted
 
 
 class Checks(list[Check]):
@@ -224,7 +225,7 @@ def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | N
                 return f"{phase.name}: {metric} of epoch {epoch} out of its turn"
         epochs, losses = len(values.get("loss", ())), values.get("val_loss", [])
         if any(len(series) != epochs for series in values.values()) or not is_over(phase, losses, epochs):
-            return f"{phase.name}: {epochs} epochs"
+            return f"{phase.name}: {counted(epochs, 'epoch')}"
         for epoch, rate in enumerate(values.get("learning_rate", ())):
             if is_over(phase, losses[:epoch], epoch) or rate != learning_rate(phase, epoch, losses[:epoch]):
                 return f"{phase.name}: the rate of epoch {epoch + 1}"
@@ -232,5 +233,5 @@ def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | N
             return f"{phase.name}: an accuracy that is no share"
         seen = training.images_per_second[phase.name] * training.seconds[phase.name]
         if trained is not None and abs(seen - trained * epochs) > 1e-6 * trained * epochs:
-            return f"{phase.name}: {seen:.0f} images in training.json, not {trained * epochs}"
+            return f"{phase.name}: images in training.json are {seen:.0f}, not {trained * epochs}"
     return ""
