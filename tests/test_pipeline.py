@@ -115,6 +115,38 @@ def test_a_run_stopped_while_cleaning_goes_on_and_one_that_made_nothing_may_begi
             run_study(Wishes(small_study, 4), letters_zip, tmp_path / "run")
     with pytest.raises(RunError, match="differs in seed"):
         run_study(Wishes(small_study, 3), letters_zip, tmp_path / "run")
+    (tmp_path / "run" / ".letters.1.tmp.zip").unlink()
+    data = dataclasses.replace(small_study.data, pattern="(?P<label>.)")
+    other = Wishes(dataclasses.replace(small_study, data=data), 3)
+    with pytest.raises(RunError, match=r"differs in seed, study\.data\.pattern"):
+        RunFolder.begin(tmp_path / "run", other, letters_zip)
+    RunFolder.begin(tmp_path / "run", Wishes(small_study, 3), letters_zip)  # the photographs are clean for any training
+    assert RunFolder(tmp_path / "run").record.wishes.seed == 3
+    (tmp_path / "run" / "splits.csv").write_text("name")
+    with pytest.raises(RunError, match="differs in seed"):
+        RunFolder.begin(tmp_path / "run", Wishes(small_study, 4), letters_zip)
+
+
+def test_the_way_that_two_signers_are_told_works_in_the_same_folder(small_study, write_letters, draw, encode, tmp_path):
+    from casestudy.data import split_folds
+    from casestudy.runs import prepare_run
+    from casestudy.study import SplitSpec
+
+    photos = [
+        {"entry": f"{who}/{label}{k}.png", "stored_as": f"{label}/{who}_{k}.png", "data": encode(draw(label, who, k)),
+         "label": label, "signer": f"user_{who}"}
+        for label in "AB" for who in (1, 2) for k in range(3)
+    ]  # fmt: skip
+    letters = write_letters(tmp_path / "letters.zip", photos)
+    by_signer = dataclasses.replace(small_study, split=SplitSpec("signer"))
+    with pytest.raises(DataError, match=r"received 2\. Use --split leave-one-signer-out, which needs two"):
+        prepare_run(RunFolder.begin(tmp_path / "run", Wishes(by_signer, 3), letters))
+    everyone = dataclasses.replace(small_study, split=SplitSpec("leave-one-signer-out"))
+    _, images, splits = prepare_run(RunFolder.begin(tmp_path / "run", Wishes(everyone, 3), letters))
+    assert [split.fold for split in splits] == ["user_1", "user_2"]
+    with pytest.raises(DataError, match="Use --split random"):
+        alone = dataclasses.replace(images, signers=np.full(len(images), "user_1"))
+        split_folds(alone, SplitSpec("signer"), seed=3)
 
 
 def test_nothing_foreign_is_touched(letters_zip, small_study, tmp_path):

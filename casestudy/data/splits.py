@@ -122,8 +122,9 @@ def _signers(images: ImageSet, at_least: int) -> list[str]:
         raise DataError("A split by signer needs to know the signers; this data does not say. Use --split random.")
     names = [str(name) for name in np.unique(images.signers) if name]
     if len(names) < at_least:
+        way = "leave-one-signer-out, which needs two" if len(names) == 2 else "random"
         raise DataError(
-            f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split random."
+            f"A split by signer needs at least {at_least} signers; received {len(names)}. Use --split {way}."
         )
     return names
 

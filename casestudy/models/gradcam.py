@@ -35,7 +35,7 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
     before = keras.Model(base.input, layer.output)
     after = None if layer is base.layers[-1] else keras.Model(layer.output, base.output)
     scale, pool, head = (model.get_layer(name) for name in ("preprocessing", "pooling", "probabilities"))
-    towards = keras.ops.convert_to_numpy(head.kernel).T  # (K, F): how a score grows with the pooled map
+    towards = np.asarray(head.kernel).T  # (K, F): how a score grows with the pooled map
     heat = np.zeros((len(pixels), *layer.output.shape[1:3]), dtype=np.float32)
     starts = range(0, len(pixels), BATCH)
     for start in tqdm(starts, desc="heat", unit="batch", delay=2, leave=False, disable=None):

@@ -49,15 +49,14 @@ if TYPE_CHECKING:
     from casestudy.study import Study
     from casestudy.training import TrainingRun
 
+CLEANED = {"letters.zip", "ledger.csv"}  # what a run holds before its images are split
+
 
 @dataclass(frozen=True)
 class RunFolder(RunFiles):
-    """A folder of results, written step by step, and what it knows about itself.
+    """A folder of results, written step by step, and what it knows about itself."""
 
-    `local` is where things outside the folder are, as far as whoever opened it has named them.
-    """
-
-    local: Local = field(default_factory=Local, compare=False)
+    local: Local = field(default_factory=Local, compare=False)  # places outside, as whoever opened it has named them
 
     @classmethod
     def resume(cls, path: str | Path, *, needs: str = "run.json") -> RunFolder:
@@ -108,15 +107,14 @@ class RunFolder(RunFiles):
                 if before != run.local and not record.files:
                     run.write_json(LOCAL, run.local.to_json())
                 return run
+            if made <= CLEANED and not any("data" in name.split(".") for name in other):
+                made.clear()  # another split or training starts from the same clean photographs
             if made:  # before that, another start does no harm
-                raise RunError(
-                    f"A run is never overwritten; {run.path} holds one that differs in {', '.join(other)}. "
-                    f"Name another folder with --out."
-                )
+                other_run = f"{run.path} holds one that differs in {', '.join(other)}. Name another folder with --out."
+                raise RunError(f"A run is never overwritten; {other_run}")
         if made:
-            raise RunError(
-                f"A run starts in a new or empty folder; {run.path} holds other files. Name another with --out."
-            )
+            rule = "A run starts in a new or empty folder"
+            raise RunError(f"{rule}; {run.path} holds other files. Name another with --out.")
         if not source.exists():
             raise DataError(f"--data names an archive, a folder or a letters.zip; there is nothing at {source}.")
         started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

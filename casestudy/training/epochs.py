@@ -66,7 +66,8 @@ def fit_epoch(
             on_train_batch_begin=before_step, on_train_batch_end=lambda batch, logs: bar.update()
         )
         judged = validation if len(held_out) else None
-        fitted = stage.model.fit(training, validation_data=judged, verbose=0, callbacks=[step])
+        # The order is decided above; asked to shuffle a tf.data.Dataset, as it is by default, Keras warns.
+        fitted = stage.model.fit(training, validation_data=judged, verbose=0, callbacks=[step], shuffle=False)
     return {name: float(values[0]) for name, values in fitted.history.items()}
 
 
