@@ -293,7 +293,7 @@ def test_models_compared_are_told_in_a_sentence():
     grouped = pd.DataFrame([{"model": "small", "trained": "plain", "tested": "distorted", "accuracy": 0.25}])
     tables = dict.fromkeys(("models", "pareto", "ladder"), pd.DataFrame([one])) | {"distorted": grouped}
     told = sections.plot_sentences(found, history, tables)
-    assert told["models"] == "Accuracy of each model: small 50.0 %, rank 2."
+    assert told["models"] == "Accuracy of each model: small 50.0 %."
     assert told["pareto"] == "Accuracy by the number of parameters: small 50.0 % with 1,200."
     assert told["ladder"] == "Accuracy after each step: small 50.0 %."
     assert told["distorted"] == "Accuracy by training and by test: small plain, on distorted images 25.0 %."

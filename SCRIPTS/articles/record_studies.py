@@ -14,7 +14,7 @@ import pandas as pd
 
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
-from casestudy.report import percent
+from casestudy.report import interval, percent
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
@@ -82,8 +82,10 @@ def table(results: list[dict]) -> str:
         for row in result["comparison"]:
             unique = scores.get(("headline" if row["name"] == OWN else row["name"]) + "-unique")
             cells = [study["name"], row["name"], percent(published.get(row["name"])), percent(row["accuracy"])]
-            cells += [f"{percent(row['low'])} to {percent(row['high'])}", percent(unique and unique["accuracy"])]
-            cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", str(row["rank"])]
+            sure = interval((row["low"], row["high"]), " to ")
+            rank = "–" if sure == "–" else str(row["rank"])  # two people rank nothing
+            cells += [sure, percent(unique and unique["accuracy"])]
+            cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", rank]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

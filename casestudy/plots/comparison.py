@@ -34,7 +34,7 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
         ax.axhline(above + 0.5, color=GREY, lw=0.6, ls=":")
     _rows(ax, rows["name"])
     _column(ax, 58, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
-    _column(ax, 92, "rank", [str(rank) for rank in rows["rank"]])
+    _column(ax, 92, "rank", [str(row.rank) if row.low == row.low else "–" for row in rows.itertuples()])
     ends = rows[["low", "accuracy", "high"]]  # an interval that is not known is NaN, and takes no room
     _zoom(ax, "x", np.nanmin(ends), np.nanmax(ends))
     ax.set_xlabel("accuracy on the same photographs" + _told(rows))

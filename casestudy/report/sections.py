@@ -32,7 +32,7 @@ SHADES = 10  # of a cell, besides white
 GUESSES = 3  # probabilities shown with a photograph
 # Each plot of a comparison: its table, what it shows, and the words of each row, for those who do not see it.
 PLOTTED = {
-    "models": ("comparison.csv", "Accuracy of each model", "{name} {percent}, rank {rank}"),
+    "models": ("comparison.csv", "Accuracy of each model", "{name} {percent}"),
     "pareto": ("comparison.csv", "Accuracy by the number of parameters", "{name} {percent} with {parameters:,.0f}"),
     "ladder": ("ladder.csv", "Accuracy after each step", "{name} {percent}"),
     "distorted": (
