@@ -130,7 +130,7 @@ class Clock:
             early = any(one.early for one, cost in costs if cost is not None) or (task.early and bool(here))
             said.append(f"{'at most' if early else 'about'} {duration(here + known)} {'in all' if here else 'left'}")
         if unknown:
-            names = unknown[0] if len(unknown) == 1 else f"{len(unknown)} phases"
+            names = unknown[0] if len(unknown) == 1 else counted(len(unknown), "phase")
             said.append(f"{'without' if known else 'then'} {names}, not measured yet")
         return "; " + ", ".join(said) if said else ""
 
