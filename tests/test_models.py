@@ -1,8 +1,10 @@
 """Models own their preprocessing, survive saving, and say in one line what is wrong with their weights."""
 
 import hashlib
+import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -355,6 +357,31 @@ def test_a_failed_download_is_one_line_with_a_remedy(name, answer, host):
         build(name, weights="imagenet")
     assert "\n" not in str(caught.value)
     assert len(host.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [404, None], ids=["404", "silence"])
+def test_a_download_goes_through_the_proxy_and_one_that_stalls_there_is_given_up(answer, host, monkeypatch):
+    import urllib.request
+
+    from keras.src.utils import file_utils
+
+    for name in ("no_proxy", "NO_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", host.url)  # https would need a certificate; urllib treats both alike
+    monkeypatch.setattr(urllib.request, "_opener", None)  # as in a new process, which reads the environment first
+    elsewhere = "http://no-such-host.invalid"
+    monkeypatch.setattr(
+        file_utils,
+        "urlretrieve",
+        lambda url, *args: urllib.request.urlretrieve(f"{elsewhere}/{url.rsplit('/', 1)[1]}", *args),
+    )
+    host.answer = answer
+    with pytest.raises(WeightsError, match=r"KERAS_HOME.*--weights none") as caught:
+        build("mobilenet_v2_0.35", weights="imagenet")
+    assert ("404" if answer else "timed out") in str(caught.value)
+    assert len(host.asked) == 1
+    assert host.asked[0].startswith(f"{elsewhere}/mobilenet_v2_weights")
+    assert not list(Path(os.environ["KERAS_HOME"]).rglob("*.h5"))  # half a file would be taken for a whole one
 
 
 def test_the_stall_limit_does_not_stay_behind(host):

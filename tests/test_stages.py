@@ -109,7 +109,8 @@ def test_the_end_is_the_whole_models_own(residual):
     assert any(variable is kernel for variable in end.trainable_variables)
 
 
-def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_path):
+def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_path, monkeypatch):
+    from casestudy.training import stages
     from casestudy.training.stages import compute_features, set_trainable, split_model
 
     images = make_images().images
@@ -117,7 +118,10 @@ def test_features_are_those_of_the_images_asked_for(residual, make_images, tmp_p
     set_trainable(model, "head")
     beginning, _ = split_model(model)
     indices = np.array([40, 3, 17])
-    found = compute_features(beginning, images, indices, tmp_path / "features.npy")
+    monkeypatch.setattr(stages, "PREDICT_BATCH", 2)
+    done = []
+    found = compute_features(beginning, images, indices, tmp_path / "features.npy", done=done.append)
+    assert done == [2, 1]
     assert isinstance(found, np.memmap)
     np.testing.assert_allclose(found, np.asarray(beginning(images[indices].astype("float32"))), atol=1e-6)
 

@@ -2,8 +2,10 @@
 
 import re
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -96,7 +98,7 @@ def test_auto_takes_signs_where_imagenet_is_out_of_reach(home, network, checkout
     found = resolved("resnet50v2")
     assert (found.source, found.image_size) == ("signs", (64, 64))
     assert re.match(
-        r"signs \(this project's own, .*\): .*Keras' folder.*storage\.googleapis\.com does not", found.sentence
+        r"signs \(this project's own, .*\): .*Keras' folder.*storage\.googleapis\.com.*does not", found.sentence
     )
     found = resolved("mobilenet_v2")
     assert found.source is None
@@ -165,12 +167,172 @@ def test_what_is_asked_for_is_what_comes(home, network):
     assert not asked
 
 
-def test_a_host_answers_or_does_not():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        assert host_answers("127.0.0.1", port, within=2)
-    assert not host_answers("127.0.0.1", port, within=2)
-    assert not host_answers("no-such-host.invalid", 443, within=2)
+@pytest.fixture
+def no_proxy(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def serve(no_proxy):
+    """Starts servers that note the first line of each request and give one answer; None is silence, until the end."""
+    over, servers, asked = threading.Event(), [], []
+
+    def start(answer):
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self):
+                asked.append(self.rfile.readline().decode().strip())
+                if answer is None:
+                    over.wait(60)
+                else:
+                    while self.rfile.readline().strip():
+                        pass
+                    self.wfile.write(answer)
+
+        server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"127.0.0.1:{server.server_address[1]}"
+
+    start.asked = asked
+    yield start
+    over.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "answers"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", True),
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", True),  # of the front page, which nobody needs
+        (b"220 mail.example\r\n", False),
+        (b"", False),
+    ],
+)
+def test_a_host_answers_or_does_not(answer, answers, serve):
+    assert host_answers(f"http://{serve(answer)}/", within=20) == answers
+    assert serve.asked == ["HEAD / HTTP/1.1"]
+
+
+def test_a_host_that_is_not_there_does_not_answer(no_proxy):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert not host_answers(f"http://127.0.0.1:{port}/", within=20)
+
+
+def decided(within, url="https://storage.googleapis.com/"):
+    """Returns whether the host answers, as is known by the deadline; the test fails where it is not known in time."""
+    found = []
+    asking = threading.Thread(target=lambda: found.append(host_answers(url, within)), daemon=True)
+    asking.start()
+    asking.join(20)  # the waits below last for a minute
+    assert found, "not decided"
+    return found[0]
+
+
+def test_a_mute_resolver_is_waited_for_no_longer_than_all_the_rest(no_proxy, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    over = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: over.wait(60) and [])
+    assert not decided(within=0.3)
+    over.set()
+    assert "asked without HTTPS_PROXY" in caplog.text
+    assert "nothing came within 0.3 s" in caplog.text
+
+
+def test_eight_dead_addresses_share_the_time(no_proxy, monkeypatch):
+    """Each is waited for in vain as long as the caller allows; all of them together would take four times as long."""
+    over, waited = threading.Event(), []
+
+    class Dead:
+        def __init__(self, *args):
+            pass
+
+        def settimeout(self, seconds):
+            self.timeout = seconds
+
+        def setsockopt(self, *args):
+            pass
+
+        def connect(self, address):
+            waited.append(self.timeout)
+            over.wait(self.timeout)
+            raise TimeoutError("timed out")
+
+        def close(self):
+            pass
+
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{k}", 443)) for k in range(8)]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: addresses)
+    monkeypatch.setattr(socket, "socket", Dead)
+    assert not decided(within=0.8)
+    assert len(waited) < 8
+    assert set(waited) == {0.4}  # the second address has its chance, too
+    over.set()
+
+
+@pytest.mark.parametrize("silent", ["host", "proxy"])
+def test_who_listens_and_says_nothing_does_not_answer(silent, serve, monkeypatch):
+    mute = serve(None)
+    if silent == "proxy":
+        monkeypatch.setenv("HTTPS_PROXY", f"http://{mute}")
+        assert not decided(within=0.3)
+    else:
+        assert not decided(within=0.3, url=f"http://{mute}/")
+    assert len(serve.asked) == 1
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
+def test_the_host_is_asked_through_the_proxy_and_what_it_refuses_is_said(name, serve, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    refuses = serve(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+    monkeypatch.setenv(name, f"http://someone:secret@{refuses}")
+    assert not host_answers(within=20)
+    assert serve.asked == ["CONNECT storage.googleapis.com:443 HTTP/1.0"]
+    assert "through HTTPS_PROXY" in caplog.text
+    assert "407" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_proxy_that_passes_on_is_as_good_as_the_host(serve, monkeypatch):
+    """Of http alone, which needs no certificate: the host itself is not there."""
+    monkeypatch.setenv("HTTP_PROXY", "http://" + serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+    assert host_answers("http://no-such-host.invalid/", within=20)
+    assert serve.asked == ["HEAD http://no-such-host.invalid/ HTTP/1.1"]
+
+
+def test_no_proxy_is_asked_for_a_host_that_needs_none(serve, monkeypatch):
+    host = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    monkeypatch.setenv("HTTP_PROXY", f"http://{serve(b'')}")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    assert host_answers(f"http://{host}/", within=20)
+    assert serve.asked == ["HEAD / HTTP/1.1"]
+
+
+def test_a_proxy_that_is_no_address_is_no_way(no_proxy, monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setenv("HTTPS_PROXY", "http://someone:secret@proxy:port")
+    assert not host_answers(within=20)
+    assert "secret" not in caplog.text
+
+
+def test_the_sentence_says_the_way_that_was_tried_and_what_is_taken_instead(home, network, checkout, monkeypatch):
+    network(False)
+    (checkout / SIGNS_FILE).touch()
+    monkeypatch.setenv("HTTPS_PROXY", "http://someone:secret@proxy:3128")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    beginning = "signs (this project's own, from rendered hands): "
+    asked = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5 is not in Keras' folder, and storage.googleapis.com"
+    assert resolved("resnet50v2").sentence == (f"{beginning}{asked}, asked through HTTPS_PROXY, does not answer")
+    monkeypatch.setenv("NO_PROXY", ".googleapis.com")
+    assert resolved("resnet50v2").sentence == (
+        f"{beginning}{asked}, asked without HTTPS_PROXY (set it where a proxy is needed), does not answer"
+    )
 
 
 def test_keras_home_is_honoured(home, monkeypatch, tmp_path):

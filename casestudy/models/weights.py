@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import os
-import socket
+import queue
+import threading
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 
 from casestudy.errors import WeightsError
 from casestudy.files import file_digest, find_in_checkout
@@ -15,7 +19,7 @@ from casestudy.study import ModelSpec
 log = logging.getLogger(__name__)
 
 HOST = "storage.googleapis.com"  # where keras.applications downloads from
-REACHABLE_WITHIN = 3.0  # seconds
+REACHABLE_WITHIN = 5.0  # seconds for all of it: the name, every address of it, the proxy, encryption, the answer
 # The file of each model's ImageNet weights without its top, as keras.applications names it.
 IMAGENET_FILES = {
     "resnet50v2": "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -43,13 +47,40 @@ def imagenet_file(model: str, image_size: tuple[int, int]) -> Path | None:
     return home / "models" / IMAGENET_FILES[model].format(size=size)
 
 
-def host_answers(host: str = HOST, port: int = 443, within: float = REACHABLE_WITHIN) -> bool:
-    """Returns whether a connection to the weights' host opens within so many seconds."""
+def host_answers(url: str = f"https://{HOST}/", within: float = REACHABLE_WITHIN) -> bool:
+    """Returns whether the weights' host answers within so many seconds in all, on the way that Keras will take.
+
+    That is urllib's: through HTTPS_PROXY (or of the system's settings) unless NO_PROXY names the host. The
+    asking thread is left behind where time is up, because nothing ends a look-up of a name.
+    """
+    answer: queue.Queue[str] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            opener = urllib.request.build_opener()  # a new one has the proxies of now
+            # Half the time for each wait: one dead address of several leaves time for the next.
+            opener.open(urllib.request.Request(url, method="HEAD"), timeout=within / 2).close()
+        except HTTPError:  # an answer, if not the one to this question
+            answer.put("")
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a proxy that is no address
+            answer.put(str(getattr(error, "reason", "")) or type(error).__name__)
+        else:
+            answer.put("")
+
+    threading.Thread(target=ask, daemon=True).start()
     try:
-        socket.create_connection((host, port), timeout=within).close()
-    except OSError:
-        return False
-    return True
+        reason = answer.get(timeout=within)
+    except queue.Empty:
+        reason = f"nothing came within {within:g} s"
+    if reason:
+        log.info("no answer from %s, asked %s: %s", HOST, _way(), reason)
+    return not reason
+
+
+def _way() -> str:
+    """Returns how the weights' host is asked, in words; not by which proxy: its address may hold a password."""
+    proxied = "https" in urllib.request.getproxies_environment() and not urllib.request.proxy_bypass(HOST)
+    return "through HTTPS_PROXY" if proxied else "without HTTPS_PROXY (set it where a proxy is needed)"
 
 
 def signs_file(model: str) -> Path:
@@ -98,7 +129,8 @@ def resolve_weights(spec: ModelSpec, image_size: tuple[int, int]) -> StartingWei
     elif host_answers():
         sentence = f"{IMAGENET}, downloaded for this run"
     else:
-        return _without_imagenet(spec.name, f"{file.name} is not in Keras' folder and {HOST} does not answer")
+        reason = f"{file.name} is not in Keras' folder, and {HOST}, asked {_way()}, does not answer"
+        return _without_imagenet(spec.name, reason)
     from casestudy.models.architectures import MODELS
 
     try:  # downloads what is not there yet, while there still is a choice

@@ -23,6 +23,7 @@ from casestudy.cleaning import clean_archive
 from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds
 from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
+from casestudy.runs.ahead import Job, expected, recipe
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.plan import plan
 from casestudy.runs.record import Wishes
@@ -68,14 +69,19 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     by_signer = protocol in ("signer", "leave-one-signer-out")
     others: tuple[Protocol, ...] = ("random", EVERYONE) if by_signer else ()
     parts = {name: _other_splits(run, images, name) for name in others} | {protocol: splits}
-    harder, heads = _distorted(run, study, images, splits), []
+    harder = _distorted(run, study, images, splits)
+    trainings: list[Job] = []
+    heads: list[Job] = []
     for model in run.models():
         if model.role == "head":
             if by_signer and parts[model.protocol] and study.phases[0].trainable == "head":
                 heads.append((model, parts[model.protocol]))
         elif model.role != "random" or (by_signer and parts["random"] and wishes.compare_splits):
-            train_model(run, model, parts[model.protocol], harder if model.role != "random" else None)
-    train_heads(run, heads)
+            trainings.append((model, parts[model.protocol]))
+    with expected(run, trainings, heads):
+        for model, its_splits in trainings:
+            train_model(run, model, its_splits, harder if model.role != "random" else None)
+        train_heads(run, heads)
     _write_without_copies(run, splits)
     write_results(run)
     run.seal()
@@ -156,7 +162,7 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
     """Trains a model on each split; writes the predictions of all test parts, and of the distorted images `harder`."""
     from casestudy.training import remove_checkpoints
 
-    spec, phases = _recipe(run, model)
+    spec, phases = recipe(run, model)
     if model.role == "variant":
         log.info("the variant %s", model.name)
     homes = [model.home + fold_folder(k, split.fold) for k, split in enumerate(splits)]
@@ -177,12 +183,6 @@ def train_model(run: RunFolder, model: TrainedModel, splits: Sequence[Splits], h
         run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
 
 
-def _recipe(run: RunFolder, model: TrainedModel) -> tuple[ModelSpec, tuple[Phase, ...]]:
-    study = run.record.resolved_wishes().study
-    variant = next((one for one in study.variants if model.role == "variant" and one.name == model.id), study)
-    return variant.model, variant.phases
-
-
 def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], splits: Splits, home: str) -> keras.Model:
     """Returns the network after all phases; the last checkpoint of a killed training is where it goes on."""
     from casestudy.models import build_model, inference_model
@@ -197,7 +197,7 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     return network
 
 
-def train_heads(run: RunFolder, heads: Sequence[tuple[TrainedModel, Sequence[Splits]]]) -> None:
+def train_heads(run: RunFolder, heads: Sequence[Job]) -> None:
     """Trains the first phase's head on frozen features, for each model on its splits, and writes all predictions."""
     heads = [(model, splits) for model, splits in heads if not run.has(model.predictions())]
     if not heads:
@@ -206,7 +206,7 @@ def train_heads(run: RunFolder, heads: Sequence[tuple[TrainedModel, Sequence[Spl
 
     seed, features = run.record.wishes.seed, None
     for model, splits in heads:
-        spec, (phase, *_) = _recipe(run, model)
+        spec, (phase, *_) = recipe(run, model)
         log.info("the head alone on frozen features: %s", splits[0].protocol)
         tables = []
         for split in splits:

@@ -1,3 +1,4 @@
+from .clock import Clock as Clock
 from .heads import frozen_features as frozen_features, train_head as train_head
 from .machine import Machine as Machine, local_machine as local_machine
 from .phases import TrainingRun as TrainingRun, remove_checkpoints as remove_checkpoints, train as train

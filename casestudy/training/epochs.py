@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -62,8 +63,15 @@ def fit_epoch(
             stage.model.optimizer.learning_rate.assign(one_cycle(phase.learning_rate, done))
 
     with tqdm(total=len(training), desc=phase.name, unit="step", delay=2, leave=False, disable=None) as bar:
+
+        def after_step(batch: int, logs: object) -> None:
+            stage.ends.append(time.perf_counter())
+            bar.update()
+
         step = keras.callbacks.LambdaCallback(
-            on_train_batch_begin=before_step, on_train_batch_end=lambda batch, logs: bar.update()
+            on_train_batch_begin=before_step,
+            on_train_batch_end=after_step,
+            on_test_batch_end=lambda batch, logs: stage.ends.append(time.perf_counter()),
         )
         judged = validation if len(held_out) else None
         # The order is decided above; asked to shuffle a tf.data.Dataset, as it is by default, Keras warns.

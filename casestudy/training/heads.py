@@ -10,6 +10,7 @@ import numpy as np
 from casestudy.data import Splits
 from casestudy.models import build_model, keras, origin_of
 from casestudy.study import ModelSpec, Phase
+from casestudy.training.clock import Clock
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, compute_features, estimate_batch_norms, set_trainable, split_model
@@ -22,7 +23,9 @@ def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path)
         estimate_batch_norms(model, splits, seed=seed)
     set_trainable(model, "head")
     extractor, _ = split_model(model)
-    return compute_features(extractor, splits.images.images, np.arange(len(splits.images)), target)
+    everything = np.arange(len(splits.images))
+    done = Clock.current().watch(spec, "head", len(everything))
+    return compute_features(extractor, splits.images.images, everything, target, done=done)
 
 
 def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:

@@ -30,6 +30,7 @@ from casestudy.errors import DataError
 from casestudy.models import keras, origin_of
 from casestudy.study import Phase
 from casestudy.training import checkpoints as stored
+from casestudy.training.clock import Clock, compiling
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
@@ -138,6 +139,8 @@ def _summary(state: _Training, images: int) -> TrainingRun:
 
 def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path, *, seed: int, cache: bool) -> None:
     phase, index, progress = state.phases[-1], len(state.phases) - 1, state.progress
+    clock = Clock.current()
+    task = clock.begin(origin_of(model).spec, phase, splits)
     set_trainable(model, phase.trainable)
     best, checkpoint = work / f"phase-{index + 1}-best.arrays", work / CHECKPOINT
     if progress.phase > index:
@@ -152,7 +155,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
             stored.restore(checkpoint, variables)
         else:
             progress.seconds.append(0.0)
-        spent = progress.seconds[index]
+        spent, began, first = progress.seconds[index], time.perf_counter(), True
         while True:
             losses, epoch = progress.values(phase.name, "val_loss"), len(progress.values(phase.name, "loss"))
             if is_over(phase, losses, epoch):
@@ -172,9 +175,12 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
             if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
                 stored.save(best, stage.model.variables)
             stored.save(checkpoint, variables, progress)
-            left = progress.seconds[index] / (epoch + 1) * (phase.epochs - epoch - 1)
+            lap, began = began, time.perf_counter()
+            start = compiling(lap, stage.ends, math.ceil(task.images / phase.batch_size)) if first else 0.0
+            clock.measure(task.kind, began - lap, task.images, start)
+            first, over = False, is_over(phase, progress.values(phase.name, "val_loss"), epoch + 1)
             scores = ", ".join(f"{name} {value:.3f}" for name, value in logs.items())
-            rest = f"; at most {duration(left)} left" if left else ""
+            rest = clock.left(task, 0 if over else phase.epochs - epoch - 1)
             log.info("%s %d/%d: %s%s", phase.name, epoch + 1, phase.epochs, scores, rest)
         stored.restore(best, stage.model.variables)
         progress.phase = index + 1

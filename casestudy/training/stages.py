@@ -7,7 +7,8 @@ steps, many times faster. The two halves share their layers with the whole model
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from tqdm.auto import tqdm
 
 from casestudy.data import Splits
 from casestudy.errors import DataError
-from casestudy.models import cut_points, keras, tf
+from casestudy.models import cut_points, keras, origin_of, tf
 from casestudy.study import Phase
+from casestudy.training.clock import Clock
 
 PREDICT_BATCH = 64
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
@@ -61,6 +63,7 @@ class Stage:
     model: keras.Model  # shares its layers with the whole model
     train: list[np.ndarray] | None = None  # (N_train, ...), one a view; epoch e uses the view e modulo their number
     validation: np.ndarray | None = None  # (N_validation, ...)
+    ends: list[float] = field(default_factory=list)  # when each step of all epochs ended, those of validation, too
 
 
 def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *, seed: int) -> Stage:
@@ -72,20 +75,30 @@ def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *
     if extractor is None:
         return Stage(model)
     augmentation = next((layer for layer in model.layers if layer.name == "augmentation"), None)
-    pixels, views = splits.images.images, []
-    for view in range(1 if augmentation is None else phase.views):
+    pixels, views, count = splits.images.images, [], 1 if augmentation is None else phase.views
+    total = count * len(splits.train) + len(splits.validation)
+    done = Clock.current().watch(origin_of(model).spec, phase.trainable, total)
+    for view in range(count):
         reseed(model, seed, view)
-        views.append(compute_features(extractor, pixels, splits.train, scratch / f"view-{view}.npy", augmentation))
-    validation = compute_features(extractor, pixels, splits.validation, scratch / "validation.npy")
+        target = scratch / f"view-{view}.npy"
+        views.append(compute_features(extractor, pixels, splits.train, target, augmentation, done=done))
+    validation = compute_features(extractor, pixels, splits.validation, scratch / "validation.npy", done=done)
     return Stage(trainable, views, validation)
 
 
 def compute_features(
-    extractor: keras.Model, images: np.ndarray, indices: np.ndarray, target: Path, augment: keras.Model | None = None
+    extractor: keras.Model,
+    images: np.ndarray,
+    indices: np.ndarray,
+    target: Path,
+    augment: keras.Model | None = None,
+    *,
+    done: Callable[[int], None],
 ) -> np.ndarray:
     """Returns float32 (len(indices), ...): what the extractor makes of those images, augmented first where asked.
 
-    The result is mapped from the new file `target`: inside the base, activations are larger than the photographs.
+    `done` is told the size of each batch when it is. The result is mapped from the new file `target`: inside the base,
+    activations are larger than the photographs.
     """
     shape = (len(indices), *extractor.output.shape[1:])
     features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
@@ -97,6 +110,7 @@ def compute_features(
         if augment is not None:
             pixels = augment(pixels, training=True)
         features[start : start + len(part)] = run(pixels)
+        done(len(part))
     return features
 
 
