@@ -34,7 +34,6 @@ from casestudy.training.clock import Clock, compiling
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
-from casestudy.words import duration
 
 log = logging.getLogger(__name__)
 
