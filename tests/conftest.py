@@ -30,6 +30,7 @@ SLOW = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests of slow files, begins with them, and keeps those of a file, which share fixtures, together."""
     for item in items:

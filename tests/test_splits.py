@@ -153,7 +153,7 @@ def test_no_validation_where_none_is_asked_for(make_images):
 
 
 def test_what_cannot_be_split_says_why(make_images):
-    with pytest.raises(DataError, match=r"at least 3 signers; received 2.*--split random"):
+    with pytest.raises(DataError, match=r"at least 3 signers; received 2.*--split leave-one-signer-out"):
         split_images(make_images(signers=2), SplitSpec("signer"), seed=0)
     with pytest.raises(DataError, match=r"at least 2 signers; received 1"):
         leave_one_signer_out(make_images(signers=1))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -97,6 +98,13 @@ def test_batch_norm_is_bit_identical_and_convolutions_learn(trained, initial):
     for old, new in zip(initial.get_layer("base").layers, model.get_layer("base").layers, strict=True):
         if hasattr(old, "kernel"):
             assert np.abs(np.asarray(old.kernel) - np.asarray(new.kernel)).max() > 0
+
+
+def test_a_training_warns_of_nothing(splits, tmp_path):
+    """In a notebook a warning of Keras is red, and would look like a fault of the student's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run(splits, phases=tuple(dataclasses.replace(phase, epochs=1) for phase in PHASES), checkpoints=tmp_path)
 
 
 def test_a_naive_unfreezing_would_be_noticed(splits, monkeypatch):

@@ -22,7 +22,7 @@ from casestudy.runs.parts import check_split, check_tested, same_table, splits_a
 from casestudy.runs.results import LATER, comparison_tables, distortion_table, result_tables, score_table, timing_table
 from casestudy.runs.trained import fold_folder
 from casestudy.study import Phase
-from casestudy.training import is_over, learning_rate
+from casestudy.training import next_rate
 from casestudy.words import counted
 
 
@@ -224,10 +224,10 @@ def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | N
             if epoch != len(values[metric]):
                 return f"{phase.name}: {metric} of epoch {epoch} out of its turn"
         epochs, losses = len(values.get("loss", ())), values.get("val_loss", [])
-        if any(len(series) != epochs for series in values.values()) or not is_over(phase, losses, epochs):
+        if any(len(series) != epochs for series in values.values()) or next_rate(phase, losses, epochs):
             return f"{phase.name}: {counted(epochs, 'epoch')}"
         for epoch, rate in enumerate(values.get("learning_rate", ())):
-            if is_over(phase, losses[:epoch], epoch) or rate != learning_rate(phase, epoch, losses[:epoch]):
+            if rate != next_rate(phase, losses[:epoch], epoch):
                 return f"{phase.name}: the rate of epoch {epoch + 1}"
         if any(not 0 <= one <= 1 for name in ("accuracy", "val_accuracy") for one in values.get(name, ())):
             return f"{phase.name}: an accuracy that is no share"

@@ -190,7 +190,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
     """Returns the kind of layer and the value of every variable that training could change."""
     return [
-        (type(layer).__name__, keras.ops.convert_to_numpy(variable).copy())
+        (type(layer).__name__, np.asarray(variable).copy())
         for layer in model._flatten_layers()
         if not isinstance(layer, keras.Model)
         for variable in layer.weights

@@ -12,6 +12,12 @@ WARM_UP = 0.15  # of all steps, in a "one-cycle" schedule
 PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
 
+def next_rate(phase: Phase, validation_losses: list[float], epochs_done: int) -> float | None:
+    """Returns the learning rate of the epoch after so many; None where the phase is over."""
+    over = is_over(phase, validation_losses, epochs_done)
+    return None if over else learning_rate(phase, epochs_done, validation_losses)
+
+
 def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> float:
     """Returns the rate of an epoch (from 0), given the validation losses of those before it.
 
