@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import rarfile
 
-from casestudy.cleaning import archive, decoders
+from casestudy.cleaning import decoders, members
 from casestudy.cleaning.archive import iter_members
 from casestudy.cleaning.decoders import Decoder
 from casestudy.errors import ArchiveError, DecoderError, PasswordError
@@ -295,7 +295,7 @@ def test_what_is_no_archive_is_said_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "tar gz", "solid_rar5"])
 def test_a_giant_is_refused(packed, kind, monkeypatch):
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", 500)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", 500)
     with pytest.raises(ArchiveError, match="allowed are 500"):
         list(iter_members(packed.get(kind, DATA / f"{kind}.rar")))
 
@@ -330,9 +330,9 @@ def test_a_folder_comes_in_the_order_of_its_paths(tmp_path):
 def test_a_member_may_be_as_large_as_the_limit(packed, kind, monkeypatch):
     path = packed.get(kind, DATA / f"{kind}.rar")
     largest = max(member.size for member in iter_members(path))
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", largest)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", largest)
     assert sha256s(path) == TRUTH
-    monkeypatch.setattr(archive, "MAX_MEMBER_BYTES", largest - 1)
+    monkeypatch.setattr(members, "MAX_MEMBER_BYTES", largest - 1)
     with pytest.raises(ArchiveError, match=f"allowed are {largest - 1:,}"):
         list(iter_members(path))
 

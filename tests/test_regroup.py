@@ -13,12 +13,14 @@ import pytest
 from PIL import Image, ImageDraw
 
 from casestudy.cleaning import boxes, regroup
-from casestudy.cleaning.archive import Member, iter_members
 from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.ledger import Ledger, LedgerRow
-from casestudy.cleaning.naming import UniqueNames, clean_path, find_owner, find_signers, read_place
+from casestudy.cleaning.members import Member
+from casestudy.cleaning.naming import find_owner, find_signers, read_place
 from casestudy.cleaning.rebuild import read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
+from casestudy.cleaning.stored_names import UniqueNames, clean_path
+from casestudy.cleaning.zips import ZipReader
 from casestudy.errors import ArchiveError, CaseStudyError, ConservationError
 
 SAMPLE = Path(__file__).parent.parent / "DATA" / "sample"
@@ -216,13 +218,17 @@ def test_interrupted_at_any_point_the_target_is_absent(source, tmp_path, monkeyp
     def stop(*args, **options):
         raise KeyboardInterrupt
 
-    def stop_in_the_middle(path, **options):
-        for number, member in enumerate(iter_members(path, **options)):
-            if number == 8:
-                raise KeyboardInterrupt
-            yield member
+    class StopsInTheMiddle(ZipReader):
+        def members(self):
+            for number, member in enumerate(super().members()):
+                if number == 8:
+                    raise KeyboardInterrupt
+                yield member
 
-    where = {"first": "iter_members", "middle": "iter_members", "checking": "_require_conserved", "writing": "_store"}
+    def stop_in_the_middle(path, *, password):
+        return StopsInTheMiddle(path, password)
+
+    where = {"first": "open_archive", "middle": "open_archive", "checking": "require_conserved", "writing": "store"}
     monkeypatch.setattr(regroup, where[moment], stop_in_the_middle if moment == "middle" else stop)
     with pytest.raises(KeyboardInterrupt):
         clean_archive(source, room / "letters.zip")
@@ -242,16 +248,16 @@ def test_a_truncated_archive_writes_nothing(source, tmp_path):
 
 @pytest.mark.parametrize("fault", ["a changed byte", "a lost file", "a lost row"])
 def test_a_loss_on_the_way_is_noticed(source, tmp_path, monkeypatch, fault):
-    store, finish = regroup._store, regroup._Desk.finish
+    store, finish = regroup.store, regroup.Desk.finish
 
     def bad_store(target, name, data):
         if name == "B/user_4__B0.jpg" and fault == "a lost file":
             return
         store(target, name, data[:-1] + b"\0" if name == "B/user_4__B0.jpg" and fault == "a changed byte" else data)
 
-    monkeypatch.setattr(regroup, "_store", bad_store)
+    monkeypatch.setattr(regroup, "store", bad_store)
     if fault == "a lost row":
-        monkeypatch.setattr(regroup._Desk, "finish", lambda desk: finish(desk)[:-1])
+        monkeypatch.setattr(regroup.Desk, "finish", lambda desk: finish(desk)[:-1])
     with pytest.raises(ConservationError):
         clean_archive(source, tmp_path / "letters.zip")
     assert not (tmp_path / "letters.zip").exists()
@@ -399,6 +405,7 @@ def test_the_summary_fits_one_screen():
 
 def test_only_a_window_of_the_archive_is_in_memory(monkeypatch):
     alive = most = 0
+    mebibyte = bytes(1 << 20)
 
     class Counted(Member):
         def __del__(self):
@@ -410,7 +417,7 @@ def test_only_a_window_of_the_archive_is_in_memory(monkeypatch):
         for number in range(400):
             alive += 1
             most = max(most, alive)
-            yield Counted(f"{number}.txt", 1 << 20, b"x")
+            yield Counted(f"{number}.txt", mebibyte)
 
     assert sum(1 for _ in regroup._screen(many(), workers=16)) == 400
     assert most <= 70  # 64 MiB read ahead
@@ -497,20 +504,20 @@ def test_a_repeated_name_has_a_row_each_and_its_box_on_the_first(tmp_path, monke
     assert [row.stored_as for row in ledger.rows][:2] == ["A/user_3__A0.jpg", "A/user_3__A0~2.jpg"]
     with zipfile.ZipFile(tmp_path / "letters.zip") as stored:
         assert stored.read("boxes.csv").decode().splitlines()[1:] == ["A/user_3__A0.jpg,1,2,30,4"]
-    finish = regroup._Desk.finish
-    monkeypatch.setattr(regroup._Desk, "finish", lambda desk: finish(desk)[1:])
+    finish = regroup.Desk.finish
+    monkeypatch.setattr(regroup.Desk, "finish", lambda desk: finish(desk)[1:])
     with pytest.raises(ConservationError, match="3 entries came in, 2 rows came out"):
         clean_archive(source, tmp_path / "other.zip")
 
 
 def test_a_file_that_is_written_twice_is_noticed(source, tmp_path, monkeypatch):
-    store = regroup._store
+    store = regroup.store
 
     def twice(target, name, data):
         for _ in range(2 if name == "B/user_4__B0.jpg" else 1):
             store(target, name, data)
 
-    monkeypatch.setattr(regroup, "_store", twice)
+    monkeypatch.setattr(regroup, "store", twice)
     with (
         pytest.warns(UserWarning, match="Duplicate"),
         pytest.raises(ConservationError, match="are not the ledger's rows"),

@@ -21,11 +21,11 @@ folders are people is judged over the whole archive, by `find_signers`.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from casestudy.cleaning.pattern import Pattern
+from casestudy.cleaning.stored_names import clean_part, split_path
 
 _LABEL_FOLDER = re.compile(r"(?:(?:class|label|letter|sign)[ _-])?([A-Za-z0-9])", re.IGNORECASE)
 _LABEL_STEM = re.compile(r"([A-Za-z])(?:[ _-]?\(?\d{1,4}\)?)?")
@@ -35,7 +35,6 @@ _CONTENTS = re.compile(
     "train|training|test|testing|val|valid|validation|dev|eval|data|datasets?|images?|imgs?|photos?|pictures?|pics?|"
     "frames?|samples?|raw|all|letters?|alphabet|asl|signs?|digits?|gestures?|archive|macosx|misc"
 )
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*\\/]')  # what some file system cannot have in a name
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def read_place(entry: str, pattern: Pattern | re.Pattern[str] | None = None) -> 
     >>> read_place("hand1_a_bot.jpeg", re.compile(r"(?P<signer>hand\d+)_(?P<label>[a-z])_")).signer
     'hand1'
     """
-    *folders, file_name = _split(entry)
+    *folders, file_name = split_path(entry)
     above, parent = ["", "", *folders][-2:]
     if pattern is not None:
         return _read_by_pattern(entry, pattern, parent)
@@ -84,7 +83,7 @@ def read_place(entry: str, pattern: Pattern | re.Pattern[str] | None = None) -> 
 
 
 def _read_by_pattern(entry: str, pattern: Pattern | re.Pattern[str], parent: str) -> Place:
-    found = pattern.search("/".join(_split(entry)))
+    found = pattern.search("/".join(split_path(entry)))
     groups = found.groupdict() if isinstance(found, re.Match) else found
     if not groups or not groups["label"]:
         return Place(remark="the pattern does not match its path")
@@ -117,7 +116,7 @@ def find_signers(places: Iterable[Place]) -> frozenset[str]:
 
 def find_owner(entry: str, signers: frozenset[str]) -> str:
     """Returns the nearest folder above an entry that is a signer, or an empty string."""
-    return next((folder for folder in reversed(_split(entry)[:-1]) if folder in signers), "")
+    return next((folder for folder in reversed(split_path(entry)[:-1]) if folder in signers), "")
 
 
 def _nearest_signer(folders: list[str]) -> str:
@@ -128,57 +127,3 @@ def _nearest_signer(folders: list[str]) -> str:
         if name and not any(map(_CONTENTS.fullmatch, re.findall(r"[a-z]+", name.lower()))):
             return name
     return ""
-
-
-def _split(entry: str) -> list[str]:
-    return entry.replace("\\", "/").split("/")
-
-
-def clean_part(name: str) -> str:
-    """Returns a folder or file name that every file system takes, as close to `name` as can be.
-
-    >>> clean_part("A0.jpg"), clean_part(".."), clean_part('what?.jpg'), clean_part("user_Zoë")
-    ('A0.jpg', '._', 'what_.jpg', 'user_Zoë')
-    """
-    name = _FORBIDDEN.sub("_", name)
-    return name[:-1] + "_" if name.endswith((".", " ")) else name
-
-
-def clean_path(entry: str) -> str:
-    """Returns a relative path without "..", drive or leading slash.
-
-    >>> clean_path("../../etc/passwd"), clean_path("/a//b"), clean_path("C:\\\\x.jpg")
-    ('._/._/etc/passwd', 'a/b', 'C_/x.jpg')
-    """
-    return "/".join(clean_part(part) for part in _split(entry) if part and part != ".") or "_"
-
-
-class UniqueNames:
-    """Hands out names that stay apart on every file system: case and Unicode form do not tell two names apart."""
-
-    def __init__(self, taken: Iterable[str] = ()) -> None:
-        self._taken = {_fold(name) for name in taken}
-        self._next: dict[str, int] = {}
-
-    def claim(self, name: str) -> str:
-        """Returns `name`, with "~2", "~3" … before its extension if it has been claimed before.
-
-        >>> names = UniqueNames()
-        >>> names.claim("A/x.jpg"), names.claim("a/X.jpg"), names.claim("A/x.jpg")
-        ('A/x.jpg', 'a/X~2.jpg', 'A/x~3.jpg')
-        """
-        key = _fold(name)
-        head, slash, tail = name.rpartition("/")
-        stem, dot, extension = tail.rpartition(".")
-        if not stem:
-            stem, dot, extension = tail, "", ""
-        free = name
-        while _fold(free) in self._taken:
-            number = self._next[key] = self._next.get(key, 1) + 1
-            free = f"{head}{slash}{stem}~{number}{dot}{extension}"
-        self._taken.add(_fold(free))
-        return free
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

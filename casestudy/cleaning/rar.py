@@ -13,6 +13,7 @@ import rarfile
 
 from casestudy.cleaning import decoders
 from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
+from casestudy.cleaning.members import Member, Reader, readable
 from casestudy.cleaning.words import counted
 
 log = logging.getLogger(__name__)
@@ -30,23 +31,27 @@ class _DecoderFailed(Exception):
         self.entry = entry
 
 
-def iter_rar(path: Path, password: str | None, *, largest: int) -> Iterator[tuple[str, bytes]]:
-    """Yields (name, bytes) of every file in the archive, in index order.
+class RarReader(Reader):
+    """A RAR (4 or 5), in index order.
 
     Members that are stored without compression are read in this process. Anything else comes from the decoders of
     `decoders.find_decoders`, one after the other until one has sent every member with the right checksum; a member is
-    yielded once, however many decoders it takes. The password goes to a decoder's standard input. A file of more than
-    `largest` bytes is an ArchiveError; else as `archive.iter_members`.
+    yielded once, however many decoders it takes. The password goes to a decoder's standard input.
     """
-    archive, entries = _read_index(path, password)
-    for entry in entries:
-        if entry.file_size > largest:
-            raise ArchiveError(f"{path.name}: {entry.filename} has {entry.file_size:,} bytes, allowed are {largest:,}.")
-    is_stored = all(entry.compress_type == rarfile.RAR_M0 and not entry.needs_password() for entry in entries)
-    if is_stored and len({entry.filename for entry in entries}) == len(entries):  # rarfile finds members by name
-        yield from _iter_stored(path, archive, entries)
-    else:
-        yield from _iter_decoded(path, archive, entries, password)
+
+    def names(self) -> list[str]:
+        return [readable(entry.filename) for entry in _read_index(self.path, self.password)[1]]
+
+    def members(self) -> Iterator[Member]:
+        archive, entries = _read_index(self.path, self.password)
+        for entry in entries:
+            self.refuse_giant(entry.filename, entry.file_size)
+        is_stored = all(entry.compress_type == rarfile.RAR_M0 and not entry.needs_password() for entry in entries)
+        if is_stored and len({entry.filename for entry in entries}) == len(entries):  # rarfile finds members by name
+            found = _iter_stored(self.path, archive, entries)
+        else:
+            found = _iter_decoded(self.path, archive, entries, self.password)
+        yield from (Member(readable(name), data) for name, data in found)
 
 
 def _read_index(path: Path, password: str | None) -> tuple[rarfile.RarFile, list[rarfile.RarInfo]]:

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
-from casestudy.cleaning.naming import clean_path
+from casestudy.cleaning.stored_names import clean_path
 
 
 def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) -> dict[str, str]:

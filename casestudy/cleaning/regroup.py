@@ -14,30 +14,30 @@ whatever the number of workers, the decoder or the machine.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import zipfile
 from collections import Counter, deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.cleaning.archive import Member, iter_members
+from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.boxes import is_box_file, merge_boxes
+from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest
-from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
-from casestudy.cleaning.naming import Place, UniqueNames, clean_part, clean_path, find_owner, find_signers, read_place
+from casestudy.cleaning.ledger import USED, Ledger
+from casestudy.cleaning.members import Member, Reader
+from casestudy.cleaning.naming import read_place
 from casestudy.cleaning.pattern import Pattern
-from casestudy.cleaning.screening import NearDuplicates, Screening, is_meant_as_image, screen
+from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
+from casestudy.cleaning.storing import check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
-_FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
-_DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def clean_archive(
@@ -71,15 +71,15 @@ def clean_archive(
     """
     archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
     if out_zip is None:
-        return _regroup(iter_members(archive, password=password), None, compiled, workers, progress)
+        return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
     out_zip = Path(out_zip)
-    _check_target(archive, out_zip)
+    check_target(archive, out_zip)
     try:
         with atomic_path(out_zip) as partial:
             with zipfile.ZipFile(partial, "w") as target:
-                ledger = _regroup(iter_members(archive, password=password), target, compiled, workers, progress)
+                ledger = _regroup(open_archive(archive, password=password), target, compiled, workers, progress)
             _require_labelled(archive, ledger)
-            _require_conserved(partial, ledger, progress)
+            require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
@@ -87,36 +87,27 @@ def clean_archive(
     return ledger
 
 
-def _check_target(archive: Path, out_zip: Path) -> None:
-    if out_zip.is_dir():
-        raise CaseStudyError(f"{out_zip} is a folder: name a file with --out.")
-    if not out_zip.parent.is_dir():
-        raise CaseStudyError(f"There is no folder {out_zip.parent}: make it, or name another place with --out.")
-    if archive.is_dir() and archive.resolve() in out_zip.resolve().parents:
-        raise CaseStudyError(f"{out_zip} lies inside the folder to be cleaned: name another place with --out.")
-
-
 def _regroup(
-    members: Iterator[Member],
+    reader: Reader,
     target: zipfile.ZipFile | None,
     pattern: Pattern | None,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
-    desk = _Desk()
+    desk = Desk()
     entries: Counter[str] = Counter()
     box_files: list[tuple[str, bytes]] = []
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with bar, closing(_screen(members, workers or min(os.cpu_count() or 1, 8))) as screened:
+    with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, read_place(member.name, pattern))
             if row.status == "sidecar" and is_box_file(member.name, member.data):
                 box_files.append((member.name, member.data))
             if target is not None:
-                _store(target, row.stored_as, member.data)
+                store(target, row.stored_as, member.data)
             bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
@@ -129,8 +120,8 @@ def _regroup(
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
     ledger = Ledger(tuple(rows))
     if target is not None:
-        _store(target, "boxes.csv", boxes.encode())
-        _store(target, "ledger.csv", ledger.to_csv().encode())
+        store(target, "boxes.csv", boxes.encode())
+        store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
 
 
@@ -158,89 +149,6 @@ def _screen_member(member: Member) -> Screening | None:
     return screen(member.data) if is_meant_as_image(member.name, member.data) else None
 
 
-class _Desk:
-    """Where entries become rows: it knows which names are taken and which pictures were seen."""
-
-    def __init__(self) -> None:
-        self._rows: list[LedgerRow] = []
-        self._places: list[Place] = []
-        self._twins: list[int | None] = []  # the row that this one repeats, exactly or nearly
-        self._names = UniqueNames(["boxes.csv", "ledger.csv"])
-        self._first: dict[str, int] = {}  # SHA-256 of a kept image → its row
-        self._kept: list[int] = []  # rows in the order in which `_near` counts
-        self._near = NearDuplicates()
-
-    def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
-        """Returns the row of one entry, complete but for what only the whole archive shows; see `finish`."""
-        digest = hashlib.sha256(member.data).hexdigest()
-        twin = None
-        if screening is None:
-            status = "sidecar"
-        elif screening.reason is not None:
-            status = "corrupt"
-        elif not place.label:
-            status = "unrecognised"
-        elif digest in self._first:
-            status, twin = "duplicate", self._first[digest]
-        else:
-            status, near = "kept", self._near.find_or_add(screening.thumbnail)
-            twin = None if near is None else self._kept[near]
-            self._first[digest] = len(self._rows)
-            self._kept.append(len(self._rows))
-        first = "" if twin is None else self._rows[twin].entry
-        found = screening or Screening(None)
-        row = LedgerRow(
-            entry=member.name,
-            status=status,
-            stored_as=self._names.claim(_stored_name(member.name, status, place)),
-            label="" if screening is None else place.label,
-            format=found.format,
-            width=found.width,
-            height=found.height,
-            bytes=member.size,
-            sha256=digest,
-            phash=found.phash,
-            reason=found.reason or "",
-            duplicate_of=first if status == "duplicate" else "",
-            near_duplicate_of=first if status == "kept" else "",
-            note="" if screening is None else place.remark,
-        )
-        self._rows.append(row)
-        self._places.append(place)
-        self._twins.append(twin)
-        return row
-
-    def finish(self) -> list[LedgerRow]:
-        """Returns all rows, with the signers judged over the whole archive and the remarks that depend on them."""
-        signers = find_signers(self._places)
-        names = []
-        for row, place in zip(self._rows, self._places, strict=True):
-            by_place = place.signer if place.signer in signers else ""
-            names.append(by_place if place.label else find_owner(row.entry, signers))
-        rows = []
-        for row, signer, twin in zip(self._rows, names, self._twins, strict=True):
-            notes = [row.note]
-            if twin is not None:
-                notes.append("different label" if row.label != self._rows[twin].label else "")
-                notes.append("different signer" if signer != names[twin] else "")
-            rows.append(dataclasses.replace(row, signer=signer, note="; ".join(filter(None, notes))))
-        return rows
-
-
-def _stored_name(entry: str, status: str, place: Place) -> str:
-    if status in _FOLDERS:
-        return f"{_FOLDERS[status]}/{clean_path(entry)}"
-    file_name = entry.replace("\\", "/").rpartition("/")[2]
-    return f"{place.label}/" + clean_part(f"{place.folder}__{file_name}" if place.folder else file_name)
-
-
-def _store(target: zipfile.ZipFile, name: str, data: bytes) -> None:
-    info = zipfile.ZipInfo(name, _DATE)
-    info.create_system = 3  # the same on every machine: files of Unix, readable by all
-    info.external_attr = 0o100644 << 16
-    target.writestr(info, data, zipfile.ZIP_STORED)
-
-
 def _require_labelled(archive: Path, ledger: Ledger) -> None:
     if ledger.labelled():
         return
@@ -251,17 +159,3 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
         f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {why}). "
         "Nothing was written."
     )
-
-
-def _require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
-    """Raises ConservationError unless the written zip holds every row's bytes, and nothing else."""
-    with zipfile.ZipFile(partial) as written:
-        names = Counter(written.namelist())
-        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows)]):
-            raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
-        for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
-            digest = ""
-            with suppress(zipfile.BadZipFile):
-                digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()
-            if digest != row.sha256:
-                raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")
