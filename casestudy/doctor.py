@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from casestudy.cleaning import HOW_TO_GET_ONE, find_decoders
+from casestudy.cleaning import name_decoders
 from casestudy.models import check_weights
 
 NEEDED = ("Python", "TensorFlow", "Keras", "disk")  # without one of these no run comes to its end
@@ -81,8 +81,7 @@ def check_python() -> Checked:
 
 def check_decoder() -> Checked:
     """Returns which programs can unpack compressed RAR archives here; stored ones, as the sample, need none."""
-    found = ", ".join(decoder.name for decoder in find_decoders())
-    remedy = "" if found else f"Get one: {HOW_TO_GET_ONE}. ZIP, TAR, folders and the sample work without."
+    found, remedy = name_decoders()
     return Checked("archive decoder", found or "none", remedy)
 
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 LABELS = ("A", "B", "C")
 LEDGER_COLUMNS = (
-    *("entry", "status", "stored_as", "signer", "label", "format", "width", "height", "bytes", "sha256", "phash"),
-    *("reason", "duplicate_of", "near_duplicate_of", "note"),
+    *("entry", "status", "stored_as", "signer", "label", "part", "format", "width", "height", "bytes", "sha256"),
+    *("mended_as", "mended_sha256", "reason", "duplicate_of", "near_duplicate_of", "note"),
 )
 BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
 # Files that train networks, execute notebooks or start a browser, the longest first: most of the time of all tests.

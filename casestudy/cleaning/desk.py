@@ -55,7 +55,6 @@ class Desk:
             height=found.height,
             bytes=member.size,
             sha256=digest,
-            phash=found.phash,
             reason=found.reason or "",
             duplicate_of=first if status == "duplicate" else "",
             near_duplicate_of=first if status == "kept" else "",

@@ -12,7 +12,17 @@ from typing import Any
 
 from casestudy.cleaning.words import counted
 
-STATUSES = ("kept", "duplicate", "corrupt", "sidecar", "unrecognised")
+STATUSES = {  # and what each says of an entry, to users
+    "kept": "sound photographs, stored under their label",
+    "duplicate": "sound and stored too, but the same bytes as an earlier one",
+    "repairable": "all their pixels are there, but the file is not as it should be: in _quarantine",
+    "unsupported": "sound, but of a kind that nothing here decodes: in _quarantine",
+    "corrupt": "damaged, in _quarantine with the reason",
+    "unrecognised": "sound, but the label cannot be told: in _unrecognised",
+    "archive": "archives that were opened: their entries have rows of their own",
+    "sidecar": "boxes, text and strays, carried along in _sidecar",
+    "lost": "listed by the archive, and not to be read any more",
+}
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
 
@@ -20,22 +30,22 @@ USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are f
 class LedgerRow:
     """What became of one entry; the fields are the columns of ledger.csv, empty where there is nothing to say.
 
-    The status is "kept"; "duplicate" (the same bytes as an earlier one, flagged and stored all the same); "corrupt" (an
-    image by its name or first bytes, but no sound one); "sidecar" (no image, carried along); or "unrecognised" (a sound
-    image whose label cannot be told).
+    What each status means stands in `STATUSES`; those in `USED` are what a model can be trained on.
     """
 
     entry: str  # its path in the archive, as stored there
-    status: str
+    status: str  # one of `STATUSES`
     stored_as: str  # its path in letters.zip
     signer: str = ""  # whose folder it lies in
     label: str = ""  # upper-case
+    part: str = ""  # such as "train", where the data were published in parts
     format: str = ""  # from the content, such as "JPEG"
     width: int | None = None  # in pixels
     height: int | None = None
     bytes: int = 0
     sha256: str = ""
-    phash: str = ""  # 64-bit difference hash of a sound image
+    mended_as: str = ""  # where a mended copy lies in letters.zip, made only where repair was asked for
+    mended_sha256: str = ""
     reason: str = ""  # why it is corrupt, keyword first, such as "truncated: …"
     duplicate_of: str = ""  # the entry of the first labelled image with the same bytes
     near_duplicate_of: str = ""  # that of the first one that this seems re-encoded or resized from
@@ -114,7 +124,7 @@ class Ledger:
         rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
         for row in rows:
             row.update({name: int(row[name]) if row[name] else None for name in ("width", "height", "bytes")})
-        return cls(tuple(LedgerRow(**row) for row in rows))
+        return cls(tuple(LedgerRow(**{name: row[name] for name in row if name in _COLUMNS}) for row in rows))
 
 
 def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:

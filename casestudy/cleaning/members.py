@@ -25,6 +25,7 @@ class Member:
     name: str  # its path as stored, with "/"; it may repeat, be absolute or climb out: `clean_path` before any use
     data: bytes  # of a symbolic link, which is never followed, the path it points to
     note: str = ""  # what was unusual about the way it is stored
+    lost: str = ""  # with salvage: why its bytes cannot be read; there are none then
 
     @property
     def size(self) -> int:
@@ -35,9 +36,11 @@ class Member:
 class Reader(ABC):
     """An archive that can be read: what it lists, and then what it holds."""
 
-    def __init__(self, path: Path, password: str | None) -> None:
+    def __init__(self, path: Path, password: str | None, *, salvage: bool = False) -> None:
         self.path = path
         self.password = password
+        self.salvage = salvage  # what cannot be read is a member that is lost, and no error
+        self.remarks: list[str] = []  # of the archive as a whole, for the summary, once its members have been read
 
     @abstractmethod
     def names(self) -> list[str]:

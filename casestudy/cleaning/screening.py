@@ -52,13 +52,6 @@ class Screening:
     height: int | None = None
     thumbnail: bytes = b""  # 16×16 grey levels, row by row, of a sound image
 
-    @property
-    def phash(self) -> str:
-        """A 64-bit difference hash in 16 hex digits, for looking images up; empty unless the image is sound."""
-        pairs = zip(self.thumbnail[::4], self.thumbnail[2::4], strict=True)
-        bits = "".join("1" if left < right else "0" for left, right in pairs)
-        return f"{int(bits, 2):016x}" if bits else ""
-
 
 def screen_image(data: bytes) -> str | None:
     """Returns why `data` is not a sound image of a supported format, None if it is."""

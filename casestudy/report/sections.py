@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from casestudy.cleaning import STATUSES
 from casestudy.evaluation import PREFIX, Evaluation
 from casestudy.report.pages import decimals, percent
 from casestudy.words import counted
@@ -19,13 +20,7 @@ if TYPE_CHECKING:
 
 Cells = dict[tuple[int, int], list[dict[str, Any]]]  # (true, predicted): the photographs of a cell of the matrix
 
-STATUSES = {
-    "kept": "sound photographs, stored under their label",
-    "duplicate": "sound and stored too, but the same bytes as an earlier one",
-    "corrupt": "damaged, in quarantine with the reason",
-    "unrecognised": "sound, but the label cannot be told",
-    "sidecar": "boxes, text and strays, carried along",
-}
+ALWAYS_SHOWN = ("kept", "duplicate", "corrupt", "unrecognised", "sidecar")  # other statuses only where there are any
 MOST_FILES = 1000  # named under a status; ledger.csv names all
 MOST_BEHIND = 2400  # photographs behind the cells of the matrix, all cells together
 SHADES = 10  # of a cell, besides white
@@ -51,6 +46,8 @@ def ledger_flow(ledger: pd.DataFrame) -> list[dict[str, Any]]:
     flow = []
     for status, meaning in STATUSES.items():
         rows = ledger[ledger["status"] == status]
+        if rows.empty and status not in ALWAYS_SHOWN:
+            continue
         named = rows.head(MOST_FILES)
         flow.append(
             {
