@@ -207,7 +207,7 @@ class Study(Record):
         if unknown := [name for name in wanted if name not in known]:
             raise DataError(
                 f"The variants are all, none, or names of {self.name}'s ({', '.join(known) or 'it has none'}); "
-                f"received {unknown[0]!r}. {did_you_mean(unknown[0], known)}".rstrip()
+                f"received {unknown[0]!r}. {did_you_mean(unknown[0], known) or 'Use one of them.'}"
             )
         return replace(self, variants=tuple(v for v in self.variants if v.name in wanted))
 

@@ -18,7 +18,8 @@ _SAID = (  # what argparse says, and the same in the words of this project
     (r"the following arguments are required: (.+)", r"a call must name \1"),
     (r"argument (\S+): expected .*", r"\1 needs a value after it; one that begins with a dash is written \1=VALUE"),
     (r"argument (\S+): ignored explicit argument (.+)", r"\1 takes no value; received \2"),
-    (r"argument (\S+): invalid (?:int|float) value: (.+)", r"\1 takes a number; received \2"),
+    (r"argument (\S+): invalid int value: (.+)", r"\1 takes a whole number; received \2"),
+    (r"argument (\S+): invalid float value: (.+)", r"\1 takes a number; received \2"),
     (r"argument (\S+): (.+)", r"\1 \2"),
 )
 

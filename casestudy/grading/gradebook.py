@@ -16,7 +16,7 @@ from casestudy.grading.grade import GradeReport, answers_of, grade_all
 from casestudy.grading.key import load_key
 from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.rubric import Rubric, load_rubric
-from casestudy.grading.scores import merge
+from casestudy.grading.scores import BY_HAND, merge
 from casestudy.grading.submission import find_submissions, readable
 from casestudy.report import page, points, source
 from casestudy.words import counted
@@ -207,7 +207,7 @@ def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, styl
         (result.criterion.title, re.sub(r"\d[\d.,]*", "…", result.sentence))
         for report in reports
         for result in report.results
-        if result.status not in (EARNED, REVIEW)
+        if result.status not in (EARNED, REVIEW) and result.sentence != BY_HAND
     )
     bins = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
     return page(

@@ -22,6 +22,7 @@ from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES
 from casestudy.study import Phase, Study, Variant
+from casestudy.words import did_you_mean
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
@@ -136,7 +137,7 @@ class Options(Record):
         if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
                 f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
-                f"{self.weights}. Check the path."
+                f"{self.weights}. {did_you_mean(self.weights, choices.NAMED_WEIGHTS) or 'Check the path.'}"
             )
 
     @classmethod
