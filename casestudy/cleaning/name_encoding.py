@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from casestudy.cleaning.words import counted
 
@@ -87,7 +88,7 @@ def _written(name: str) -> str:
 
 
 def _plausible(part: bytes, page: str) -> float:
-    """Returns the score of one folder's or file's name in a page: above 0 for words, below for drawings and mixtures."""
+    """Returns the score of one folder's or file's name in a page: above 0 for words, below for mixtures."""
     try:
         text = part.decode(page)
     except UnicodeDecodeError:
@@ -113,7 +114,7 @@ def _plausible_word(word: str, page: str) -> float:
         return -1.0 * len(foreign)
     if len(word) == 1:  # folders called Ñ, or А, Б, В: labels are capitals
         return 1.0 if word.isupper() else -0.5
-    if any(a.islower() and b.isupper() for a, b in zip(word, word[1:], strict=False)):
+    if any(a.islower() and b.isupper() for a, b in pairwise(word)):
         return -1.0 * len(foreign)
     if scripts == {"LATIN"} and 2 * len(foreign) > len(word):  # accents are rarer than letters
         return -1.0 * len(foreign)

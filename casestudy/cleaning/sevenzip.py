@@ -103,12 +103,11 @@ def ask(path: Path, password: str | None, *arguments: str) -> tuple[int, str, st
     answer = subprocess.run(
         command,
         input=b"" if password is None else password.encode() + b"\n",
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         check=False,
     )
-    said, complaints = (text.decode("utf-8", "replace").replace("\r\n", "\n") for text in (answer.stdout, answer.stderr))
-    return answer.returncode, said, complaints
+    said, complaints = (text.decode("utf-8", "replace") for text in (answer.stdout, answer.stderr))
+    return answer.returncode, said.replace("\r\n", "\n"), complaints.replace("\r\n", "\n")
 
 
 def list_archive(path: Path, password: str | None) -> Listing:
@@ -122,11 +121,14 @@ def list_archive(path: Path, password: str | None) -> Listing:
     status, said, complaints = ask(path, password, "l", "-slt")
     head, line, body = said.partition("\n----------\n")
     if not line:
-        if password is None and status == 255:  # it asked, and nobody answered
+        if password is None and (status == 255 or "Enter password" in said):  # it asked, and nobody answered
             raise missing_password(path)
         if "Wrong password" in complaints + said:
             raise wrong_password(path)
-        raise damaged(path, f"7-Zip cannot open it ({_after(complaints, 'ERRORS:') or 'no archive'})")
+        why = _after(complaints, "ERRORS:") or "no archive"
+        raise ArchiveError(
+            f"{path.name} is damaged: 7-Zip cannot open it ({why}), nothing can be kept. Fetch it again."
+        )
     kinds = tuple(re.findall(r"^Type = (.+)$", head, re.MULTILINE))
     tail = re.findall(r"^Tail Size = (\d+)$", head, re.MULTILINE)
     entries = [_entry(block, path.stem) for block in body.strip("\n").split("\n\n") if " = " in block]
