@@ -38,15 +38,17 @@ def decode_names(names: Sequence[StoredName]) -> tuple[list[str], list[str]]:
     The unicode path field counts where its checksum fits the name; then UTF-8 where the bytes are; then the page of
     `PAGES` that is most plausible over all names that are left. Bytes that mean nothing become `\\xNN`, a NUL too.
     """
-    open_ones = [name.raw for name in names if not name.is_utf8 and _sure(name) is None]
+    sure = [_sure(name) for name in names]
+    open_ones = [name.raw for name, known in zip(names, sure, strict=True) if known is None and not name.is_utf8]
     page = find_page(open_ones) if open_ones else ""
-    false_ones = sum(name.is_utf8 and _sure(name) is None for name in names)
+    false_ones = sure.count(None) - len(open_ones)
     remarks = [f"names decoded as {page}"] if page else []
     if false_ones:
         remarks.append(
             f"{counted(false_ones, 'name')} said to be UTF-8 and not: read as 7-Zip reads, odd bytes written \\xNN"
         )
-    return [_written(_sure(name) or _open(name, page)) for name in names], remarks
+    texts = (_open(name, page) if known is None else known for name, known in zip(names, sure, strict=True))
+    return [_written(text) for text in texts], remarks
 
 
 def find_page(raws: Sequence[bytes]) -> str:
@@ -79,12 +81,12 @@ def _sure(name: StoredName) -> str | None:
 
 
 def _open(name: StoredName, page: str) -> str:
-    return name.raw.decode("utf-8" if name.is_utf8 else page, "surrogateescape") if name.raw else ""
+    return name.raw.decode("utf-8" if name.is_utf8 else page, "surrogateescape")
 
 
 def _written(name: str) -> str:
     name = name.replace("\\", "/").replace("\0", "\\x00")  # after decoding: half of a Japanese letter can be a "\"
-    return re.sub("[\udc80-\udcff]", lambda odd: f"\\x{ord(odd[0]) - 0xDC00:02x}", name)
+    return name if name.isascii() else re.sub("[\udc80-\udcff]", lambda odd: f"\\x{ord(odd[0]) - 0xDC00:02x}", name)
 
 
 def _plausible(part: bytes, page: str) -> float:

@@ -94,18 +94,17 @@ def ask(path: Path, password: str | None, *arguments: str) -> tuple[int, str, st
     Raises:
         DecoderError: This machine has no 7-Zip.
     """
-    programs = seven_zips()
-    if not programs:
-        raise DecoderError(
-            f"{path.name} is of a kind that only 7-Zip reads, and it is missing: {decoders.HOW_TO_GET_ONE}."
-        )
-    command = _Task(programs[0].name, programs[0].program, "7zip", arguments).command(path, has_password=True)
-    answer = subprocess.run(
-        command,
-        input=b"" if password is None else password.encode() + b"\n",
-        capture_output=True,
-        check=False,
-    )
+    for program in seven_zips():
+        command = _Task(program.name, program.program, "7zip", arguments).command(path, has_password=True)
+        try:
+            answer = subprocess.run(
+                command, input=b"" if password is None else password.encode() + b"\n", capture_output=True, check=False
+            )
+            break
+        except OSError:  # not to be started: the next one
+            continue
+    else:
+        raise DecoderError(f"{path.name} needs 7-Zip, and it is missing: {decoders.HOW_TO_GET_ONE}.")
     said, complaints = (text.decode("utf-8", "replace") for text in (answer.stdout, answer.stderr))
     return answer.returncode, said.replace("\r\n", "\n"), complaints.replace("\r\n", "\n")
 
