@@ -70,7 +70,7 @@ def open_archive(path: str | Path, *, password: str | None = None) -> Reader:
     if embedded is not None:
         return embedded(path, password)
     raise ArchiveError(
-        f"{path.name} is no RAR, ZIP, TAR or 7z (it starts with {head!r}): unpack it, and pass the folder."
+        f"{path.name} is no RAR, ZIP or TAR, nor a 7z (it starts with {head!r}): unpack it, and pass the folder."
     )
 
 

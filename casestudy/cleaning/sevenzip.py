@@ -125,9 +125,8 @@ def list_archive(path: Path, password: str | None) -> Listing:
         if "Wrong password" in complaints + said:
             raise wrong_password(path)
         why = _after(complaints, "ERRORS:") or "no archive"
-        raise ArchiveError(
-            f"{path.name} is damaged: 7-Zip cannot open it ({why}), nothing can be kept. Fetch it again."
-        )
+        what = f"{path.name} is no RAR, ZIP or TAR, and 7-Zip cannot open it"
+        raise ArchiveError(one_line(f"{what} ({why}): fetch it again."))
     kinds = tuple(re.findall(r"^Type = (.+)$", head, re.MULTILINE))
     tail = re.findall(r"^Tail Size = (\d+)$", head, re.MULTILINE)
     entries = [_entry(block, path.stem) for block in body.strip("\n").split("\n\n") if " = " in block]

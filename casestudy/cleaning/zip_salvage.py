@@ -47,7 +47,7 @@ def salvage(reader: Reader, file: IO[bytes], bytes_too: bool) -> Iterator[Member
     walk = _Walk(reader, file)
     names, remarks = decode_names([entry.name for entry, _ in walk.found])
     found = [(*both, name) for both, name in zip(walk.found, names, strict=True) if not is_folder(both[0], name)]
-    encrypted = [why for entry, why, _ in found if entry.encrypted]
+    encrypted = [why for entry, why, _ in found if entry.encrypted and entry.size]
     if encrypted and reader.password is None:
         raise missing_password(reader.path)
     if encrypted and all(encrypted):
