@@ -4,11 +4,13 @@ The ZIPs are written here byte by byte, so that names, indexes and headers can b
 other methods come from 7-Zip itself. Bytes are compared with what was packed, counts with zipfile's and by hand.
 """
 
+import dataclasses
 import hashlib
 import random
 import re
 import struct
 import subprocess
+import sys
 import tarfile
 import zipfile
 import zlib
@@ -231,7 +233,8 @@ def test_names_in_a_code_page_are_told_from_all_of_them(tmp_path, page):
 def test_a_whole_alphabet_of_folders_is_cyrillic_and_one_accent_is_not():
     alphabet = "АБВГДЕЖЗИКЛМНОПРСТУФХЦЧШЩЫЬЭЮЯ"
     assert find_page([f"{letter}/1.jpg".encode("cp866") for letter in alphabet]) == "cp866"
-    assert find_page(["Ñ/1.jpg".encode("cp437")]) == "cp437"
+    for name in ("Ñ/1.jpg", "Zoë_0/A0.jpg", "Müller/1.jpg"):  # each fits other pages, where it means nothing
+        assert find_page([name.encode("cp437")]) == "cp437"
 
 
 def test_utf8_without_its_flag_and_the_unicode_path_field(tmp_path):
@@ -440,6 +443,46 @@ def test_the_other_count_is_that_of_the_entries_or_none(tmp_path):
     assert count_elsewhere(write(tmp_path, draw(files)), None) == ("7-Zip", len(files))
     assert count_elsewhere(tmp_path, None) is None
     assert count_elsewhere(write(tmp_path, b"no archive", "a.txt"), None) is None
+
+
+def test_the_archive_that_begins_first_is_the_one(tree):
+    folder, files = tree
+    inner = draw(draw_files(3, seed=9))
+    (folder / "zzz.zip").write_bytes(inner)
+    seven("a", "-mx=0", str(folder.parent / "a.7z"), ".", folder=folder)
+    for start, name in ((b"MZ" * 900, "self.exe"), (b"", "a.7z")):
+        path = write(folder.parent, start + (folder.parent / "a.7z").read_bytes(), name)
+        assert read(path)[0] == files | {"zzz.zip": inner}
+
+
+def test_an_entry_hidden_in_anothers_bytes_is_seen(tmp_path):
+    files = draw_files(3)
+    entries = [entry(name, data) for name, data in files.items()]
+    (local, (central, names)), hidden = entries[0], entries[1][0]
+    longer = struct.pack("<L", struct.unpack_from("<L", central, 20)[0] + len(hidden))
+    whole = draw_zip([(local + hidden, (central[:20] + longer + central[24:], names)), entries[2]])
+    path = write(tmp_path, whole)
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+    with pytest.raises(ArchiveError, match="index does not list entries"):
+        list(iter_members(path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the false program is a script of the shell")
+@pytest.mark.parametrize("ending", ["printf x", "exit 3"])
+def test_7zips_own_verdict_counts_where_no_checksum_does(tree, monkeypatch, ending):
+    folder, files = tree
+    seven("a", "-psecret", "-mem=AES256", str(folder.parent / "a.zip"), ".", folder=folder)  # keeps no checksums
+    real = decoders.find_decoders()[0]
+    script = folder.parent / "false.sh"
+    script.write_text(f'#!/bin/sh\n"{real.program}" "$@"\n{ending}\n')
+    script.chmod(0o755)
+    false = dataclasses.replace(real, program=str(script))
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [false])
+    with pytest.raises(PasswordError, match="does not open"):
+        list(iter_members(folder.parent / "a.zip", password="secret"))
+    monkeypatch.setattr(decoders, "find_decoders", lambda: [false, real])  # the next one goes on
+    assert read(folder.parent / "a.zip", "secret")[0] == files
 
 
 def test_an_odd_method_and_odd_names_are_one_line(tmp_path):
