@@ -285,7 +285,8 @@ def test_what_is_no_archive_is_said_in_one_line(tmp_path):
         list(iter_members(tmp_path / "nothing.rar"))
     for name, data, expected in (
         ("empty.rar", b"", "empty file"),
-        ("x.7z", b"7z\xbc\xaf'\x1c rest", "no RAR, ZIP or TAR"),
+        ("x.7z", b"7z\xbc\xaf'\x1c rest", r"no RAR, ZIP or TAR, and 7-Zip cannot open it \(Is not archive\)"),
+        ("x.bin", b"something else", "no RAR, ZIP or TAR, nor a 7z"),
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ArchiveError, match=expected) as caught:

@@ -6,12 +6,13 @@ import contextlib
 import os
 import stat
 import tarfile
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from casestudy.cleaning.embedded import find_embedded, find_split
 from casestudy.cleaning.errors import ArchiveError
 from casestudy.cleaning.members import DAMAGE, Member, Reader, readable
+from casestudy.cleaning.sevenzip import SIGNATURE, SevenZipReader
 from casestudy.cleaning.tars import TarReader
 from casestudy.cleaning.zips import ZipReader
 
@@ -20,12 +21,13 @@ def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[M
     """Yields every file of an archive or folder, each checked against the checksum that the archive keeps of it.
 
     The kind is told from the content: RAR (4 and 5; stored, compressed, solid, in several volumes, encrypted), ZIP, TAR
-    (plain, gzip, bzip2, xz), or a folder (sorted by path). Plain TAR and folders keep no checksums. Folders are not
-    members; devices and pipes are members without bytes.
+    (plain, gzip, bzip2, xz), 7z and what else 7-Zip reads, each self-extracting and split too (.001, …), or a folder
+    (sorted by path). Plain TAR and folders keep no checksums. Folders are not members; devices and pipes are members
+    without bytes.
 
     Args:
         path: The archive, the first volume of one, or a folder.
-        password: For an encrypted RAR or ZIP.
+        password: For an encrypted RAR, ZIP or 7z.
 
     Raises:
         ArchiveError: It is missing, empty, truncated, damaged or of another kind. Members yielded before are sound.
@@ -49,17 +51,27 @@ def open_archive(path: str | Path, *, password: str | None = None) -> Reader:
         raise ArchiveError(f"Cannot read {path} ({error.strerror}): check its permissions.") from None
     if not head:
         raise ArchiveError(f"{path.name} is an empty file: fetch the archive again.")
+    split = find_split(path)
+    if split is not None:
+        return split(path, password)
     if head.startswith(b"Rar!\x1a\x07"):
         from casestudy.cleaning.rar import RarReader  # only now: ZIP, TAR and folders need no rarfile
 
         return RarReader(path, password)
-    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) or zipfile.is_zipfile(path):
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return ZipReader(path, password)
+    if head.startswith(SIGNATURE):
+        return SevenZipReader(path, password)
     with contextlib.suppress(*DAMAGE), tarfile.open(path):
         return TarReader(path, password)
     if ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz"):
         return TarReader(path, password)  # a damaged one, and reading it says so
-    raise ArchiveError(f"{path.name} is no RAR, ZIP or TAR (it starts with {head!r}): unpack it, and pass the folder.")
+    embedded = find_embedded(path)
+    if embedded is not None:
+        return embedded(path, password)
+    raise ArchiveError(
+        f"{path.name} is no RAR, ZIP or TAR, nor a 7z (it starts with {head!r}): unpack it, and pass the folder."
+    )
 
 
 class FolderReader(Reader):
