@@ -14,6 +14,7 @@ A damaged image is never an exception: it is a row of the ledger.
 """
 
 from casestudy.cleaning.errors import (
+    UNREADABLE,
     ArchiveError,
     CaseStudyError,
     ConservationError,
@@ -23,6 +24,7 @@ from casestudy.cleaning.errors import (
 )
 
 __all__ = [
+    "UNREADABLE",
     "ArchiveError",
     "CaseStudyError",
     "ConservationError",

@@ -1,6 +1,8 @@
 """Images come in as stored, cropped as asked, decoded once."""
 
+import errno
 import io
+import os
 import shutil
 import struct
 import zipfile
@@ -332,9 +334,10 @@ def test_a_photograph_that_is_not_the_ledgers_is_refused(letters_zip, tmp_path, 
 
 
 def test_a_full_disk_is_said_before_it_is_written_to(letters_zip, tmp_path, monkeypatch):
-    from casestudy.data import image_set
+    def full(file, start, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(image_set.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
-    with pytest.raises(DataError, match=r"The pixels need 0 MB .* Make room"):
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(DataError, match=r"The pixels need 0 MB .*No space left.* Make room"):
         load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
     assert not list(tmp_path.glob("*.npy"))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from casestudy.cleaning.errors import ConservationError, DataError
-from casestudy.cleaning.words import did_you_mean
+from casestudy.cleaning.words import did_you_mean, printable
 
 _SAID = (  # what argparse says, and the same in the words of this project
     (r"the following arguments are required: (.+)", r"a call must name \1"),
@@ -103,7 +103,7 @@ def _undo(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print(f"{args.undo} holds the original files again, byte for byte.")
         for entry, place in set_aside.items():
-            print(f"  {entry} has a name that cannot be used here: it is in {place}")
+            print(f"  {printable(entry)} has a name that cannot be used here: it is in {printable(place)}")
     return 0
 
 
@@ -115,7 +115,7 @@ def _clean(args: argparse.Namespace) -> int:
     options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
-        print(json.dumps(ledger.to_json(), ensure_ascii=False))
+        print(json.dumps(ledger.to_json()))  # in ASCII: a name may hold what a terminal obeys
     elif not args.quiet:
         print(ledger.summary())
         print(outcome if out else "nothing was written (--dry-run)")

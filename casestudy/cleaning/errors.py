@@ -1,8 +1,24 @@
 """What cleaning raises on purpose: the lower half of the exception tree, which `casestudy.errors` shows whole."""
 
+import struct
+import zipfile
+import zlib
+
+from casestudy.cleaning.words import printable
+
+# What a zip that was changed or cut may raise, from opening it to the last byte.
+UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, NotImplementedError, RuntimeError),
+    *(ValueError, OverflowError, TypeError),
+)
+
 
 class CaseStudyError(Exception):
     """Base of all of them: catch this to print one line and exit with 2."""
+
+    def __str__(self) -> str:
+        """Returns one line, whatever names of files and messages of others it holds."""
+        return printable(" ".join(super().__str__().split("\n")))
 
     def _render_traceback_(self) -> list[str]:
         """Returns what a notebook shows: the line alone. IPython asks for it, and `%debug` still works."""

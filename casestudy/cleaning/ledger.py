@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from casestudy.cleaning.words import counted
+from casestudy.cleaning.words import counted, printable
 
 STATUSES = {  # and what each says of an entry, to users
     "kept": "sound photographs, stored under their label",
@@ -52,6 +53,7 @@ class LedgerRow:
     note: str = ""  # what deserves a look: "different label", "different signer", boxes without a photograph …
 
 
+_NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
 _COLUMNS = [field.name for field in dataclasses.fields(LedgerRow)]
 
 
@@ -100,11 +102,7 @@ class Ledger:
 
     def to_csv(self) -> str:
         """Returns the ledger as CSV text with a header, lines ended by a newline alone."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: getattr(row, name) for name in _COLUMNS} for row in self.rows)
-        return text.getvalue()
+        return to_csv([_COLUMNS, *([getattr(row, name) for name in _COLUMNS] for row in self.rows)])
 
     def to_json(self) -> dict[str, Any]:
         """Returns counts and rows as plain JSON values."""
@@ -125,6 +123,20 @@ class Ledger:
         for row in rows:
             row.update({name: int(row[name]) if row[name] else None for name in ("width", "height", "bytes")})
         return cls(tuple(LedgerRow(**{name: row[name] for name in row if name in _COLUMNS}) for row in rows))
+
+
+def to_csv(rows: Iterable[Iterable[object]]) -> str:
+    r"""Returns rows as CSV, None as an empty cell; which cells have quotes differs between versions of Python's writer.
+
+    >>> to_csv([["Icon\r", None, 'a "b", c']])
+    '"Icon\r",,"a ""b"", c"\n'
+    """
+    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    return "".join(",".join(map(_quoted, row)) + "\n" for row in cells)
+
+
+def _quoted(cell: str) -> str:
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
 def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -164,8 +176,8 @@ def _distinct(names: Iterable[str]) -> list[str]:
 def _first(lines: list[str], most: int = 4) -> list[str]:
     """Returns the first lines, indented, and how many more there are."""
     more = [f"… and {len(lines) - most:,} more"] if len(lines) > most else []
-    return [f"      {line}" for line in lines[:most] + more]
+    return [f"      {printable(line)}" for line in lines[:most] + more]
 
 
 def _shorten(names: list[str], most: int) -> str:
-    return ", ".join(names[:most]) + (f" … and {len(names) - most} more" if len(names) > most else "")
+    return ", ".join(map(printable, names[:most])) + (f" … and {len(names) - most} more" if len(names) > most else "")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import hashlib
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
-from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
+from casestudy.cleaning.files import atomic_folder
+from casestudy.cleaning.ledger import Ledger, to_csv
 from casestudy.cleaning.stored_names import clean_path
+
+SET_ASIDE = "_set_aside"  # the folder of entries that cannot have their own names, and of the list of them
 
 
 def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) -> dict[str, str]:
@@ -23,8 +25,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     are not brought back: an archive's folders are no entries of the ledger.
 
     Returns:
-        Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, or is
-        forbidden here), by entry: always inside `folder`.
+        Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, is too
+        long or forbidden here), by entry: always inside `folder`, where `_set_aside/list.csv` names them, too.
 
     Raises:
         ArchiveError: The zip is missing, damaged or has no ledger.
@@ -38,23 +40,22 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     set_aside: dict[str, str] = {}
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with (
-            tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch,
-            zipfile.ZipFile(clean_zip) as source,
-        ):
-            tree = Path(scratch, "tree")
-            tree.mkdir()
+        with atomic_folder(folder) as tree, zipfile.ZipFile(clean_zip) as source:
             for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
-                data = source.read(row.stored_as)
+                if not row.stored_as:
+                    continue  # it was lost before
+                data = b""
+                if source.getinfo(row.stored_as).file_size == row.bytes:  # a larger one would be unpacked for nothing
+                    data = source.read(row.stored_as)
                 if hashlib.sha256(data).hexdigest() != row.sha256:
                     raise ConservationError(f"{row.stored_as} in {clean_zip.name} is not the original of {row.entry}.")
                 placed = _place(tree, row.entry, data)
-                if placed != row.entry:
+                if placed.startswith(f"{SET_ASIDE}/"):
                     set_aside[row.entry] = placed
-            if folder.exists():
-                folder.rmdir()
-            tree.replace(folder)
-    except (KeyError, zipfile.BadZipFile) as error:
+            if set_aside:
+                listed = to_csv([("entry", "place"), *set_aside.items()])
+                (tree / SET_ASIDE / "list.csv").write_text(listed, encoding="utf-8", newline="")
+    except UNREADABLE as error:
         raise ArchiveError(f"{clean_zip.name} is damaged ({error}): make it again.") from None
     except OSError as error:
         raise CaseStudyError(f"Cannot write {folder} ({error.strerror}): name another folder.") from None
@@ -66,27 +67,32 @@ def read_ledger(clean_zip: str | Path) -> Ledger:
     try:
         with zipfile.ZipFile(clean_zip) as source:
             return Ledger.from_csv(source.read("ledger.csv").decode())
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise ArchiveError(f"{clean_zip} is no letters.zip ({error}): make it with `casestudy clean`.") from None
 
 
 def _place(tree: Path, entry: str, data: bytes) -> str:
     """Writes one file under its own name, or under a safe one; returns the path it got, relative to `tree`."""
-    name, attempt = entry, 0
+    # The "./" that `tar cf x.tar .` puts before each name is no folder.
+    name, attempt = entry.removeprefix("./"), 0
     while True:
-        # Taken ones are those of an entry of the same name, as this file system sees it.
-        with contextlib.suppress(FileExistsError, NotADirectoryError, IsADirectoryError):
+        try:
             if _is_safe(name):
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 with (tree / name).open("xb") as file:
                     file.write(data)
                 return name
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            pass  # another entry has the name, as this file system sees it
+        except OSError as error:
+            if attempt or error.errno not in (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOENT):
+                raise
         attempt += 1
-        name = f"_set_aside/{attempt}/{clean_path(entry)}"
+        name = f"{SET_ASIDE}/{attempt}/{clean_path(entry)}"
 
 
 def _is_safe(entry: str) -> bool:
     """Returns whether an entry names a place below the folder it is unpacked to, on this system."""
     if {"", ".", ".."} & set(entry.split("/")) or "\0" in entry:
         return False
-    return os.name != "nt" or clean_path(entry) == entry  # Windows: no drives, streams, backslashes
+    return os.name != "nt" or clean_path(entry) == entry  # Windows: no drives, streams, backslashes, devices

@@ -28,13 +28,13 @@ from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.boxes import is_box_file, merge_boxes
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
-from casestudy.cleaning.files import atomic_path, file_digest
+from casestudy.cleaning.files import atomic_path, file_digest, reserve
 from casestudy.cleaning.ledger import USED, Ledger
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import read_place
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
-from casestudy.cleaning.storing import check_target, require_conserved, store
+from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
 from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
@@ -74,10 +74,14 @@ def clean_archive(
         return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
     out_zip = Path(out_zip)
     check_target(archive, out_zip)
+    reader = open_archive(archive, password=password)
     try:
         with atomic_path(out_zip) as partial:
-            with zipfile.ZipFile(partial, "w") as target:
-                ledger = _regroup(open_archive(archive, password=password), target, compiled, workers, progress)
+            reserve(partial, size_of(archive))
+            with partial.open("r+b") as file:
+                with zipfile.ZipFile(file, "w") as target:
+                    ledger = _regroup(reader, target, compiled, workers, progress)
+                file.truncate()
             _require_labelled(archive, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):

@@ -12,6 +12,8 @@ from tqdm.auto import tqdm
 
 from casestudy.cleaning.errors import CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.rebuild import read_ledger
+from casestudy.cleaning.stored_names import clean_path
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -25,6 +27,12 @@ def check_target(archive: Path, out_zip: Path) -> None:
         raise CaseStudyError(f"{out_zip} lies inside the folder to be cleaned: name another place with --out.")
 
 
+def size_of(archive: Path) -> int:
+    """Returns the bytes that letters.zip will need at least: photographs hardly get smaller when they are packed."""
+    files = archive.rglob("*") if archive.is_dir() else [archive]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())
+
+
 def store(target: zipfile.ZipFile, name: str, data: bytes) -> None:
     info = zipfile.ZipInfo(name, _DATE)
     info.create_system = 3  # the same on every machine: files of Unix, readable by all
@@ -33,12 +41,21 @@ def store(target: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
-    """Raises ConservationError unless the written zip holds every row's bytes, and nothing else."""
+    """Raises ConservationError unless the written zip holds every row's bytes, and nothing else, and can be used.
+
+    It is read as those who get it will: the ledger from its file, every name as systems allow it, every byte.
+    """
+    if read_ledger(partial) != ledger:
+        raise ConservationError("The ledger in the zip does not read as it was written. Nothing was written.")
     with zipfile.ZipFile(partial) as written:
         names = Counter(written.namelist())
-        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows)]):
+        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows if row.stored_as)]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
+        if odd := next((name for name in names if clean_path(name) != name), None):
+            raise ConservationError(f"{odd} is no name that every system can have. Nothing was written.")
         for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
+            if not row.stored_as:
+                continue
             digest = ""
             with suppress(zipfile.BadZipFile):
                 digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()

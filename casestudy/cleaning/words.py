@@ -17,6 +17,16 @@ def counted(count: float, noun: str) -> str:
     return f"{count:,.12g} {noun if count == 1 else plural}"
 
 
+def printable(text: str) -> str:
+    r"""Returns a text that a terminal can show in one line: what moves its cursor or turns its writing is an escape.
+
+    >>> printable("Icon\r"), printable("a\x1b[2Jb"), printable("photo\u202egpj.exe"), printable("Zoë ñ")
+    ('Icon\\r', 'a\\x1b[2Jb', 'photo\\u202egpj.exe', 'Zoë ñ')
+    """
+    plain = ((letter, letter.isprintable() or letter == "\u00a0") for letter in text)
+    return "".join(letter if shown else letter.encode("unicode_escape").decode() for letter, shown in plain)
+
+
 def did_you_mean(value: object, known: Iterable[str]) -> str:
     """Returns the question whether a near name was meant, and "" where none is near.
 

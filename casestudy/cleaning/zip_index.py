@@ -15,6 +15,7 @@ from typing import IO
 from casestudy.cleaning.errors import ArchiveError
 from casestudy.cleaning.name_encoding import StoredName, extra_fields
 from casestudy.cleaning.sevenzip import SIGNATURE, damaged
+from casestudy.cleaning.words import counted
 
 LOCAL, CENTRAL, END, END64, WHERE64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 METHODS = (*range(20), 93, 94, 95, 96, 97, 98, 99)  # those that the format knows
@@ -128,7 +129,7 @@ def _index_of(file: IO[bytes], at: int, path: Path) -> ZipIndex:
         raise damaged(path, "its end record names an index that is not there")
     entries = _entries(read_at(file, start, min(size, behind - start)), path)
     if number != (len(entries) if is64 else len(entries) & 0xFFFF):
-        raise damaged(path, f"its end record counts {number:,} entries, and its index has {len(entries):,}")
+        raise damaged(path, f"its end record counts {counted(number, 'entry')}, and its index has {len(entries):,}")
     shift = start - offset
     if shift and entries:  # something stands before the archive; some tools correct the offsets then, some do not
         shifts = (shift, 0)
@@ -150,7 +151,7 @@ def _entries(index: bytes, path: Path) -> list[ZipEntry]:
             break
         record = index[at : at + RECORD.size]
         if len(record) < RECORD.size or not record.startswith(CENTRAL):
-            raise damaged(path, f"its index is no index after {len(entries):,} entries")
+            raise damaged(path, f"its index is no index after {counted(len(entries), 'entry')}")
         _, made, _, flags, method, _, _, checksum, packed, size, n, m, k, _, _, attributes, offset = RECORD.unpack(
             record
         )
@@ -158,7 +159,7 @@ def _entries(index: bytes, path: Path) -> list[ZipEntry]:
         raw, extra = index[at : at + n], index[at + n : at + n + m]
         at += n + m + k
         if at > len(index):
-            raise damaged(path, f"its index is cut short after {len(entries):,} entries")
+            raise damaged(path, f"its index is cut short after {counted(len(entries), 'entry')}")
         packed, size, offset = _sizes64(extra, size, packed, offset)
         entries.append(_entry(raw, flags, method, checksum, packed, size, offset, extra, made >> 8, attributes))
     return entries

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from casestudy.choices import Drawn
 from casestudy.errors import DataError
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, reserve
 
 log = logging.getLogger(__name__)
 
@@ -73,14 +73,17 @@ def cached_pixels(
 def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> None:
     """Writes uint8 `shape`, block by block, to a `.npy` file that can be mapped into memory."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    size, free = math.prod(shape), shutil.disk_usage(target.parent).free
-    if size > free:  # a mapped file on a full disk ends the program without a word
-        raise DataError(
-            f"The pixels need {size / 1e6:,.0f} MB in {target.parent}; {free / 1e6:,.0f} MB are free. Make room, or "
-            f"take smaller images with --image-size."
-        )
+    size = math.prod(shape)
     with atomic_path(target) as unfinished, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
         pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+        try:
+            reserve(unfinished, size)  # a mapped file on a full disk ends the program without a word
+        except OSError as error:
+            free = shutil.disk_usage(target.parent).free
+            raise DataError(
+                f"The pixels need {size / 1e6:,.0f} MB in {target.parent}; {free / 1e6:,.0f} MB are free "
+                f"({error.strerror}). Make room, or take smaller images with --image-size."
+            ) from None
         done = 0
         for block in blocks:
             pixels[done : done + len(block)] = block.reshape(-1, *shape[1:])

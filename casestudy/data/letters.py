@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 
 from casestudy.cleaning import duplicate_groups
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
-from casestudy.errors import DataError
+from casestudy.errors import UNREADABLE, DataError
 from casestudy.words import counted
 
 log = logging.getLogger(__name__)
@@ -107,12 +107,13 @@ def _open(path: Path) -> Iterator[_Source]:
     if path.is_dir():
         yield _from_folder(path)
     elif path.is_file() and zipfile.is_zipfile(path):
-        try:
-            archive = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, OSError) as error:
-            raise DataError(f"A letters.zip must be whole; {path} is not ({error}). Make it again.") from error
-        with archive:
-            yield _from_ledger(archive) if "ledger.csv" in archive.namelist() else _from_class_folders(archive)
+        with contextlib.ExitStack() as opened:
+            try:
+                archive = opened.enter_context(zipfile.ZipFile(path))
+                found = _from_ledger(archive) if "ledger.csv" in archive.namelist() else _from_class_folders(archive)
+            except (OSError, *UNREADABLE) as error:
+                raise DataError(f"A letters.zip must be whole; {path} is not ({error}). Make it again.") from error
+            yield found
     else:
         raise DataError(
             f"Images come from a letters.zip or a folder of class folders; {path} is neither. "

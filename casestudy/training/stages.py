@@ -15,7 +15,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from casestudy.data import Splits
-from casestudy.errors import DataError
+from casestudy.errors import DataError, RunError
+from casestudy.files import reserve
 from casestudy.models import cut_points, keras, origin_of, tf
 from casestudy.study import Phase
 from casestudy.training.clock import Clock
@@ -102,6 +103,13 @@ def compute_features(
     """
     shape = (len(indices), *extractor.output.shape[1:])
     features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
+    try:
+        reserve(target, features.nbytes)  # a mapped file on a full disk ends the program without a word
+    except OSError as error:
+        raise RunError(
+            f"What the frozen base makes of the images needs {features.nbytes / 1e6:,.0f} MB in {target.parent} "
+            f"({error.strerror}): make room, or take smaller images with --image-size."
+        ) from None
     run = tf.function(extractor, reduce_retracing=True)
     starts = range(0, len(indices), PREDICT_BATCH)
     for start in tqdm(starts, desc="features", unit="batch", delay=2, leave=False, disable=None):
