@@ -13,11 +13,14 @@ from matplotlib import font_manager, rcParams
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
 
+from casestudy.words import counted
+
 log = logging.getLogger(__name__)
 
 LINE, LINES = 20, 3  # characters of a line, and lines of a name; a longer one ends in "…"
 SPELLED = 24  # characters of a name that is spelled
 _NO_PICTURES = ("last resort", "lastresort", "adobe blank", "unicode bmp fallback")  # fonts of empty boxes
+_said: set[str] = set()
 _KINDS = ("LETTER ", "CHARACTER ", "SYLLABLE ", "VOWEL SIGN ", "SIGN ", "IDEOGRAPH-")
 
 
@@ -39,7 +42,7 @@ def drawable(names: Iterable[str]) -> tuple[list[str], list[str]]:
         if not missing:
             break
     if missing:
-        _say("".join(sorted(missing)))
+        _say(missing)
     return list(_apart(_spelled(name, missing) for name in names)), [*usual, *families]
 
 
@@ -130,11 +133,14 @@ def _families() -> Iterator[tuple[str, frozenset[int]]]:
             yield manager.ttflist[-1].name, signs
 
 
-@cache
-def _say(signs: str) -> None:
-    more = f" and {len(signs) - 1} more signs" if len(signs) > 1 else ""
+def _say(missing: set[str]) -> None:
+    """Warns of signs that no font has, once for each."""
+    if missing <= _said:
+        return
+    _said.update(missing)
+    first = min(missing)
     log.warning(
         "No font here has %s%s, so pictures spell the names that have them. Install one that has, such as Noto Sans.",
-        signs[0] if signs[0].isprintable() else f"U+{ord(signs[0]):04X}",
-        more,
+        first if first.isprintable() else f"U+{ord(first):04X}",
+        f" and {counted(len(missing) - 1, 'more sign')}" if len(missing) > 1 else "",
     )

@@ -16,6 +16,7 @@ from PIL import Image
 
 from casestudy.evaluation import Evaluation
 from casestudy.plots.lettering import drawable, in_lines, longest_line, set_lettering
+from casestudy.words import MANY_LABELS
 
 # Told apart by colour-blind eyes and on grey paper (tests/test_palettes.py), and never by the colour alone.
 BLUE, ORANGE, GREY = "#0a3a78", "#c64f09", "#6b6b6b"
@@ -23,7 +24,6 @@ GREEN, RED = "#1a7f50", "#700f0f"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 LONG = 8  # two names of more characters take two lines above a picture
 WIDE = 17  # a line of more characters is set smaller there, and in more lines
-COUNTED = 60  # a matrix of more labels is drawn without numbers, and of more groups the weakest are drawn
 MANY = 14  # more groups than these stand side by side, in the format of a slide
 
 
@@ -70,11 +70,11 @@ def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
     """Draws the (K, K) counts of the confusion matrix, true labels down, shaded by their share of each true label.
 
     The shade grows with the square root of the share, so that a mistake made one time in twenty can be seen. Of more
-    than `COUNTED` labels, shades alone are drawn, and the names of some; `size_confusion` says how large.
+    than `MANY_LABELS` labels, shades alone are drawn, and the names of some; `size_confusion` says how large.
     """
     names, families = drawable(evaluation.class_names)
     names = [in_lines(name) for name in names]
-    if len(names) > COUNTED:
+    if len(names) > MANY_LABELS:
         return _plot_shades(ax, evaluation.confusion, names, families)
     plot_counts(ax, evaluation.confusion, names)
     _letter_matrix(ax, names, families, len(names))
@@ -83,7 +83,7 @@ def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
 
 def size_confusion(class_names: Sequence[str]) -> tuple[float, float]:
     """Returns width and height, in inches, that `plot_confusion` needs for these labels."""
-    side = max(5.0, 0.32 * len(class_names) + 1.2) if len(class_names) <= COUNTED else 13.0
+    side = max(5.0, 0.32 * len(class_names) + 1.2) if len(class_names) <= MANY_LABELS else 13.0
     words = 0.08 * max(0, longest_line(map(in_lines, class_names)) - 3)  # names stand at the left, below and above
     return side + words, side + 2 * words
 
@@ -95,13 +95,14 @@ def _letter_matrix(ax: Axes, names: Sequence[str], families: list[str], rows: in
     side = 72 * ax.bbox.width / ax.figure.dpi  # in points
     fitting = min(10.0, 0.9 * side / rows / (1.25 * lines), 0.45 * side / longest)
     set_lettering(ticks, families, max(4.0, fitting) if longest > 3 else None)
+    set_lettering([ax.xaxis.label, ax.yaxis.label] if longest > 3 else [], [], 11)
 
 
 def _plot_shades(ax: Axes, counts: np.ndarray, names: Sequence[str], families: list[str]) -> Axes:
     """Draws a large confusion matrix as shades of each true label's shares, and names every so manieth label."""
     rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
-    step = -(-len(names) // COUNTED)
+    step = -(-len(names) // MANY_LABELS)
     places = range(0, len(names), step)
     for axis, what in ((ax.xaxis, "predicted"), (ax.yaxis, "true")):
         axis.set_ticks(places, [names[k] for k in places], parse_math=False)
@@ -147,18 +148,18 @@ def _ink(paper: Any) -> str:
 def size_per_group(names: Sequence[str]) -> tuple[float, float]:
     """Returns width and height, in inches, that `plot_per_group` needs for these groups."""
     words = 0.07 * max(0, longest_line(map(in_lines, names)) - 10)  # they stand upright where there are many
-    drawn = min(len(names), COUNTED)
+    drawn = min(len(names), MANY_LABELS)
     return (max(9.6, 0.27 * drawn), 4.4 + words) if len(names) > MANY else (6.4 + words, 0.35 * drawn + 1.2)
 
 
 def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
     """Draws the accuracy of each label (or signer) with its interval, the weakest first: at the top, or at the left.
 
-    Of more than `COUNTED`, the weakest are drawn.
+    Of more than `MANY_LABELS`, the weakest are drawn.
     """
     many = len(table) > MANY
     known = table.dropna(subset=["accuracy"])
-    rows = known.sort_values("accuracy", ascending=many, kind="stable").head(COUNTED)
+    rows = known.sort_values("accuracy", ascending=many, kind="stable").head(MANY_LABELS)
     places = np.arange(len(rows))
     errors = np.vstack([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]).clip(0)
     line: dict[str, Any] = {"x": places, "y": rows["accuracy"], "yerr": errors}
@@ -221,7 +222,7 @@ def _title(ax: Axes, label: str, predicted: str) -> Axes:
     between = "\n" if len(label) + len("".join(guess)) > LONG else " "
     title = f"✓ {label}" if right else f"✗ {label}{between}read as {guess[0]}"
     long = longest_line([title]) > WIDE
-    lines = [in_lines(line, 24) for line in title.split("\n")] if long else [title]
+    lines = [in_lines(line, 20) for line in title.split("\n")] if long else [title]
     size = 9 if long else 13
     ax.set_title("\n".join(lines), color=GREEN if right else RED, fontsize=size, fontweight="bold", parse_math=False)
     set_lettering([ax.title], families)
