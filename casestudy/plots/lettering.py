@@ -56,7 +56,8 @@ def in_lines(name: str, width: int = LINE) -> str:
     width = max(4, width * max(len(name), 1) // (max(len(name), 1) + wide))
     if len(name) <= width:
         return name
-    return "\n".join(textwrap.wrap(name, width, max_lines=LINES, placeholder="…"))
+    lines = textwrap.wrap(name, width)
+    return "\n".join(lines if len(lines) <= LINES else [*lines[: LINES - 1], lines[LINES - 1][: width - 1] + "…"])
 
 
 def longest_line(names: Iterable[str]) -> int:

@@ -23,6 +23,7 @@ BLUE, ORANGE, GREY = "#0a3a78", "#c64f09", "#6b6b6b"
 GREEN, RED = "#1a7f50", "#700f0f"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 LONG = 8  # two names of more characters take two lines above a picture
+UPRIGHT = 28  # characters of a line of a name beside or below its group
 WIDE = 17  # a line of more characters is set smaller there, and in more lines
 MANY = 14  # more groups than these stand side by side, in the format of a slide
 
@@ -147,7 +148,7 @@ def _ink(paper: Any) -> str:
 
 def size_per_group(names: Sequence[str]) -> tuple[float, float]:
     """Returns width and height, in inches, that `plot_per_group` needs for these groups."""
-    words = 0.07 * max(0, longest_line(map(in_lines, names)) - 10)  # they stand upright where there are many
+    words = 0.07 * max(0, longest_line(in_lines(name, UPRIGHT) for name in names) - 10)
     drawn = min(len(names), MANY_LABELS)
     return (max(9.6, 0.27 * drawn), 4.4 + words) if len(names) > MANY else (6.4 + words, 0.35 * drawn + 1.2)
 
@@ -168,9 +169,10 @@ def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
     ax.errorbar(**line, fmt="o", ms=5, color=BLUE, ecolor=PALE, elinewidth=3)
     groups, values = (ax.xaxis, ax.yaxis) if many else (ax.yaxis, ax.xaxis)
     names, families = drawable(rows[name])
-    names = [in_lines(one) for one in names]
+    names = [in_lines(one, UPRIGHT) for one in names]
     groups.set_ticks(places, names, parse_math=False)
-    set_lettering(groups.get_ticklabels(), families, 7.0 if any("\n" in one for one in names) else None)
+    lines = 1 + max((one.count("\n") for one in names), default=0)
+    set_lettering(groups.get_ticklabels(), families, 12.5 / lines if lines > 1 else None)
     first = "the weakest first" if len(rows) == len(known) else f"the {len(rows)} weakest of {len(known)}"
     groups.set_label_text(f"{name}, {first}" if many else name)
     if many and longest_line(names) > 3:
