@@ -129,7 +129,7 @@ def test_a_matrix_of_letters_is_as_large_as_it_was(count, side):
 
 @pytest.mark.parametrize("count", [4, 14, 15, 40])
 def test_long_words_are_whole_and_do_not_touch(count, recwarn):
-    names = sorted(["long sleeve", "LL", *(f"{LONG} {k}"[-40:] for k in range(count - 2))])
+    names = sorted(["long sleeve", "LL", *(f"{LONG} {k}"[-40:].upper() for k in range(count - 2))])
     found = evaluation(names)
     pictures = {
         "confusion": (results.size_confusion(names), lambda ax: results.plot_confusion(ax, found)),
@@ -145,6 +145,8 @@ def test_long_words_are_whole_and_do_not_touch(count, recwarn):
         assert all(fig.bbox.x0 - 1 <= box.x0 and box.x1 <= fig.bbox.x1 + 1 for box in boxes), name
         assert all(fig.bbox.y0 - 1 <= box.y0 and box.y1 <= fig.bbox.y1 + 1 for box in boxes), name
         assert not touching(boxes), name
+        wholes = [axis.label.get_window_extent() for axis in (ax.xaxis, ax.yaxis)]
+        assert all(fig.bbox.x0 <= one.x0 and fig.bbox.y0 <= one.y0 for one in wholes), name
         assert ax.bbox.width > 0.4 * fig.bbox.width and ax.bbox.height > 0.4 * fig.bbox.height, name
     assert not [one for one in recwarn if "layout" in str(one.message)]
 

@@ -6,6 +6,7 @@ import logging
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import count
 
@@ -123,15 +124,21 @@ def _signs(path: str) -> frozenset[int]:
 def _families() -> Iterator[tuple[str, frozenset[int]]]:
     """Yields the other fonts of this machine, upright and of usual weight, those without serifs first."""
     manager = font_manager.fontManager
-    known = {entry.fname for entry in manager.ttflist}
-    entries = [one for one in manager.ttflist if one.style == "normal" and one.weight in (400, "normal", "regular")]
-    for entry in sorted(entries, key=lambda one: ("Sans" not in one.name, one.name, one.fname)):
+    known = list(manager.ttflist)
+    yield from _usual(known)
+    files = {entry.fname for entry in known}
+    for path in sorted(set(font_manager.findSystemFonts()) - files):  # installed since Matplotlib made its list
+        if _signs(path):
+            with suppress(OSError, RuntimeError, ValueError, NotImplementedError):
+                manager.addfont(path)
+    yield from _usual([entry for entry in manager.ttflist if entry.fname not in files])
+
+
+def _usual(entries: list[font_manager.FontEntry]) -> Iterator[tuple[str, frozenset[int]]]:
+    upright = [one for one in entries if one.style == "normal" and one.weight in (400, "normal", "regular")]
+    for entry in sorted(upright, key=lambda one: ("Sans" not in one.name, one.name, one.fname)):
         if not entry.name.lower().startswith(_NO_PICTURES):
             yield entry.name, _signs(entry.fname)
-    for path in sorted(set(font_manager.findSystemFonts()) - known):  # installed since Matplotlib made its list
-        if signs := _signs(path):
-            manager.addfont(path)
-            yield manager.ttflist[-1].name, signs
 
 
 def _say(missing: set[str]) -> None:

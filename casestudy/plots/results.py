@@ -96,7 +96,9 @@ def _letter_matrix(ax: Axes, names: Sequence[str], families: list[str], rows: in
     side = 72 * ax.bbox.width / ax.figure.dpi  # in points
     fitting = min(10.0, 0.9 * side / rows / (1.25 * lines), 0.45 * side / longest)
     set_lettering(ticks, families, max(4.0, fitting) if longest > 3 else None)
-    set_lettering([ax.xaxis.label, ax.yaxis.label] if longest > 3 else [], [], 11)
+    if longest > 3:
+        set_lettering([ax.xaxis.label, ax.yaxis.label], [], 11)
+        ax.set_aspect("auto")  # the layout finds room for long names only where it may stretch the cells a little
 
 
 def _plot_shades(ax: Axes, counts: np.ndarray, names: Sequence[str], families: list[str]) -> Axes:
