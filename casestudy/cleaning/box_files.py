@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from casestudy.cleaning.screening import EXTENSIONS
+from casestudy.cleaning.words import counted
 
 LARGEST_FILE = 64 << 20  # a larger file is carried along, but not searched for boxes
 MOST_ROWS = 300_000  # boxes of one file: what is held of them until all images are known
@@ -71,7 +72,7 @@ def read_box_file(entry: str, data: bytes) -> BoxFile | None:
     stem, dot, kind = entry.lower().replace("\\", "/").rpartition("/")[2].rpartition(".")
     kind = dot + kind
     if kind in CLOSED and "box" in stem:
-        return BoxFile(entry, problem=f"{kind} files are not read here: save it as CSV")
+        return BoxFile(entry, problem=f"no {kind} is read here: save it as CSV")
     if kind not in TABLES + TREES or not data.strip():
         return None
     if len(data) > LARGEST_FILE:
@@ -166,7 +167,7 @@ def _read_table(entry: str, data: bytes, encoding: str) -> BoxFile | None:
         comma = separator != ","
         for row in filter(any, rows):
             if len(found.rows) == MOST_ROWS:
-                found.problem = f"then not read any further: a file has at most {MOST_ROWS:,} boxes, split it"
+                found.problem = f"then not read any further: a file has at most {counted(MOST_ROWS, 'box')}, split it"
                 break
             cells = [row[k].strip() if k < len(row) else "" for k in (image, *four, *stated)]
             numbers = [number(cell, comma) for cell in cells[1:]]

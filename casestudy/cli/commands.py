@@ -208,7 +208,7 @@ def _screen(run: casestudy.RunFolder) -> str:
         numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     if len(shown) < len(table):
-        lines.append(f"  the weakest of {len(table)} labels; per_label.csv has the others")
+        lines.append(f"  the weakest of {counted(len(table), 'label')}; per_label.csv has the others")
     for title, sentences in (("You may write:", found.may), ("You may not write:", found.may_not)):
         lines += ["", title]
         whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)
