@@ -2,8 +2,9 @@
 
 from casestudy.cleaning.words import counted, did_you_mean
 
-__all__ = ["banner", "counted", "did_you_mean", "duration"]
+__all__ = ["MANY_LABELS", "banner", "counted", "did_you_mean", "duration"]
 
+MANY_LABELS = 60  # of more, a matrix is shown without its numbers, and of a list the part that matters most
 MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."
 DRAWN = "The hands are drawn by a program. What is read of them says nothing about photographs of people."
 QUICK = "This is a quick look: small images and few epochs. How good the model can be, only the whole run tells."

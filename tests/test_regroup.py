@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from casestudy.cleaning import boxes, regroup
-from casestudy.cleaning.boxes import merge_boxes
+from casestudy.cleaning import regroup
 from casestudy.cleaning.ledger import Ledger, LedgerRow
 from casestudy.cleaning.members import Member
 from casestudy.cleaning.naming import find_owner, find_signers, read_place
@@ -148,16 +147,6 @@ def test_boxes_are_merged_and_their_paths_mended(source, tmp_path):
     )
     assert [tuple(row.values()) for row in rows] == expected
     assert by_entry(ledger)["user_3/user_3_loc.csv"].note == "3 boxes"
-
-
-def test_box_rows_that_fit_nothing_are_named_not_guessed():
-    stored = {"set/user_3/A0.jpg": "A/user_3__A0.jpg", "set/user_4/A0.jpg": "A/user_4__A0.jpg"}
-    rows = [r"C:\work\User_3\a0.jpg", "A0.jpg", "./user_4/A0.jpg", r"user_99\A0.jpg", "", r"user_3\Z9.jpg"]
-    text = BOX_HEADER + "".join(f"{row},1,1,2,2\n" for row in rows) + "A0.jpg,x,1,2,2\nA0.jpg,1\n"
-    merged, remarks = merge_boxes([("set/user_3/b.csv", b"\xef\xbb\xbf" + text.encode())], stored)
-    found = [line.split(",")[0] for line in merged.splitlines()[1:]]
-    assert found == ["A/user_3__A0.jpg", "A/user_3__A0.jpg", "A/user_4__A0.jpg"]
-    assert remarks["set/user_3/b.csv"].startswith("3 boxes; 5 fit no sound photograph: user_99\\A0.jpg")
 
 
 def test_undo_gives_every_byte_back(source, tmp_path):
@@ -464,22 +453,6 @@ def test_no_name_ends_in_a_blank_or_a_dot_and_no_label_is_a_folder_of_ours():
     assert (clean_path("a /b."), clean_path("a")) == ("a_/b_", "a")
     place = read_place("set/_sidecar_1.jpg", re.compile("(?P<label>_sidecar)"))
     assert (place.label, place.remark) == ("", "the pattern's label '_SIDECAR' cannot name a folder")
-
-
-def test_boxes_are_looked_up_from_the_nearest_folder_and_for_the_first_of_a_name(monkeypatch):
-    stored = {"A0.jpg": "A/A0.jpg", "set/A0.jpg": "A/set__A0.jpg", "set/a0.JPG": "A/set__a0~2.JPG"}
-    merged, remarks = merge_boxes([("set/b.csv", (BOX_HEADER + "A0.jpg,1,2,3,4\n").encode())], stored)
-    assert merged.splitlines()[1:] == ["A/set__A0.jpg,1,2,3,4"]
-    for corner in ("-inf", "inf", "nan", "x"):
-        merged, remarks = merge_boxes([("b.csv", (BOX_HEADER + f"A0.jpg,{corner},2,3,4\n").encode())], stored)
-        assert (merged, remarks["b.csv"]) == (BOX_HEADER, "0 boxes; 1 fit no sound photograph: A0.jpg")
-    for count, end in ((3, "Z2.jpg"), (4, "Z2.jpg …")):
-        rows = "".join(f"Z{k}.jpg,1,2,3,4\n" for k in range(count))
-        _, remarks = merge_boxes([("b.csv", (BOX_HEADER + rows).encode())], stored)
-        assert remarks["b.csv"] == f"0 boxes; {count} fit no sound photograph: Z0.jpg, Z1.jpg, {end}"
-    monkeypatch.setattr(boxes, "LARGEST_FILE", len(BOX_HEADER))
-    assert boxes.is_box_file("b.csv", BOX_HEADER.encode())
-    assert not boxes.is_box_file("b.csv", BOX_HEADER.encode() + b"\n")
 
 
 def test_what_is_labelled_is_kept_or_a_duplicate():

@@ -4,58 +4,73 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import struct
 import unicodedata
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from casestudy.cleaning.box_files import BoxFile, BoxRow, plain
+from casestudy.cleaning.ledger import UNUSED_BOXES
 from casestudy.cleaning.words import counted
 
+log = logging.getLogger(__name__)
+
 COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
-LARGEST_FILE = 64 << 20  # a larger CSV file is carried along, but not searched for boxes
+_TOLD = 60  # characters of a name that a remark shows
+_DEEPEST = 40  # parts of a path that are looked at, from its end
+_KEPT = 100  # folders whose images are looked up by the ends of their paths, at a time
+_LOST = {  # why a box is not used
+    "numbers": "without four numbers",
+    "area": "of no area",
+    "outside": "outside the picture",
+    "size": "drawn on a picture of another size",
+}
 
 
-def is_box_file(name: str, data: bytes) -> bool:
-    """Returns whether this is a CSV file with the columns of a box file."""
-    if not name.lower().endswith(".csv") or len(data) > LARGEST_FILE:
-        return False
-    return set(COLUMNS) <= {column.strip().lower() for column in _decode(data[:4096]).split("\n")[0].split(",")}
-
-
-def merge_boxes(files: Iterable[tuple[str, bytes]], stored: Mapping[str, str]) -> tuple[str, dict[str, str]]:
-    r"""Returns boxes.csv, sorted by image, and for each box file a remark on what it held.
+def merge_boxes(
+    files: Iterable[BoxFile], stored: Mapping[str, str], sizes: Mapping[str, tuple[int, int]] | None = None
+) -> tuple[str, dict[str, str]]:
+    r"""Returns boxes.csv, sorted by image, one box an image, and for each box file a remark on what it held.
 
     A path such as `user_3\A0.jpg` is looked up from the box file's own folder, then from the folders above it; a prefix
-    from the author's own disk (`C:\work\user_3\A0.jpg`) is dropped as long as a folder and a file remain. Numbers are
-    copied as written. The remark counts and names rows that fit no sound photograph or whose corners are no numbers.
+    from the author's own disk (`C:\work\user_3\A0.jpg`) is dropped as long as a folder and a file remain. What is not
+    found so is searched below the nearest folder that holds photographs, and must be there once. Corners are copied as
+    written, and computed where a file gives shares, a middle or a size. They are those of the picture as it is shown:
+    after any turn that its metadata ask for. Of several boxes for one image, the largest is kept. A file of which
+    nothing can be used is said in a warning, too.
 
     Args:
-        files: (entry, bytes) of each box file.
+        files: What `read_box_file` found.
         stored: The stored name of each sound labelled image, by entry.
+        sizes: Its (width, height) as it is shown, where known.
     """
-    by_key: dict[str, str] = {}
-    for entry, name in stored.items():
-        by_key.setdefault(_key(entry), name)
-    merged: list[tuple[str, ...]] = []
+    places, sizes = _Places(stored), sizes or {}
+    best: dict[str, tuple[float, tuple[str, ...]]] = {}
     remarks = {}
-    for entry, data in files:
-        found, lost = 0, []
-        try:
-            for row in csv.DictReader(io.StringIO(_decode(data), newline="")):
-                values = {(name or "").strip().lower(): value for name, value in row.items() if name is not None}
-                image = values.get("image") or ""
-                corners = [(values.get(column) or "").strip() for column in COLUMNS[1:]]
-                place = _find(entry, image, by_key) if all(map(_is_number, corners)) else ""
-                if place:
-                    merged.append((place, *corners))
-                    found += 1
-                else:
-                    lost.append(image)
-            remarks[entry] = counted(found, "box")
-            if lost:
-                named = ", ".join(lost[:3]) + (" …" if len(lost) > 3 else "")
-                remarks[entry] += f"; {len(lost)} fit no sound photograph: {named}"
-        except csv.Error as error:
-            remarks[entry] = f"{counted(found, 'box')}, then unreadable ({error})"
-    return to_csv(sorted(merged)), remarks
+    for file in files:
+        counts: Counter[str] = Counter()
+        lost: list[str] = []
+        for row in file.rows:
+            entry = places.find(file.entry, row)
+            if not entry:
+                lost.append(row.image or row.beside)
+                continue
+            corners, why = _pixels(row, file.shares, sizes.get(entry))
+            counts[why] += 1
+            if corners:
+                counts["boxes"] += 1
+                kept = best.setdefault(stored[entry], (area := _area(corners), corners))
+                counts["several"] += kept[1] != corners
+                if (-area, corners) < (-kept[0], kept[1]):
+                    best[stored[entry]] = (area, corners)
+        remarks[file.entry] = _remark(file, counts, lost)
+    unused = [f"{_shown(entry)} ({remark})" for entry, remark in remarks.items() if remark.startswith(UNUSED_BOXES)]
+    if unused:
+        more = f"; {len(unused) - 1} more in the ledger" if len(unused) > 1 else ""
+        log.warning("Box files not used, so that no hand is cut out by them: %s%s", unused[0], more)
+    return to_csv(sorted((name, *corners) for name, (_, corners) in best.items())), remarks
 
 
 def to_csv(rows: Iterable[tuple[str, ...]]) -> str:
@@ -65,30 +80,140 @@ def to_csv(rows: Iterable[tuple[str, ...]]) -> str:
     return text.getvalue()
 
 
-def _find(box_file: str, image: str, by_key: Mapping[str, str]) -> str:
-    """Returns the stored name that a path in a box file means, or an empty string."""
-    parts = [part for part in _key(image).split("/") if part not in ("", ".")]
-    folders = _key(box_file).split("/")[:-1]
-    for start in range(max(len(parts) - 1, 1)):
+def shown_size(data: bytes, width: int, height: int) -> tuple[int, int]:
+    """Returns the (width, height) at which a picture is shown: a JPEG may ask in its EXIF block for a quarter turn."""
+    start = data.find(b"Exif\0\0", 0, 1 << 16) + 6
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
+    if start < 6 or not data.startswith(b"\xff\xd8") or order is None:
+        return width, height
+    try:
+        first = start + struct.unpack_from(f"{order}I", data, start + 4)[0]
+        for k in range(struct.unpack_from(f"{order}H", data, first)[0]):
+            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, first + 2 + 12 * k)
+            if tag == 0x0112 and kind == 3:
+                return (height, width) if 5 <= value <= 8 else (width, height)
+    except struct.error:
+        pass
+    return width, height
+
+
+class _Places:
+    """Where the images of an archive lie."""
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._exact: dict[str, str] = {}  # path → entry, the first of a name
+        self._bare: dict[str, str] = {}  # the same without extensions; "" where it is not the only one
+        for entry in entries:
+            key = _key(entry)
+            if key not in self._exact:
+                self._exact[key] = entry
+                bare = _without_extension(key)
+                self._bare[bare] = "" if bare in self._bare else entry
+        self._sorted = sorted(self._exact)
+        self._below: dict[str, dict[str, str]] = {}
+
+    def find(self, box_file: str, row: BoxRow) -> str:
+        """Returns the entry that a row means, or an empty string."""
+        folders = _key(box_file).split("/")[:-1]
+        given = [name for name in (row.beside, row.image) if name]
+        twin = ["images" if folder == "labels" else folder for folder in folders]  # as YOLO lays them out
+        if row.beside and (entry := self._bare.get("/".join([*twin, _key(row.beside)]))):
+            return entry
+        for name in given:
+            parts = _parts(name)
+            depths = range(len(folders), -1, -1)
+            paths = [folders[:depth] + parts[start:] for start in range(max(len(parts) - 1, 1)) for depth in depths]
+            for known in (self._exact, self._bare):
+                for path in paths:
+                    if entry := known.get("/".join(path)):
+                        return entry
+        for name in given:
+            if entry := self._tails(folders).get("/".join(_parts(name)[-2:])):
+                return entry
+        return ""
+
+    def _tails(self, folders: list[str]) -> dict[str, str]:
+        """Returns the images below the nearest folder that has any, by the ends of their paths; "" where two agree."""
         for depth in range(len(folders), -1, -1):
-            if name := by_key.get("/".join(folders[:depth] + parts[start:])):
-                return name
-    return ""
+            above = "".join(f"{folder}/" for folder in folders[:depth])
+            first, last = bisect_left(self._sorted, above), bisect_right(self._sorted, above + "\U0010ffff")
+            if first < last:
+                break
+        else:
+            return {}
+        if above not in self._below:
+            if len(self._below) > _KEPT:
+                self._below.clear()
+            found = self._below.setdefault(above, {})
+            for key in self._sorted[first:last]:
+                folder, _, name = key.rpartition("/")
+                two = f"{folder.rpartition('/')[2]}/{name}"
+                for tail in {name, two, _without_extension(name), _without_extension(two)}:
+                    found[tail] = "" if tail in found else self._exact[key]
+        return self._below[above]
+
+
+def _pixels(row: BoxRow, shares: bool, size: tuple[int, int] | None) -> tuple[tuple[str, ...], str]:
+    """Returns left, top, right, bottom in pixels and what is remarkable; () and why where a box cannot be used."""
+    if not row.corners:
+        return (), "numbers"
+    corners, (left, top, right, bottom) = row.corners, map(float, row.corners)
+    if shares:
+        if size is None:
+            return (), "size"
+        left, right, top, bottom = left * size[0], right * size[0], top * size[1], bottom * size[1]
+        corners = (plain(left), plain(top), plain(right), plain(bottom))
+    elif row.stated and size and row.stated != size:
+        return (), "size"
+    if left == right or top == bottom:
+        return (), "area"
+    what = ""
+    if left > right or top > bottom:
+        a, b, c, d = corners
+        corners = (*((c, b, a) if left > right else (a, b, c)), d)
+        a, b, c, d = corners
+        corners = (a, d, c, b) if top > bottom else corners
+        left, right, top, bottom = min(left, right), max(left, right), min(top, bottom), max(top, bottom)
+        what = "swapped"
+    if right <= 0 or bottom <= 0 or (size and (left >= size[0] or top >= size[1])):
+        return (), "outside"
+    return corners, what
+
+
+def _area(corners: tuple[str, ...]) -> float:
+    left, top, right, bottom = map(float, corners)
+    return (right - left) * (bottom - top)
+
+
+def _remark(file: BoxFile, counts: Counter[str], lost: list[str]) -> str:
+    if file.problem and not counts["boxes"]:
+        return f"{UNUSED_BOXES[0]}: {file.problem}"
+    parts = [counted(counts["boxes"], "box")]
+    if lost:
+        named = ", ".join(map(_shown, lost[:3])) + (" …" if len(lost) > 3 else "")
+        parts.append(f"{len(lost)} fit no sound photograph: {named}")
+    parts += [f"{counts[why]} {words}" for why, words in _LOST.items() if counts[why]]
+    if counts["swapped"]:
+        parts.append(f"{counts['swapped']} with corners the wrong way round, turned")
+    if counts["several"]:
+        parts.append(f"{counts['several']} beside another box of the same photograph, of which the largest is used")
+    return "; ".join(parts + [file.problem] * bool(file.problem))
+
+
+def _shown(name: str) -> str:
+    """Returns a name that a terminal and a ledger can hold: no control character in it, and not endless."""
+    name = "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in name)
+    return name if len(name) <= _TOLD else f"{name[:_TOLD]}…"
 
 
 def _key(path: str) -> str:
     return unicodedata.normalize("NFC", path.replace("\\", "/")).casefold()
 
 
-def _is_number(text: str) -> bool:
-    try:
-        return abs(float(text)) < float("inf")
-    except ValueError:
-        return False
+def _parts(path: str) -> list[str]:
+    return [part for part in _key(path).split("/") if part not in ("", ".")][-_DEEPEST:]
 
 
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+def _without_extension(key: str) -> str:
+    head, slash, name = key.rpartition("/")
+    return head + slash + (name.rpartition(".")[0] or name)

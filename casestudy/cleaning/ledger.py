@@ -24,6 +24,7 @@ STATUSES = {  # and what each says of an entry, to users
     "sidecar": "boxes, text and strays, carried along in _sidecar",
     "lost": "listed by the archive, and not to be read any more",
 }
+UNUSED_BOXES = ("boxes not used", "0 boxes")  # how the note on a box file begins of which nothing could be used
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
 
@@ -98,6 +99,10 @@ class Ledger:
             rows = [row for row in self.rows if row.status == status]
             lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
             lines += _first([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
+        unused = [f"{row.entry} ({row.note})" for row in self.rows if row.note.startswith(UNUSED_BOXES)]
+        if unused:
+            lines.append(f"  ! {counted(len(unused), 'box file')} not used: no hand is cut out by them")
+            lines += _first(unused)
         return "\n".join(lines)
 
     def to_csv(self) -> str:

@@ -25,7 +25,8 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from casestudy.cleaning.archive import open_archive
-from casestudy.cleaning.boxes import is_box_file, merge_boxes
+from casestudy.cleaning.box_files import BoxFile, read_box_file
+from casestudy.cleaning.boxes import merge_boxes, shown_size
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
@@ -101,22 +102,26 @@ def _regroup(
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     desk = Desk()
     entries: Counter[str] = Counter()
-    box_files: list[tuple[str, bytes]] = []
+    box_files: list[BoxFile] = []
+    sizes: dict[str, tuple[int, int]] = {}
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
     with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, read_place(member.name, pattern))
-            if row.status == "sidecar" and is_box_file(member.name, member.data):
-                box_files.append((member.name, member.data))
+            if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
+                box_files.append(box_file)
+            elif row.status in USED and row.width and row.height:
+                sizes.setdefault(row.entry, shown_size(member.data, row.width, row.height))
             if target is not None:
                 store(target, row.stored_as, member.data)
             bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
-    boxes, remarks = merge_boxes(box_files, {row.entry: row.stored_as for row in reversed(rows) if row.status in USED})
+    stored = {row.entry: row.stored_as for row in reversed(rows) if row.status in USED}
+    boxes, remarks = merge_boxes(box_files, stored, sizes)
     for k, row in enumerate(rows):
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])

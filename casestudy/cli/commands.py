@@ -19,10 +19,11 @@ from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
-from casestudy.words import counted, duration
+from casestudy.words import MANY_LABELS, counted, duration
 
 Call = Callable[[argparse.Namespace], int]
 
+WEAKEST = 15  # labels that the screen shows where there are many
 WELCOME = """\
 From an archive of fingerspelled letters to an honest report. Type this first:
 
@@ -198,12 +199,16 @@ def _screen(run: casestudy.RunFolder) -> str:
     for what, score in zip(trained, scores, strict=True):
         accuracy, loss = report.percent(score.accuracy), report.decimals(score.loss)
         lines.append(f"  {what:{wide}}  accuracy {accuracy:>8}   loss {loss}")
-    labels = run.read_table("per_label.csv").to_dict("records")
+    table = run.read_table("per_label.csv")
+    shown = table.sort_values("accuracy", kind="stable").head(WEAKEST) if len(table) > MANY_LABELS else table
+    labels = shown.to_dict("records")
     wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
     lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
     for row in labels:
         numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
+    if len(shown) < len(table):
+        lines.append(f"  the weakest of {counted(len(table), 'label')}; per_label.csv has the others")
     for title, sentences in (("You may write:", found.may), ("You may not write:", found.may_not)):
         lines += ["", title]
         whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)

@@ -172,8 +172,9 @@ def _per_label(names: tuple, confusion: np.ndarray, table: pd.DataFrame, people:
 def _most_confused(table: pd.DataFrame, examples: int = 4) -> pd.DataFrame:
     support = table.groupby("label").size()
     rows = []
-    for (label, predicted), wrong in table[table["label"] != table["predicted"]].groupby(["label", "predicted"]):
-        surest = wrong.sort_values(["confidence", "name"], ascending=[False, True])["name"].head(examples)
-        rows.append((label, predicted, len(wrong), len(wrong) / support[label], "; ".join(surest)))
+    wrong = table.loc[table["label"] != table["predicted"], ["name", "label", "predicted", "confidence"]]
+    surest_first = wrong.sort_values(["confidence", "name"], ascending=[False, True])
+    for (label, predicted), names in surest_first.groupby(["label", "predicted"])["name"]:
+        rows.append((label, predicted, len(names), len(names) / support[label], "; ".join(names.head(examples))))
     found = pd.DataFrame(rows, columns=["label", "predicted", "count", "share", "examples"])
     return found.sort_values(["count", "label", "predicted"], ascending=[False, True, True]).reset_index(drop=True)

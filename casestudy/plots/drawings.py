@@ -38,8 +38,8 @@ def draw_run(
 
     for metric in ("accuracy", "loss"):
         add(f"learning_{metric}", results.plot_history, history, metric)
-    side = max(5.0, 0.32 * len(evaluation.class_names) + 1.2)
-    add("confusion", results.plot_confusion, evaluation, size=(side, side))
+    size = results.size_confusion(evaluation.class_names)
+    add("confusion", results.plot_confusion, evaluation, size=size)
     for name, table in (("label", evaluation.per_label), ("signer", evaluation.per_signer)):
         if len(table):
             add(f"per_{name}", results.plot_per_group, table, name, size=results.size_per_group(table[name]))

@@ -15,12 +15,16 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
 from casestudy.evaluation import Evaluation
+from casestudy.plots.lettering import drawable, in_lines, longest_line, set_lettering
+from casestudy.words import MANY_LABELS
 
 # Told apart by colour-blind eyes and on grey paper (tests/test_palettes.py), and never by the colour alone.
 BLUE, ORANGE, GREY = "#0a3a78", "#c64f09", "#6b6b6b"
 GREEN, RED = "#1a7f50", "#700f0f"
 FAINT, SILVER, PALE = "#e4e4e4", "#c4c4c4", "#9ec3e0"
 LONG = 8  # two names of more characters take two lines above a picture
+UPRIGHT = 28  # characters of a line of a name beside or below its group
+WIDE = 17  # a line of more characters is set smaller there, and in more lines
 MANY = 14  # more groups than these stand side by side, in the format of a slide
 
 
@@ -66,9 +70,50 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
 def plot_confusion(ax: Axes, evaluation: Evaluation) -> Axes:
     """Draws the (K, K) counts of the confusion matrix, true labels down, shaded by their share of each true label.
 
-    The shade grows with the square root of the share, so that a mistake made one time in twenty can be seen.
+    The shade grows with the square root of the share, so that a mistake made one time in twenty can be seen. Of more
+    than `MANY_LABELS` labels, shades alone are drawn, and the names of some; `size_confusion` says how large.
     """
-    return plot_counts(ax, evaluation.confusion, evaluation.class_names)
+    names, families = drawable(evaluation.class_names)
+    names = [in_lines(name) for name in names]
+    if len(names) > MANY_LABELS:
+        return _plot_shades(ax, evaluation.confusion, names, families)
+    plot_counts(ax, evaluation.confusion, names)
+    _letter_matrix(ax, names, families, len(names))
+    return ax
+
+
+def size_confusion(class_names: Sequence[str]) -> tuple[float, float]:
+    """Returns width and height, in inches, that `plot_confusion` needs for these labels."""
+    side = max(5.0, 0.32 * len(class_names) + 1.2) if len(class_names) <= MANY_LABELS else 13.0
+    words = 0.08 * max(0, longest_line(map(in_lines, class_names)) - 3)  # names stand at the left, below and above
+    return side + words, side + 2 * words
+
+
+def _letter_matrix(ax: Axes, names: Sequence[str], families: list[str], rows: int) -> None:
+    """Sets fonts and sizes of the labels of a matrix, so that words of several lines stay in their row."""
+    ticks = [*ax.get_xticklabels(), *ax.get_yticklabels()]
+    longest, lines = longest_line(names), 1 + max(name.count("\n") for name in names)
+    side = 72 * ax.bbox.width / ax.figure.dpi  # in points
+    fitting = min(10.0, 0.9 * side / rows / (1.25 * lines), 0.45 * side / longest)
+    set_lettering(ticks, families, max(4.0, fitting) if longest > 3 else None)
+    if longest > 3:
+        set_lettering([ax.xaxis.label, ax.yaxis.label], [], 11)
+        ax.set_aspect("auto")  # the layout finds room for long names only where it may stretch the cells a little
+
+
+def _plot_shades(ax: Axes, counts: np.ndarray, names: Sequence[str], families: list[str]) -> Axes:
+    """Draws a large confusion matrix as shades of each true label's shares, and names every so manieth label."""
+    rates = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    ax.imshow(rates, cmap=mpl.colormaps["Blues"], norm=PowerNorm(0.5, vmin=0, vmax=1))
+    step = -(-len(names) // MANY_LABELS)
+    places = range(0, len(names), step)
+    for axis, what in ((ax.xaxis, "predicted"), (ax.yaxis, "true")):
+        axis.set_ticks(places, [names[k] for k in places], parse_math=False)
+        axis.set_label_text(f"{what} label; one in {step} is named")
+    ax.tick_params(axis="x", labelrotation=90, labeltop=True)
+    _letter_matrix(ax, [names[k] for k in places], families, len(places))
+    ax.spines[:].set_color(GREY)
+    return ax
 
 
 def plot_counts(ax: Axes, counts: np.ndarray, class_names: Sequence[str]) -> Axes:
@@ -105,13 +150,19 @@ def _ink(paper: Any) -> str:
 
 def size_per_group(names: Sequence[str]) -> tuple[float, float]:
     """Returns width and height, in inches, that `plot_per_group` needs for these groups."""
-    return (max(9.6, 0.27 * len(names)), 4.4) if len(names) > MANY else (6.4, 0.35 * len(names) + 1.2)
+    words = 0.07 * max(0, longest_line(in_lines(name, UPRIGHT) for name in names) - 10)
+    drawn = min(len(names), MANY_LABELS)
+    return (max(9.6, 0.27 * drawn), 4.4 + words) if len(names) > MANY else (6.4 + words, 0.35 * drawn + 1.2)
 
 
 def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
-    """Draws the accuracy of each label (or signer) with its interval, the weakest first: at the top, or at the left."""
+    """Draws the accuracy of each label (or signer) with its interval, the weakest first: at the top, or at the left.
+
+    Of more than `MANY_LABELS`, the weakest are drawn.
+    """
     many = len(table) > MANY
-    rows = table.dropna(subset=["accuracy"]).sort_values("accuracy", ascending=many, kind="stable")
+    known = table.dropna(subset=["accuracy"])
+    rows = known.sort_values("accuracy", ascending=many, kind="stable").head(MANY_LABELS)
     places = np.arange(len(rows))
     errors = np.vstack([rows["accuracy"] - rows["low"], rows["high"] - rows["accuracy"]]).clip(0)
     line: dict[str, Any] = {"x": places, "y": rows["accuracy"], "yerr": errors}
@@ -119,9 +170,14 @@ def plot_per_group(ax: Axes, table: pd.DataFrame, name: str) -> Axes:
         line = {"x": rows["accuracy"], "y": places, "xerr": errors}
     ax.errorbar(**line, fmt="o", ms=5, color=BLUE, ecolor=PALE, elinewidth=3)
     groups, values = (ax.xaxis, ax.yaxis) if many else (ax.yaxis, ax.xaxis)
-    groups.set_ticks(places, rows[name], parse_math=False)
-    groups.set_label_text(f"{name}, the weakest first" if many else name)
-    if many and rows[name].str.len().max() > 3:
+    names, families = drawable(rows[name])
+    names = [in_lines(one, UPRIGHT) for one in names]
+    groups.set_ticks(places, names, parse_math=False)
+    lines = 1 + max((one.count("\n") for one in names), default=0)
+    set_lettering(groups.get_ticklabels(), families, 12.5 / lines if lines > 1 else None)
+    first = "the weakest first" if len(rows) == len(known) else f"the {len(rows)} weakest of {len(known)}"
+    groups.set_label_text(f"{name}, {first}" if many else name)
+    if many and longest_line(names) > 3:
         ax.tick_params(axis="x", labelrotation=90)
     (ax.set_ylim if many else ax.set_xlim)(-0.02, 1.02)
     (ax.set_xlim if many else ax.set_ylim)(-0.6, max(len(rows), 1) - 0.4)
@@ -166,20 +222,29 @@ def plot_heat(ax: Axes, pixels: np.ndarray, heat: np.ndarray, label: str, predic
 def _title(ax: Axes, label: str, predicted: str) -> Axes:
     """Writes above a picture what was read: green and ticked where right, red and crossed where wrong."""
     right = label == predicted
-    between = "\n" if len(label) + len(predicted) > LONG else " "
-    title = f"✓ {label}" if right else f"✗ {label}{between}read as {predicted}"
-    ax.set_title(title, color=GREEN if right else RED, fontsize=13, fontweight="bold", parse_math=False)
+    (label, *guess), families = drawable([label] if right else [label, predicted])
+    between = "\n" if len(label) + len("".join(guess)) > LONG else " "
+    title = f"✓ {label}" if right else f"✗ {label}{between}read as {guess[0]}"
+    long = longest_line([title]) > WIDE
+    lines = [in_lines(line, 20) for line in title.split("\n")] if long else [title]
+    size = 9 if long else 13
+    ax.set_title("\n".join(lines), color=GREEN if right else RED, fontsize=size, fontweight="bold", parse_math=False)
+    set_lettering([ax.title], families)
     ax.axis("off")
     return ax
 
 
 def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable[str], columns: int = 5) -> Figure:
     """Returns a figure of photographs side by side, each under its title."""
-    pairs = list(zip(pictures, titles, strict=True))
+    names, families = drawable(titles)
+    size = max(9.0, 1.8 * columns)  # a page shrinks a wide figure
+    width = int(2.1 * 72 / (0.62 * size))  # characters over a picture
+    pairs = list(zip(pictures, names, strict=True))
     fig, axes = _sheet(len(pairs), columns, 2.1, 2.4)
     for ax, (picture, title) in zip(axes, pairs, strict=False):
         ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
-        ax.set_title(title, fontsize=max(9.0, 1.8 * columns), parse_math=False)  # a page shrinks a wide figure
+        ax.set_title(in_lines(title, width), fontsize=size, parse_math=False)
+        set_lettering([ax.title], families)
     return fig
 
 

@@ -29,6 +29,7 @@ PROTOCOLS = {
     "random": "random split",
     "published": "published test part",
 }
+MOST_CONFUSED = (10, 40)  # confusions in the table: below a matrix of numbers, and below one that is a picture
 # What the page shows as pictures; the rest of the plots it draws itself.
 PLOTS = ("learning_accuracy", "learning_loss", "reliability", "models", "pareto", "ladder", "distorted")
 
@@ -50,14 +51,16 @@ def render(run: RunFolder) -> str:
     record, study, images = run.record, run.record.wishes.study, run.facts
     scores, evaluation, ledger = run.scores(), run.evaluation(), run.ledger()
     top_losses, samples = evaluation.top_losses(), evaluation.samples(seed=record.wishes.seed)
-    most_confused, cells = evaluation.most_confused.head(10), sections.behind(evaluation)
+    matrix = sections.matrix(evaluation)
+    most_confused = evaluation.most_confused.head(MOST_CONFUSED[0 if matrix else 1])
+    cells = sections.behind(evaluation) if matrix else {}
     behind = [photo["name"] for photos in cells.values() for photo in photos]
     wanted = [*top_losses["name"], *samples["name"], *"; ".join(most_confused["examples"]).split("; ")]
     with run.photographs() as photographs:
         pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
     trainings = [run.training(home) for home in run.trainings()]
     tables = {name: run.read_table(file) for name, (file, *_) in sections.PLOTTED.items() if run.has(file)}
-    parts, script = run.read_table("splits.csv"), source("report.js")
+    parts, script = run.read_table("splits.csv"), source("report.js") + (source("matrix.js") if matrix else "")
     return page(
         "report.html",
         record=record,
@@ -82,12 +85,12 @@ def render(run: RunFolder) -> str:
         why_left_out=dataclasses.replace(study.split, protocol=images.protocol).why_left_out(),
         trainings=trainings,
         pace=sections.pace(trainings),
-        plots=_plots(run),
+        plots=_plots(run, PLOTS if matrix else ("confusion", *PLOTS)),
         sentences=sections.plot_sentences(evaluation, run.histories()[OWN], tables),
         photographs=sections.photographs(evaluation),
-        matrix=sections.matrix(evaluation),
+        matrix=matrix,
         behind={
-            "labels": evaluation.class_names,
+            "labels": evaluation.class_names if matrix else (),
             "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
             "pictures": {name: pictures[name] for name in behind if name in pictures},
         },
@@ -105,8 +108,8 @@ def render(run: RunFolder) -> str:
     )
 
 
-def _plots(run: RunFolder) -> dict[str, str]:
-    files = {name: run.path / "plots" / f"{name}.png" for name in PLOTS}
+def _plots(run: RunFolder, names: Sequence[str]) -> dict[str, str]:
+    files = {name: run.path / "plots" / f"{name}.png" for name in names}
     coded = {name: base64.b64encode(file.read_bytes()).decode() for name, file in files.items() if file.is_file()}
     return {name: f"data:image/png;base64,{data}" for name, data in coded.items()}
 

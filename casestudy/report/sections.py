@@ -13,7 +13,7 @@ import pandas as pd
 from casestudy.cleaning import STATUSES
 from casestudy.evaluation import PREFIX, Evaluation
 from casestudy.report.pages import decimals, percent
-from casestudy.words import counted
+from casestudy.words import MANY_LABELS, counted
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score, TrainingRecord
@@ -78,7 +78,12 @@ def shade(share: float) -> int:
 
 
 def matrix(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """Returns a row for each true label: its name, its support, and (count, shade) for each predicted label."""
+    """Returns a row for each true label: its name, its support, and (count, shade) for each predicted label.
+
+    Of more than `MANY_LABELS` there is none: the page shows a picture instead.
+    """
+    if len(evaluation.class_names) > MANY_LABELS:
+        return []
     most = max(int(evaluation.confusion.max(initial=0)), 1)
     return [
         {"label": name, "support": int(row.sum()), "cells": [(int(count), shade(count / most)) for count in row]}
@@ -171,6 +176,9 @@ def plot_sentences(evaluation: Evaluation, history: pd.DataFrame, compared: dict
         found[f"learning_{metric}"] = (
             f"{metric.capitalize()} over {counted(epochs, 'epoch')}; at the end {' and '.join(ends)}."
         )
+    right, labels = evaluation.confusion.trace(), len(evaluation.class_names)
+    shown = counted(len(evaluation.predictions), "photograph")
+    found["confusion"] = f"Confusion matrix of {counted(labels, 'label')}: {right:,} of {shown} lie on its diagonal."
     bins = evaluation.reliability[["accuracy", "confidence"]].itertuples(index=False)
     claims = [f"{percent(right)} right where it claims {percent(claim)}" for right, claim in bins]
     found["reliability"] = f"How often the model is right, by how sure it is: {'; '.join(claims)}."

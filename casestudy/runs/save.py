@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+FEW = 26  # labels that a warning names
+
 
 def save_ledger(run: RunFolder, letters: Path) -> None:
     """Writes ledger.csv as it stands in a letters.zip."""
@@ -51,7 +53,8 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
         table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
         where = f"fold {split.fold}: " if split.fold else ""
         for part, lacking in split.missing().items():
-            log.warning("%s%s has no photograph of %s", where, part, " ".join(lacking))
+            more = f" and {len(lacking) - FEW} more" if len(lacking) > FEW else ""
+            log.warning("%s%s has no photograph of %s%s", where, part, ", ".join(lacking[:FEW]), more)
         if len(split.left_out):
             log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
     run.write_table("splits.csv", table)
