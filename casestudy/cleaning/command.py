@@ -11,7 +11,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from casestudy.cleaning.errors import ConservationError, DataError
+from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
+from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.words import did_you_mean
 
 _SAID = (  # what argparse says, and the same in the words of this project
@@ -71,7 +72,9 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
-    add("--pattern", help=f"regular expression with a group label, and signer if it can: '{pattern}'")
+    add("--pattern", help=f"regular expression with a group label, signer and part if it can: '{pattern}'")
+    layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
+    add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
     add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
@@ -111,7 +114,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(json.dumps(ledger.to_json(), ensure_ascii=False))
@@ -119,6 +122,15 @@ def _clean(args: argparse.Namespace) -> int:
         print(ledger.summary())
         print(outcome if out else "nothing was written (--dry-run)")
     return 0 if ledger.labelled() else 1
+
+
+def layout_word(text: str) -> str:
+    """Returns a layout that can be read; for the `type` of an option."""
+    try:
+        layout_pattern(text)
+    except CaseStudyError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--layout ")) from None
+    return text
 
 
 def at_least_one(text: str) -> int:
