@@ -32,7 +32,7 @@ def question(doubt: Doubt, trails: Iterable[tuple[Trail, int]], images: Sequence
     best = tried[0]
     return CaseStudyError(
         f"Labels must be told by one reading, and {counted(len(tried), 'reading')} fit: {doubt.why}. {shown}. "
-        f"Say which: --layout {best.layout} or --layout {' or '.join(one.layout for one in tried[1:])}, or --pattern "
+        f"Say which: {' or '.join(f'--layout {one.layout}' for one in tried)}, or --pattern "
         f"{shlex.quote(best.pattern)}, tried here: {best.result()}."
     )
 

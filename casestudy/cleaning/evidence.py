@@ -58,9 +58,9 @@ class Group:
         return [trail.label(place) or trail.names[trail.open[place]] for trail in self.trails]
 
     def has_letters(self, place: int) -> bool:
-        """Returns whether an open folder is usually a letter or a number: at least a third of the names are."""
+        """Returns whether an open folder is often a letter or a number: more than a third of the names are."""
         kinds = {trail.label(place): trail.kind(place) for trail in self.trails}
-        return 3 * sum(kind != WORD for kind in kinds.values()) >= len(kinds)
+        return 3 * sum(kind != WORD for kind in kinds.values()) > len(kinds)
 
 
 def judge(group: Group) -> Reading | Doubt:
@@ -107,7 +107,8 @@ def _one_folder(group: Group) -> Reading | Doubt:
     verdict = _names_against(group, -1)
     if verdict != "letters of their own":
         return folder if not verdict else Doubt((folder, name), verdict)
-    labels, begins = set(group.column(-1)), {one.upper() for letters in group.letters for one in letters if one}
+    begins = {one.upper() for letters in group.letters for one in letters if one}
+    labels = {label for label, letters in zip(group.column(-1), group.letters, strict=True) if any(letters)}
     why = f"folders {_some(labels)} and file names {_some(begins)} could both be the label"
     if group.has_letters(-1) or not (len(begins) >= len(labels) or _is_alphabet(begins, 10)):
         return Doubt((name, folder), why)

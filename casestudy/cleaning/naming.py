@@ -38,7 +38,7 @@ from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.people import one_spelling, person_key
 from casestudy.cleaning.screening import EXTENSIONS
 from casestudy.cleaning.stored_names import split_path
-from casestudy.cleaning.trails import Folders, Tree
+from casestudy.cleaning.trails import Folders, Trail, Tree
 
 _STRAYS = 0.05  # of all images: so few that are in doubt are left unrecognised, and more make a question
 _CLASSES = 0.2  # of all images lie in folders of words, at least, where words are labels
@@ -109,45 +109,43 @@ def _read(
 
 def _judge(layout: Layout, files: Mapping[Folders, list[str]], images: list[str]) -> None:
     """Decides on the reading of each group of like paths; raises the question where two fit."""
-    groups: dict[tuple[bool, int], list[Folders]] = defaultdict(list)
-    for folders in files:
-        groups[key_of(layout.trail("/".join([*folders, ""])))].append(folders)
     folder_labels: Counter[str] = Counter()
-    by_name = 0
-    name_letters: Counter[str] = Counter()
-    for key, members in sorted(groups.items(), key=lambda one: -sum(len(files[folders]) for folders in one[1])):
-        trails, letters, stems = [], [], []
-        for folders in members:
-            path = "/".join([*folders, ""])
-            inside = [stem_of(file) for file in files[folders] if path + file not in layout.listed]
-            if inside:
-                trails.append(layout.trail(path))
-                letters.append(Counter(map(letter_of, inside)))
-                stems.append(inside)
-        if not trails:
-            continue
-        group = Group(trails, letters, stems)
+    begins: Counter[str] = Counter()  # of the file names that tell the label
+    for key, group in _groups(layout, files):
         found = judge(group)
+        if isinstance(found, Doubt) and begins.total() > group.size and not group.has_letters(-1):  # read as most are
+            found = next((one for one in found.readings if one.label == IN_NAME), found)
         if isinstance(found, Doubt):
             if group.size >= _STRAYS * len(images):
-                raise question(found, [(t, n.total()) for t, n in zip(trails, letters, strict=True)], images)
+                sizes = [letters.total() for letters in group.letters]
+                raise question(found, zip(group.trails, sizes, strict=True), images)
             layout.doubts[key] = found
             continue
         layout.readings[key] = found
         if found.label != IN_NAME:
-            for label, count in zip(group.column(found.label), letters, strict=True):
-                folder_labels[label] += count.total()
+            for label, letters in zip(group.column(found.label), group.letters, strict=True):
+                folder_labels[label] += letters.total()
         elif found.piece is None:
-            by_name += group.size
-            name_letters += sum(letters, Counter())
+            begins += sum(group.letters, Counter())
     layout.words = len(folder_labels) > 1 and folder_labels.total() >= _CLASSES * len(images)
-    layout.classes = _spellings(
-        Counter({label: count for label, count in folder_labels.items() if layout.words or kind_of(label) != WORD})
-    )
-    begins = set(name_letters) - {""}
-    constant = len(begins) == 1 and name_letters.total() > 3 and next(iter(begins)).islower()
-    strays = by_name < _CLASSES * len(images) and bool(folder_labels)
-    layout.letters = not constant and not strays
+    told = {label: count for label, count in folder_labels.items() if layout.words or kind_of(label) != WORD}
+    layout.classes = _spellings(told)
+    (first, *others) = {*begins} - {""} or {"A"}
+    always = not others and first.islower() and begins.total() > 3  # f0, f1 … of frames
+    layout.letters = not always and (begins.total() >= _CLASSES * len(images) or not folder_labels)
+
+
+def _groups(layout: Layout, files: Mapping[Folders, list[str]]) -> list[tuple[tuple[bool, int], Group]]:
+    """Returns images with like paths together, the largest group first."""
+    rows: dict[tuple[bool, int], list[tuple[Trail, Counter[str], list[str]]]] = defaultdict(list)
+    for folders, inside in files.items():
+        path = "/".join([*folders, ""])
+        stems = [stem_of(file) for file in inside if path + file not in layout.listed]
+        if stems:
+            trail = layout.trail(path)
+            rows[key_of(trail)].append((trail, Counter(map(letter_of, stems)), stems))
+    groups = [(key, Group(*zip(*found, strict=True))) for key, found in rows.items()]
+    return sorted(groups, key=lambda one: -one[1].size)
 
 
 def _refuse_siblings(layout: Layout, files: Mapping[Folders, list[str]]) -> None:

@@ -92,11 +92,14 @@ class Tree:
 
     def _judge(self, path: Folders) -> str:
         kind = _kind(tidy(path[-1]))
+        if path[-1] in ("", ".", ".."):
+            return CONTENT
         siblings = self._siblings.get(path[:-1], Counter())
         if kind in (PART, CONTENT, SESSION, ASPECT):
             plain = siblings[WORD] + siblings[LETTER] + siblings[NUMBER]
-            says_something = plain > max(1, siblings[kind]) or (kind == ASPECT and self._aspects_are_words)
-            return WORD if says_something else kind
+            holds_images = 2 * self._direct.get(path, 0) > self._below[path]
+            among_words = plain > max(1, siblings[kind]) or (kind == ASPECT and self._aspects_are_words)
+            return WORD if holds_images and among_words else kind
         if kind in (WORD, NUMBER) and self._total:
             below, direct = self._below[path], self._direct.get(path, 0)
             wraps = below >= _WRAPS * self._total and direct < (1 - _WRAPS) * below
