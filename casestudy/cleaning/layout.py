@@ -107,27 +107,23 @@ class Layout:
         elif reading.signer is not None and kind_of(name := trail.names[trail.open[reading.signer]]) in _OPEN:
             signer = name
         if reading.label == IN_NAME:
-            label = self._in_name(stem, reading, trail)
+            label = self._in_name(stem, reading)
+            if not label and trail.open and trail.kind(-1) == LETTER:  # among people's, whose files have the letter
+                label, signer = trail.label(-1), trail.signer
             return Place(label, signer, folder=parent, remark="" if label else _UNTOLD)
         label, above = trail.label(reading.label), trail.names[-2] if len(trail.names) > 1 else ""
         if not label or (trail.kind(reading.label) == WORD and not self.words):
             return Place(remark=_UNTOLD)
         letter = letter_of(stem).upper()
-        contradiction = (
-            f"its name reads {letter}" if letter not in ("", label) and letter in self.classes.values() else ""
-        )
-        return Place(label, signer, folder=above if reading.label == -1 else parent, remark=contradiction)
+        contradicts = letter not in ("", label) and letter in self.classes.values()
+        remark = f"its name reads {letter}" if contradicts else ""
+        return Place(label, signer, folder=above if reading.label == -1 else parent, remark=remark)
 
-    def _in_name(self, stem: str, reading: Reading, trail: Trail) -> str:
+    def _in_name(self, stem: str, reading: Reading) -> str:
         if reading.piece is not None:
             pieces = tokens_of(stem)
             return as_label(pieces[reading.piece]) if len(pieces) > reading.piece else ""
-        if known := class_of(stem, self.classes):
-            return known
-        if (letter := letter_of(stem)) and self.letters:
-            return as_label(letter)
-        is_letter = trail.open and trail.kind(-1) == LETTER  # among folders of people whose files have the letter
-        return trail.label(-1) if is_letter else ""
+        return class_of(stem, self.classes) or (as_label(letter_of(stem)) if self.letters else "")
 
 
 _USUAL = {0: Reading(IN_NAME), 1: Reading(-1)}  # where no image has such a path
