@@ -131,8 +131,7 @@ def _names_against(group: Group, place: int) -> str:
     if len(begins) == 1:
         (letter,) = begins
         small = all(one.islower() for counts in by_folder.values() for one in counts)
-        several = len(by_folder) > 1
-        if (several and (small or group.has_letters(place))) or (small and read > 1):
+        if small and read > 1:
             return ""  # `f0`, `f1` … of frames: a letter that never changes tells nothing apart
         return f"file names begin with {letter}, folders are called {_some(set(folders))}"
     if len(by_folder) > 1 and all(len({one.upper() for one in counts}) <= 1 for counts in by_folder.values()):
@@ -166,10 +165,10 @@ def _two_folders(group: Group) -> Reading | Doubt:
         takes = not person and not agrees and not group.has_letters(-2) and all(name.isdigit() for name in lowers)
         if not takes and (person or shared or len(uppers) == 1):
             return options[0]
-        return Doubt((options[1], options[0], Reading(-1)) if takes else (Reading(-1), options[0]), why)
+        return Doubt((options[1], options[0], Reading(-1)) if takes else (Reading(-1), *options), why)
     if agrees == [-2] or (group.has_letters(-2) and not group.has_letters(-1) and _rather(uppers, lowers, False)):
         return Reading(-2) if person else _below(options[1], pairs)
-    return Doubt(options[:2] if shared and not person else (Reading(-1), Reading(-2)), why)
+    return Doubt(options if shared and not person else (Reading(-1), options[0], Reading(-2)), why)
 
 
 def _below(with_people: Reading, pairs: set[tuple[str, str]]) -> Reading | Doubt:
@@ -181,10 +180,12 @@ def _below(with_people: Reading, pairs: set[tuple[str, str]]) -> Reading | Doubt
 
 
 def _agrees(group: Group, place: int) -> bool:
-    same = sum(
-        letters[label] + (letters[label.lower()] if label.lower() != label else 0)
-        for label, letters in zip(group.column(place), group.letters, strict=True)
-    )
+    """Returns whether nearly all file names begin with this folder's letter, or have its name among their pieces."""
+    same = 0
+    for trail, letters, stems in zip(group.trails, group.letters, group.stems, strict=True):
+        label, name = trail.label(place), trail.names[trail.open[place]].casefold()
+        begin = sum(count for letter, count in letters.items() if letter and letter.upper() == label)
+        same += max(begin, sum(name in map(str.casefold, tokens_of(stem)) for stem in stems))
     return same >= _MOST * group.size
 
 

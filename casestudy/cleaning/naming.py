@@ -62,9 +62,9 @@ def find_layout(
         CaseStudyError: Two readings fit, and which are they; or the layout is none.
     """
     images = [name for name in names if _is_evidence(name)]
-    if pattern is not None and layout:
+    if pattern is not None and layout is not None:
         raise CaseStudyError("Names are read by a layout or by a pattern, not both: leave --layout or --pattern out.")
-    search = pattern if pattern is not None else re.compile(layout_pattern(layout)) if layout else None
+    search = pattern if pattern is not None else re.compile(layout_pattern(layout)) if layout is not None else None
     found = _read(images, search, listed or {}, aspects_are_words=False)
     if search is None and images and not found.classes:
         found = _read(images, search, listed or {}, aspects_are_words=True)
