@@ -30,10 +30,11 @@ class DataSpec(Record):
     """Where the images of a study come from, and how they are stored.
 
     Attributes:
-        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files.
+        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files, "table" one of CSV
+            files with a column a pixel.
         downloads: What is fetched where a run is given no data; none for the embedded sample.
         pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
-        test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
+        layout: The same in words, such as "signer/label".
         subset: What the names of the IDX files begin with, as "emnist-balanced"; see `data.idx_sets`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
@@ -41,10 +42,10 @@ class DataSpec(Record):
         home: Where a person finds the data.
     """
 
-    kind: Literal["archive", "idx"] = "archive"
+    kind: Literal["archive", "idx", "table"] = "archive"
     downloads: tuple[Download, ...] = ()
     pattern: str | None = None
-    test_folder: str = ""
+    layout: str | None = None
     subset: str = ""
     class_names: tuple[str, ...] = ()
     transposed: bool = False
@@ -54,6 +55,10 @@ class DataSpec(Record):
     def check(self) -> None:
         if self.pattern is not None:
             check_pattern(self.pattern)
+        if self.layout is not None:
+            from casestudy.cleaning import find_layout  # only now: it needs the decoders
+
+            find_layout([], layout=self.layout)
         if len(set(self.class_names)) < len(self.class_names):
             raise DataError(f"class_names of a DataSpec are all different; received {self.class_names}. Change one.")
 

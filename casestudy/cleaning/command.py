@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
+from casestudy.cleaning.errors import ConservationError, DataError
 from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.words import did_you_mean
 
@@ -51,6 +51,14 @@ class CommandParser(argparse.ArgumentParser):
             getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
         return parsed
 
+    @staticmethod
+    def at_least_one(text: str) -> int:
+        """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
+        number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
+        return number
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in (known := list(action.choices)):
             near = did_you_mean(value, known) or "Use one of them."
@@ -76,7 +84,7 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
     add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
-    add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
+    add("--workers", type=CommandParser.at_least_one, metavar="N", help="threads (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
 
@@ -128,14 +136,6 @@ def layout_word(text: str) -> str:
     """Returns a layout that can be read; for the `type` of an option."""
     try:
         layout_pattern(text)
-    except CaseStudyError as error:
+    except DataError as error:
         raise argparse.ArgumentTypeError(str(error).removeprefix("--layout ")) from None
     return text
-
-
-def at_least_one(text: str) -> int:
-    """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
-    number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
-    return number

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
-from casestudy.cleaning.members import Member
 from casestudy.cleaning.paths import as_label
 from casestudy.cleaning.stored_names import split_path
 
@@ -26,21 +25,13 @@ def is_class_list(name: str) -> bool:
     return split_path(name)[-1].lower() in _LISTS
 
 
-def read_class_lists(members: Iterable[Member], names: Iterable[str]) -> dict[str, str]:
-    """Returns the one label of each image that a table among `members` names; `names` are those of all entries.
-
-    An image with two labels has none here.
-    """
-    left = sum(map(is_class_list, names))
+def read_class_lists(tables: Mapping[str, bytes]) -> dict[str, str]:
+    """Returns the one label of each image that such tables, by their own names, name; with two it has none here."""
     labels: dict[str, set[str]] = {}
-    for member in members if left else ():
-        if is_class_list(member.name):
-            above = member.name[: len(member.name) - len(split_path(member.name)[-1])]
-            for file_name, label in _rows(member.data):
-                labels.setdefault(above + file_name, set()).add(as_label(label))
-            left -= 1
-            if not left:
-                break
+    for table, data in tables.items():
+        folder = table[: len(table) - len(split_path(table)[-1])]
+        for file_name, label in _rows(data):
+            labels.setdefault(folder + file_name, set()).add(as_label(label))
     return {entry: next(iter(found)) for entry, found in labels.items() if len(found) == 1 and "" not in found}
 
 

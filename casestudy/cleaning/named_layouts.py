@@ -7,7 +7,7 @@ of a name (`signer_label` reads `anna_A_3.jpg`). Folders above those that are na
 
 from __future__ import annotations
 
-from casestudy.cleaning.errors import CaseStudyError
+from casestudy.cleaning.errors import DataError
 from casestudy.cleaning.words import did_you_mean
 
 LAYOUTS = (  # the common ones
@@ -34,7 +34,7 @@ def layout_pattern(layout: str) -> str:
     doubled = any(named.count(word) > 1 for word in _WORDS[:3])
     if "label" not in named or doubled or not set(named) <= set(_WORDS):
         near = did_you_mean(layout, LAYOUTS) or "More: casestudy clean --help."
-        raise CaseStudyError(f"--layout takes words such as {', '.join(LAYOUTS)}; received {layout!r}. {near}")
+        raise DataError(f"--layout takes words such as {', '.join(LAYOUTS)}; received {layout!r}. {near}")
     above = "".join(_group(word, "[^/]+") + "/" for word in folders)
     if pieces:
         end = "[_ .-]+".join(_group(word, "[^/_ .-]+") for word in pieces) + "[_ .-][^/]*"

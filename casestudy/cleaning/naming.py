@@ -26,12 +26,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from casestudy.cleaning.asking import question
 from casestudy.cleaning.errors import CaseStudyError
 from casestudy.cleaning.evidence import IN_NAME, Doubt, Group, judge
 from casestudy.cleaning.layout import Layout, key_of
+from casestudy.cleaning.listed import is_class_list, read_class_lists
 from casestudy.cleaning.named_layouts import layout_pattern
 from casestudy.cleaning.paths import WORD, kind_of, letter_of, stem_of
 from casestudy.cleaning.pattern import Pattern
@@ -46,9 +47,9 @@ _CLASSES = 0.2  # of all images lie in folders of words, at least, where words a
 
 def find_layout(
     names: Iterable[str],
-    pattern: Pattern | re.Pattern[str] | None = None,
+    pattern: str | Pattern | re.Pattern[str] | None = None,
     layout: str | None = None,
-    listed: Mapping[str, str] | None = None,
+    read: Callable[[list[str]], Mapping[str, bytes]] | None = None,
 ) -> Layout:
     """Returns how the paths of an archive are read, judged over all of them.
 
@@ -56,18 +57,22 @@ def find_layout(
         names: Of all entries; those with an image's extension are the evidence.
         pattern: Read by this instead of the rules.
         layout: Read by these words instead, such as "signer/label"; see `layouts`.
-        listed: Labels that the archive itself lists, by entry; see `listed`.
+        read: Returns the contents of some entries: of tables in which the archive itself lists labels; see `listed`.
 
     Raises:
         CaseStudyError: Two readings fit, and which are they; or the layout is none.
     """
-    images = [name for name in names if _is_evidence(name)]
     if pattern is not None and layout is not None:
         raise CaseStudyError("Names are read by a layout or by a pattern, not both: leave --layout or --pattern out.")
-    search = pattern if pattern is not None else re.compile(layout_pattern(layout)) if layout is not None else None
-    found = _read(images, search, listed or {}, aspects_are_words=False)
+    search = re.compile(layout_pattern(layout)) if layout is not None else pattern
+    search = Pattern(search) if isinstance(search, str) else search
+    names = list(names)
+    images = [name for name in names if _is_evidence(name)]
+    tables = [name for name in names if is_class_list(name)]
+    listed = read_class_lists(read(tables)) if tables and read and search is None else {}
+    found = _read(images, search, listed, aspects_are_words=False)
     if search is None and images and not found.classes:
-        found = _read(images, search, listed or {}, aspects_are_words=True)
+        found = _read(images, search, listed, aspects_are_words=True)
     return found
 
 

@@ -30,7 +30,6 @@ from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest
 from casestudy.cleaning.ledger import USED, Ledger
-from casestudy.cleaning.listed import read_class_lists
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
@@ -98,8 +97,7 @@ def _regroup(
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
-    names = reader.names()
-    layout = find_layout(names, *said, listed=read_class_lists(reader.members(), names))
+    layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
     desk = Desk()
     entries: Counter[str] = Counter()
     box_files: list[tuple[str, bytes]] = []
@@ -128,6 +126,17 @@ def _regroup(
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
+
+
+def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:
+    """Returns what some entries hold, before all are read in their order."""
+    found: dict[str, bytes] = {}
+    for member in reader.members():
+        if member.name in names:
+            found[member.name] = member.data
+            if len(found) == len(set(names)):
+                break
+    return found
 
 
 def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:

@@ -123,6 +123,7 @@ class Options(Record):
     )
     mirror: bool = _option(False, "also train on mirrored photographs")
     pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
+    layout: str | None = _option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
 
     @classmethod
     def called(cls, name: str) -> str:
@@ -189,7 +190,8 @@ class Options(Record):
         if self.mirror:
             model = replace(model, augmentation={**model.augmentation, "mirror": True})
         split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
-        data, crop = replace(data, pattern=self.pattern or data.pattern), self.crop or study.crop
+        data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
+        crop = self.crop or study.crop
         changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
         seed = study.seed if self.seed is None else self.seed
         return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision, self.quick)
@@ -273,6 +275,7 @@ def _settings(study: Study) -> dict[str, Any]:
         "crop": study.crop,
         "mirror": bool(study.model.augmentation.get("mirror")),
         "pattern": study.data.pattern,
+        "layout": study.data.layout,
     }
 
 
@@ -284,6 +287,8 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = replace(study, data=STUDIES[study.name].data)
+    if study.data.kind == "table":  # which is seen, and not asked for
+        study = replace(study, data=replace(study.data, kind="archive"))
     own = sample is not None and file_digest(sample) == data.sha256
     named = None if drawn or own else data.name
     return replace(resolved, study=study), named
