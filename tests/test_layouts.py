@@ -18,11 +18,14 @@ from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.people import look_alikes, one_spelling
 from casestudy.cleaning.regroup import clean_archive
+from casestudy.data import load_images, split_images
 from casestudy.errors import CaseStudyError
+from casestudy.study import DataSpec, SplitSpec
 
 LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXY"  # 24, without J and Z
 SPANISH = ("A", "Ñ", "LL", "CH", "RR")
 FOUR = ("User1", "User2", "User3", "User4")
+STRAYS = ("A/9.png", "B/9.png")
 VEHICLES = ("bus", "car", "train")
 ZOES = ("user_Zoe\u0308", "user_Zo\u00eb", "User zo\u00eb")
 SIDES = ("left", "right")
@@ -341,3 +344,35 @@ def test_the_command_asks_in_one_line_and_takes_the_answer(tmp_path):
     wrong = clean("--layout", "signer/nam")
     assert (wrong.returncode, wrong.stderr.count("\n")) == (2, 1)
     assert "Did you mean 'signer/name'?" in wrong.stderr
+
+
+def test_folders_are_loaded_by_the_same_rules(tmp_path):
+    names = spread("{s}/{l}/{p}/{k}.png", takes=1, s=THREE, l=("A", "long sleeve"), p=("user_1", "User 1", "user_2"))
+    path = pack(tmp_path / "in.zip", [*names, "train/A/.hidden.png"], **{"_strays/x.png": b"no picture"})
+    with zipfile.ZipFile(path) as archive:
+        archive.extractall(tmp_path / "folder")
+    for source in (path, tmp_path / "folder"):
+        images = load_images(source, image_size=(24, 24), cache_dir=tmp_path / "cache")
+        assert images.class_names == ("A", "long sleeve")
+        assert set(images.signers) == {"user_1", "user_2"} or set(images.signers) == {"User 1", "user_2"}
+        assert [name.split("/")[0] for name in images.names] == images.parts.tolist()
+        assert [name.split("/")[1] for name in images.names] == [images.class_names[k] for k in images.labels]
+        split = split_images(images, SplitSpec("published"), seed=1)
+        for part in THREE:
+            assert set(images.parts[getattr(split, part)]) == {part}
+        assert sum(len(getattr(split, part)) for part in THREE) == len(images) == 18
+    by_name = load_images(path, image_size=(24, 24), cache_dir=tmp_path, data=DataSpec(layout="label/any/any"))
+    assert by_name.class_names == ("test", "train", "validation")
+    with pytest.raises(CaseStudyError, match="--layout signer/label"):
+        grid = pack(tmp_path / "grid.zip", spread("{p}/{l}/{k}.png", p=NAMES, l=WORDS))
+        load_images(grid, image_size=(24, 24), cache_dir=tmp_path)
+
+
+def test_where_nothing_is_called_test_the_other_part_is(tmp_path):
+    path = pack(tmp_path / "in.zip", [*spread("{s}/{l}/{k}.png", s=("train", "val"), l="AB"), *STRAYS])
+    images = load_images(path, image_size=(24, 24), cache_dir=tmp_path)
+    split = split_images(images, SplitSpec("published", validation=0.0), seed=1)
+    assert {name.split("/")[0] for name in images.names[split.test]} == {"val"}
+    assert images.names[split.left_out].tolist() == [*STRAYS]
+    alone = load_images(pack(tmp_path / "one.zip", ["train/A/1.png"]), image_size=(24, 24), cache_dir=tmp_path)
+    assert alone.parts is None

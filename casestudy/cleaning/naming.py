@@ -41,7 +41,7 @@ from casestudy.cleaning.screening import EXTENSIONS
 from casestudy.cleaning.stored_names import split_path
 from casestudy.cleaning.trails import Folders, Trail, Tree
 
-_STRAYS = 0.05  # of all images: so few that are in doubt are left unrecognised, and more make a question
+_STRAYS, _TWO = 0.05, 2  # a share of all images, or so many: strays that are in doubt; more make a question
 _CLASSES = 0.2  # of all images lie in folders of words, at least, where words are labels
 
 
@@ -121,7 +121,7 @@ def _judge(layout: Layout, files: Mapping[Folders, list[str]], images: list[str]
         if isinstance(found, Doubt) and begins.total() > group.size and not group.has_letters(-1):  # read as most are
             found = next((one for one in found.readings if one.label == IN_NAME), found)
         if isinstance(found, Doubt):
-            if group.size >= _STRAYS * len(images):
+            if group.size >= _STRAYS * len(images) and (group.size > _TWO or 2 * group.size >= len(images)):
                 sizes = [letters.total() for letters in group.letters]
                 raise question(found, zip(group.trails, sizes, strict=True), images)
             layout.doubts[key] = found

@@ -150,7 +150,7 @@ def read_boxes(archive: zipfile.ZipFile) -> dict[str, Box]:
 
 def _from_names(archive: zipfile.ZipFile, *said: str | None) -> _Source:
     contents = {info.filename: (info.CRC, info.file_size) for info in archive.infolist() if _is_image(info.filename)}
-    others = (name for name in archive.namelist() if not _is_image(name))
+    others = (name for name in archive.namelist() if Path(name).suffix.lower() not in IMAGE_SUFFIXES)
     return _named(dict(sorted(contents.items())), others, archive.read, *said)
 
 
@@ -160,7 +160,8 @@ def _from_folder(path: Path, *said: str | None) -> _Source:
 
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
     contents = {name: hashlib.sha256(read(name)).hexdigest() for name in names if _is_image(name)}
-    return _named(contents, (name for name in names if not _is_image(name)), read, *said)
+    others = (name for name in names if Path(name).suffix.lower() not in IMAGE_SUFFIXES)
+    return _named(contents, others, read, *said)
 
 
 def _named(
