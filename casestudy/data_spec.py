@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from casestudy.errors import DataError
 from casestudy.records import Matching, Record
@@ -51,6 +52,13 @@ class DataSpec(Record):
     transposed: bool = False
     channels: Literal[1, 3] = 3
     home: str = ""
+
+    @classmethod
+    def of_before(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        values = dict(values)
+        if values.pop("test_folder", ""):  # the parts stood in the signers' place
+            values["pattern"] = (values.get("pattern") or "").replace("(?P<signer>", "(?P<part>") or None
+        return values
 
     def check(self) -> None:
         if self.pattern is not None:

@@ -309,7 +309,7 @@ def test_the_ledger_has_parts_and_the_summary_says_what_was_made_one(tmp_path):
     for line in (
         "published in parts: train 6, test 6",
         "user_1 is also written User 1: taken for one signer",
-        "user1 and user_1 look alike, and are taken for 2 signers",
+        "user1 and user_1 look alike, and stay apart: one signer each",
     ):
         assert f"    {line}\n" in told
 

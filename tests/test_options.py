@@ -319,11 +319,13 @@ MISTYPED = [
     ("fine_tune", "top:0", "Change it."),
     ("fine_tune", "bottom", "Change it."),
     ("split", "singer", "Did you mean 'signer'?"),
-    ("split", "published", "Use --split signer or random."),
+    ("split", "published", "Use --split signer."),
     ("variants", "dense", "it has none"),
     ("crop", "box", "Did you mean 'boxes'?"),
     ("crop", "always", "Use one of them."),
     ("pattern", "(?P<label>", "Mend it."),
+    ("layout", "signer/lable", "Did you mean 'signer/label'?"),
+    ("layout", "person", "casestudy clean --help."),
     ("pattern", "(label)", "Write (?P<label>…) around the letter."),
 ]
 

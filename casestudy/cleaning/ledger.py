@@ -87,7 +87,7 @@ class Ledger:
         for signer, spellings in self._respelled().items():
             lines.append(f"    {signer} is also written {', '.join(spellings)}: taken for one signer")
         for alike in look_alikes(signers):
-            lines.append(f"    {' and '.join(alike)} look alike, and are taken for {len(alike)} signers")
+            lines.append(f"    {' and '.join(alike)} look alike, and stay apart: one signer each")
         duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
         near = [(row, f"~ {row.near_duplicate_of}") for row in labelled if row.near_duplicate_of]
         for pairs, what in (

@@ -21,7 +21,7 @@ from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES
-from casestudy.study import Phase, Study, Variant
+from casestudy.study import DataSpec, Phase, Study, Variant
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
@@ -202,6 +202,8 @@ class Options(Record):
         A DataError also says that the data cannot be had.
         """
         wishes = self.wishes()
+        if self.data is None and wishes.study.data == DataSpec() and wishes.study.split.protocol == "published":
+            raise DataError("A published split needs data that came in parts; the sample did not. Use --split signer.")
         study, data = data_for(wishes.study, self.data, quick=self.quick)
         return replace(wishes, study=study), data
 
