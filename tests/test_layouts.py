@@ -285,6 +285,33 @@ def test_one_person_is_one_signer_and_look_alikes_stay_apart():
     assert one_spelling([("x y", 1), ("X_Y", 1)]) == {"x_y": "x y"}  # as often: the first
 
 
+def test_namesakes_in_two_folders_are_one_signer_and_it_is_said():
+    names = spread("{s}/{p}/{l}{k}.jpg", s=("north", "south"), p=("user_1", "user_2"), l="AB") + spread(
+        "north/user_3/A{k}.jpg"
+    )
+    layout = find_layout(names)
+    assert layout.place("south/user_1/A0.jpg").remark == "signer found in north and south"
+    assert layout.place("north/user_3/A0.jpg").remark == ""
+    parts = find_layout(named := spread("{s}/{p}/{l}/{k}.jpg", s=BOTH, p=PEOPLE, l="AB"))
+    assert {parts.place(name).remark for name in named} == {""}  # parts are no homes
+    above = find_layout(named := spread("{l}/{p}/{k}.jpg", p=PEOPLE, l="AB"))
+    assert {above.place(name).remark for name in named} == {""}  # nor are labels
+
+
+def test_any_name_at_all_is_read_or_asked_about():
+    chance = random.Random(0)
+    bits = (*"Aa7_ß-ſİ. ", "\u0308", "\udc80", "user_1", "..", "", "x" * 300, "train", "Con", "é.zip", "(1)")
+    for _ in range(3000):
+        names = ["/".join(chance.choices(bits, k=chance.randint(1, 5))) + chance.choice((".jpg", "")) for _ in range(9)]
+        try:
+            layout = find_layout(names)
+        except CaseStudyError as error:
+            assert "\n" not in str(error)
+            continue
+        for place in map(layout.place, names):
+            assert not place.label.startswith(("_", ".")) and "/" not in place.label
+
+
 def picture(number):
     image = Image.fromarray(np.random.default_rng(number).integers(0, 256, (24, 24, 3), np.uint8))
     image.save(file := io.BytesIO(), "PNG")

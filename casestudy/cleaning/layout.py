@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from casestudy.cleaning.evidence import IN_NAME, Doubt, Reading
-from casestudy.cleaning.ledger import RESPELLED
+from casestudy.cleaning.ledger import NAMESAKES, RESPELLED
 from casestudy.cleaning.paths import (
     LETTER,
     NUMBER,
@@ -51,6 +51,7 @@ class Layout:
     listed: Mapping[str, str] = field(default_factory=dict)  # labels that the archive itself lists, by entry
     classes: dict[str, str] = field(default_factory=dict)  # case-folded label → its spelling
     people: dict[str, str] = field(default_factory=dict)  # `person_key` → spelling, of those that are signers
+    homes: dict[str, tuple[str, ...]] = field(default_factory=dict)  # `person_key` → the folders of namesakes
     words: bool = True  # whether a folder called by a word is a label
     letters: bool = True  # whether a letter that begins a file's name is one, if no folder has it
     _trails: dict[Folders, Trail] = field(default_factory=dict)
@@ -72,12 +73,14 @@ class Layout:
             return replace(found, signer=next(filter(None, owners), ""), part=part)
         signer = self.people.get(person_key(found.signer), "")
         respelled = f"{RESPELLED}{found.signer}" if signer not in ("", found.signer) else ""
+        homes = self.homes.get(person_key(found.signer), ())
+        shared = f"{NAMESAKES}{' and '.join(homes)}" if signer and len(homes) > 1 else ""
         return Place(
             self.classes.get(found.label.casefold(), found.label),
             signer,
             part,
             signer or part_folder or found.folder,
-            "; ".join(filter(None, (found.remark, respelled))),
+            "; ".join(filter(None, (found.remark, respelled, shared))),
         )
 
     def trail(self, entry: str) -> Trail:
@@ -86,6 +89,16 @@ class Layout:
         if (trail := self._trails.get(folders)) is None:
             trail = self._trails[folders] = self.tree.trail(folders)
         return trail
+
+    def home(self, entry: str) -> str:
+        """Returns the folders in which an entry's person has a namesake elsewhere, "" where they are at the top."""
+        trail = self.trail(entry)
+        reading = self.readings.get(key_of(trail))
+        if self.search is not None or reading is None:
+            return ""
+        signer = trail.person if reading.signer is None else trail.open[reading.signer]
+        label = trail.open[reading.label] if reading.label else None
+        return "" if signer is None else trail.home(signer, label)
 
     def as_written(self, entry: str) -> Place:
         """Returns an entry's place before spellings are made one, and people told from other folders."""

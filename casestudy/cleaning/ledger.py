@@ -24,6 +24,7 @@ STATUSES = {  # and what each says of an entry, to users
     "sidecar": "boxes, text and strays, carried along in _sidecar",
     "lost": "listed by the archive, and not to be read any more",
 }
+NAMESAKES = "signer found in "  # begins the note on an image of a signer whose name lies in several folders
 RESPELLED = "signer written "  # begins the note on an image whose path has another spelling of its signer
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
@@ -84,8 +85,10 @@ class Ledger:
         lines.append(f"    {people}: {_shorten(signers, 8) or 'none can be told'}")
         if parts := Counter(row.part for row in labelled if row.part):
             lines.append(f"    published in parts: {', '.join(f'{part} {count:,}' for part, count in parts.items())}")
-        for signer, spellings in self._respelled().items():
+        for signer, spellings in self._noted(RESPELLED).items():
             lines.append(f"    {signer} is also written {', '.join(spellings)}: taken for one signer")
+        for signer, homes in self._noted(NAMESAKES).items():
+            lines.append(f"    {signer} is found in {homes[0]}: taken for one signer")
         for alike in look_alikes(signers):
             lines.append(f"    {' and '.join(alike)} look alike, and stay apart: one signer each")
         duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
@@ -107,14 +110,14 @@ class Ledger:
             lines += _first([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
         return "\n".join(lines)
 
-    def _respelled(self) -> dict[str, list[str]]:
-        """Returns how else a signer is written, by the notes, for each who is."""
+    def _noted(self, begin: str) -> dict[str, list[str]]:
+        """Returns what the notes that begin so go on with, for each signer who has any."""
         found: dict[str, list[str]] = {}
         for row in self.rows:
             for note in row.note.split("; "):
-                if note.startswith(RESPELLED):
-                    found.setdefault(row.signer, []).append(note.removeprefix(RESPELLED))
-        return {signer: _distinct(spellings) for signer, spellings in found.items()}
+                if note.startswith(begin):
+                    found.setdefault(row.signer, []).append(note.removeprefix(begin))
+        return {signer: _distinct(said) for signer, said in found.items()}
 
     def to_csv(self) -> str:
         """Returns the ledger as CSV text with a header, lines ended by a newline alone."""

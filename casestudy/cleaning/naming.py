@@ -56,7 +56,7 @@ def find_layout(
     Args:
         names: Of all entries; those with an image's extension are the evidence.
         pattern: Read by this instead of the rules.
-        layout: Read by these words instead, such as "signer/label"; see `layouts`.
+        layout: Read by these words instead, such as "signer/label"; see `named_layouts`.
         read: Returns the contents of some entries: of tables in which the archive itself lists labels; see `listed`.
 
     Raises:
@@ -96,17 +96,20 @@ def _read(
     labels: Counter[str] = Counter()
     signers: Counter[str] = Counter()
     named: set[str] = set()
+    homes: dict[str, dict[str, None]] = defaultdict(dict)
     for name in images:
         found = layout.as_written(name)
         if found.label:
             labels[found.label] += 1
             if found.signer:
                 signers[found.signer] += 1
+                homes[person_key(found.signer)].setdefault(layout.home(name))
                 if search is not None or found.signer == layout.trail(name).signer:
                     named.add(person_key(found.signer))
     if search is None:
         _refuse_siblings(layout, files)
     layout.classes = _spellings(labels)
+    layout.homes = {key: tuple(home or "the top" for home in inside) for key, inside in homes.items()}
     people = one_spelling(signers.items())
     layout.people = people if len(people) > 1 else {key: name for key, name in people.items() if key in named}
     return layout
@@ -128,10 +131,11 @@ def _judge(layout: Layout, files: Mapping[Folders, list[str]], images: list[str]
             continue
         layout.readings[key] = found
         if found.label != IN_NAME:
-            for label, letters in zip(group.column(found.label), group.letters, strict=True):
-                folder_labels[label] += letters.total()
+            for trail, letters in zip(group.trails, group.letters, strict=True):
+                folder_labels[trail.label(found.label)] += letters.total()
         elif found.piece is None:
             begins += sum(group.letters, Counter())
+    folder_labels.pop("", None)  # folders that cannot be labels
     layout.words = len(folder_labels) > 1 and folder_labels.total() >= _CLASSES * len(images)
     told = {label: count for label, count in folder_labels.items() if layout.words or kind_of(label) != WORD}
     layout.classes = _spellings(told)

@@ -48,6 +48,7 @@ _ARCHIVE = re.compile(r"(.+?)(?:\.(?:rar|zip|7z|tar|tgz|tbz2|txz|gz|bz2|xz|zst))
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|gif)\.rf\.\w+$", re.IGNORECASE)  # A22_jpg.rf.3c3e….jpg
 _TAIL = rf"(?:[ _-]*\(\d+\)|[ _-]+(?:\d+|copy|copie|kopie|{'|'.join(PARTS)})(?![^\W\d_]))*"
 _LETTER_STEM = re.compile(r"([^\W\d_])(?:[ _-]?\(?\d{1,4}\)?)?" + _TAIL, re.IGNORECASE)
+_LONGEST = 255  # characters of a class
 _AFTER_A_CLASS = re.compile(r"(?:[ _-]?\(?\d+\)?)?" + _TAIL, re.IGNORECASE)
 _TOKENS = re.compile(r"[ _.()-]+")
 
@@ -130,7 +131,7 @@ def class_of(stem: str, known: dict[str, str]) -> str:
     ['nothing', 'A', '']
     """
     folded = stem.casefold()
-    for end in range(len(folded), 0, -1):
+    for end in range(min(len(folded), _LONGEST), 0, -1):
         if (label := known.get(folded[:end])) and _AFTER_A_CLASS.fullmatch(folded, end):
             return label
     return ""

@@ -36,6 +36,7 @@ class Trail:
     part_folder: str = ""  # how that part is written
     person: int | None = None  # the place of the nearest folder that is named like a person
     open: tuple[int, ...] = ()  # the places of the nearest one or two folders that may be label or person
+    telling: tuple[int, ...] = ()  # the places of all that may be
 
     def kind(self, place: int) -> str:
         """Returns the kind of an open folder, counted from the nearest, -1."""
@@ -44,6 +45,10 @@ class Trail:
     def label(self, place: int) -> str:
         """Returns an open folder as a label."""
         return as_label(self.names[self.open[place]])
+
+    def home(self, signer: int, label: int | None) -> str:
+        """Returns the folders above that of the person which tell something and are not the label."""
+        return "/".join(self.names[k] for k in self.telling if k < signer and k != label)
 
     @property
     def signer(self) -> str:
@@ -78,12 +83,13 @@ class Tree:
         roles = [self._role(folders[: depth + 1]) for depth in range(len(folders))]
         person = max((k for k, role in enumerate(roles) if role == PERSON), default=None)
         part = max((k for k, role in enumerate(roles) if role == PART), default=None)
-        open_ = [k for k, role in enumerate(roles) if role in (LETTER, NUMBER, WORD)]
+        telling = open_ = [k for k, role in enumerate(roles) if role in (LETTER, NUMBER, WORD)]
         letters = [k for k in open_ if roles[k] == LETTER]
         if len(open_) > 2 and letters and letters[-1] < open_[-2]:
             open_ = open_[open_.index(letters[-1]) :][:2]
         in_part = "" if part is None else names[part]
-        return Trail(names, part_of(in_part) if in_part else "", in_part, person, tuple(open_[-2:]))
+        part_name = part_of(in_part) if in_part else ""
+        return Trail(names, part_name, in_part, person, tuple(open_[-2:]), tuple(telling))
 
     def _role(self, path: Folders) -> str:
         if (role := self._roles.get(path)) is None:
