@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from casestudy.cleaning.stored_names import clean_part
 
@@ -96,6 +97,7 @@ def part_of(name: str) -> str:
     return next(PARTS[word] for word in re.findall(r"[^\W\d_]+", name.casefold()) if word in PARTS)
 
 
+@lru_cache(4096)
 def as_label(text: str) -> str:
     """Returns a label as it is stored, "" for what cannot be one: one letter upper-case, a word as it is written.
 

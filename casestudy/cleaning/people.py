@@ -6,8 +6,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import lru_cache
 
 
+@lru_cache(4096)
 def person_key(name: str) -> str:
     """Returns what two spellings of one person have in common: case, Unicode form and kind of separator are nothing.
 
