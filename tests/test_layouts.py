@@ -26,6 +26,7 @@ LETTERS = "ABCDEFGHIKLMNOPQRSTUVWXY"  # 24, without J and Z
 SPANISH = ("A", "Ñ", "LL", "CH", "RR")
 FOUR = ("User1", "User2", "User3", "User4")
 STRAYS = ("A/9.png", "B/9.png")
+KINDS = ("vowels/A", "vowels/E", "others/B", "others/C", "others/D")
 VEHICLES = ("bus", "car", "train")
 ZOES = ("user_Zoe\u0308", "user_Zo\u00eb", "User zo\u00eb")
 SIDES = ("left", "right")
@@ -165,7 +166,13 @@ ASKED = {  # names in which two readings fit → one that is meant: labels and p
     "letters above first names": (spread("{l}/{p}/{k}.jpg", p=NAMES, l=LETTERS), LETTERS, NAMES),
     "initials above words": (spread("{p}/{l}/{k}.jpg", p="JK", l=WORDS), WORDS, "JK"),
     "words above initials": (spread("{l}/{p}/{k}.jpg", p="JK", l=WORDS), WORDS, "JK"),
-    "words above numbers": (spread("{l}/{p}/{k}.jpg", p=(1, 2, 3), l=WORDS), WORDS, "123"),
+    "words above numbers": (spread("{l}/{p}/{k}.jpg", p=(0, 1, 2), l=WORDS), WORDS, "012"),
+    "letters of two kinds": (spread("{f}/{k}.jpg", f=KINDS), "ABCDE", ()),
+    "digits above initials, both in the name": (
+        spread("{l}/{p}/{p}_{l}_{k}.jpg", l=range(10), p="JKM"),
+        "0123456789",
+        "JKM",
+    ),
     "kinds of things": (spread("{l}.jpg", l=("pets/cat/1", "pets/dog/1", "plants/oak/1")), ("cat", "dog", "oak"), ()),
     "as many people as letters": (spread("{p}/{l}/{k}.jpg", p="VWXYZ", l="abcde"), "ABCDE", "VWXYZ"),
     "first names in file names": (spread("{p}_{l}_{k}.jpg", p=NAMES, l=LETTERS), LETTERS, NAMES),
@@ -196,6 +203,14 @@ def test_where_two_readings_fit_it_is_asked_and_the_answers_work(case):
     assert f" {count} label{'s' * (count > 1)} (" in message[message.index("tried here:") :]
 
 
+def test_the_pattern_that_is_proposed_is_that_of_the_likelier_reading():
+    for case in ("people called J and K", "people called 3 and 4", "as many people as letters"):
+        names, labels, people = ASKED[case]
+        with pytest.raises(CaseStudyError) as caught:
+            read(names)
+        assert read(names, **advice(str(caught.value))[-1])[:2] == (set(labels), set(people))
+
+
 def test_small_and_capital_letters_side_by_side_are_asked_about():
     names = spread("set/{l}/{k}.jpg", l="aAbB")
     with pytest.raises(CaseStudyError, match="side by side in set") as caught:
@@ -211,6 +226,14 @@ def test_a_few_strays_are_no_contradiction():
     for stray in ("user_1/party/1.jpg", "user_1/K/B.jpg", "holiday.jpg", "user_2/IMG_1234.jpg"):
         labels, people, _, without = read([*names, stray])
         assert (labels, people, without) == (set(LETTERS), set(PEOPLE), 1)
+
+
+def test_strays_of_a_small_set_are_left_out_and_one_folder_of_words_is_no_class():
+    names = spread("{p}/{l}{k}.jpg", p=("user_1", "user_2"), l="AB")
+    assert read([*names, "user_1/K/B0.jpg", "user_2/K/A0.jpg"]) == ({"A", "B"}, {"user_1", "user_2"}, set(), 2)
+    with pytest.raises(CaseStudyError, match=r"--layout \S+"):
+        read([*names, *spread("user_1/K/{l}{k}.jpg", l="AB")])
+    assert read([*names, *spread("user_1/party/{k}.jpg", takes=9)]) == ({"A", "B"}, {"user_1", "user_2"}, set(), 9)
 
 
 def test_a_set_of_one_letter_and_a_frame_s_f_is_no_label():
@@ -390,6 +413,13 @@ def test_folders_are_loaded_by_the_same_rules(tmp_path):
         assert sum(len(getattr(split, part)) for part in THREE) == len(images) == 18
     by_name = load_images(path, image_size=(24, 24), cache_dir=tmp_path, data=DataSpec(layout="label/any/any"))
     assert by_name.class_names == ("test", "train", "validation")
+    (tmp_path / "other" / "A").mkdir(parents=True)
+    digests = set()
+    for name in ("1.png", "2.png"):
+        (tmp_path / "other" / "A" / name).write_bytes(picture(0))
+        digests.add(load_images(tmp_path / "other", image_size=(24, 24), cache_dir=tmp_path / "cache").digest)
+        (tmp_path / "other" / "A" / name).unlink()
+    assert len(digests) == 2  # other names, though the same picture
     with pytest.raises(CaseStudyError, match="--layout signer/label"):
         grid = pack(tmp_path / "grid.zip", spread("{p}/{l}/{k}.png", p=NAMES, l=WORDS))
         load_images(grid, image_size=(24, 24), cache_dir=tmp_path)

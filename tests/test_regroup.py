@@ -380,6 +380,7 @@ def test_a_single_unnamed_folder_is_no_signer(tmp_path):
     assert [(row.signer, row.stored_as) for row in ledger.rows] == [("", "A/mine__A0.jpg")]
     two = find_layout(names := ["anna/A0.jpg", "anna/B0.jpg", "ben/A0.jpg", "ben/B0.jpg", "train/A/one.jpg"])
     assert [two.place(name).signer for name in names] == ["anna", "anna", "ben", "ben", ""]
+    assert [two.place(name).label for name in names] == ["A", "B", "A", "B", "A"]
 
 
 def test_names_stay_apart_and_clean():

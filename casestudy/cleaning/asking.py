@@ -27,7 +27,7 @@ def question(doubt: Doubt, trails: Iterable[tuple[Trail, int]], images: Sequence
     """
     trails = list(trails)
     layouts = dict.fromkeys(_most_common(trails, reading) for reading in doubt.readings)
-    tried = sorted((_Tried.on(layout, images) for layout in layouts), key=lambda one: -one.read)
+    tried = [_Tried.on(layout, images) for layout in layouts]
     shown = "; or ".join(one.said() for one in tried)
     best = tried[0]
     return CaseStudyError(
