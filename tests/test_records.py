@@ -575,3 +575,11 @@ def test_a_quick_study_is_small_in_everything():
         assert quick.model.image_size == smaller
     assert [(phase.epochs, phase.views) for phase in quick.phases] == [(1, 1), (2, 1)]
     assert [(phase.epochs, phase.views) for phase in quick.variants[0].phases] == [(1, 1), (1, 1)]
+
+
+def test_parts_that_stood_in_the_signers_place_are_parts():
+    """As the licence plates of the version before had them; a set without parts lost nothing but the field."""
+    before = {**DataSpec(pattern="(?P<signer>train|val)/(?P<label>.)/").to_json(), "test_folder": "val"}
+    del before["layout"]
+    assert DataSpec.from_json(before) == DataSpec(pattern="(?P<part>train|val)/(?P<label>.)/")
+    assert DataSpec.from_json({**before, "test_folder": ""}).pattern == "(?P<signer>train|val)/(?P<label>.)/"
