@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from casestudy.cleaning.errors import ConservationError, DataError
+from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.words import did_you_mean, printable
 
 _SAID = (  # what argparse says, and the same in the words of this project
@@ -51,6 +52,14 @@ class CommandParser(argparse.ArgumentParser):
             getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
         return parsed
 
+    @staticmethod
+    def at_least_one(text: str) -> int:
+        """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
+        number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
+        return number
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in (known := list(action.choices)):
             near = did_you_mean(value, known) or "Use one of them."
@@ -72,9 +81,11 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
-    add("--pattern", help=f"regular expression with a group label, and signer if it can: '{pattern}'")
+    add("--pattern", help=f"regular expression with a group label, signer and part if it can: '{pattern}'")
+    layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
+    add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
-    add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
+    add("--workers", type=CommandParser.at_least_one, metavar="N", help="threads (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
 
@@ -112,7 +123,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(json.dumps(ledger.to_json()))  # in ASCII: a name may hold what a terminal obeys
@@ -122,9 +133,10 @@ def _clean(args: argparse.Namespace) -> int:
     return 0 if ledger.labelled() else 1
 
 
-def at_least_one(text: str) -> int:
-    """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
-    number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
-    return number
+def layout_word(text: str) -> str:
+    """Returns a layout that can be read; for the `type` of an option."""
+    try:
+        layout_pattern(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--layout ")) from None
+    return text

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 
+from casestudy.cleaning.layout import Place
 from casestudy.cleaning.ledger import LedgerRow
 from casestudy.cleaning.members import Member
-from casestudy.cleaning.naming import Place, find_owner, find_signers
 from casestudy.cleaning.screening import NearDuplicates, Screening
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 
@@ -19,7 +19,6 @@ class Desk:
 
     def __init__(self) -> None:
         self._rows: list[LedgerRow] = []
-        self._places: list[Place] = []
         self._twins: list[int | None] = []  # the row that this one repeats, exactly or nearly
         self._names = UniqueNames(["boxes.csv", "ledger.csv"])
         self._first: dict[str, int] = {}  # SHA-256 of a kept image → its row
@@ -27,7 +26,7 @@ class Desk:
         self._near = NearDuplicates()
 
     def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
-        """Returns the row of one entry, complete but for what only the whole archive shows; see `finish`."""
+        """Returns the row of one entry, complete but for what other rows show; see `finish`."""
         digest = hashlib.sha256(member.data).hexdigest()
         twin = None
         if screening is None:
@@ -49,7 +48,9 @@ class Desk:
             entry=member.name,
             status=status,
             stored_as=self._names.claim(_stored_name(member.name, status, place)),
+            signer=place.signer,
             label="" if screening is None else place.label,
+            part=place.part,
             format=found.format,
             width=found.width,
             height=found.height,
@@ -61,24 +62,18 @@ class Desk:
             note="" if screening is None else place.remark,
         )
         self._rows.append(row)
-        self._places.append(place)
         self._twins.append(twin)
         return row
 
     def finish(self) -> list[LedgerRow]:
-        """Returns all rows, with the signers judged over the whole archive and the remarks that depend on them."""
-        signers = find_signers(self._places)
-        names = []
-        for row, place in zip(self._rows, self._places, strict=True):
-            by_place = place.signer if place.signer in signers else ""
-            names.append(by_place if place.label else find_owner(row.entry, signers))
+        """Returns all rows, with the remarks that depend on two of them."""
         rows = []
-        for row, signer, twin in zip(self._rows, names, self._twins, strict=True):
+        for row, twin in zip(self._rows, self._twins, strict=True):
             notes = [row.note]
             if twin is not None:
                 notes.append("different label" if row.label != self._rows[twin].label else "")
-                notes.append("different signer" if signer != names[twin] else "")
-            rows.append(dataclasses.replace(row, signer=signer, note="; ".join(filter(None, notes))))
+                notes.append("different signer" if row.signer != self._rows[twin].signer else "")
+            rows.append(dataclasses.replace(row, note="; ".join(filter(None, notes))))
         return rows
 
 

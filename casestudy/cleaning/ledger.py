@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from casestudy.cleaning.people import look_alikes
 from casestudy.cleaning.words import counted, printable
 
 STATUSES = {  # and what each says of an entry, to users
@@ -25,6 +26,8 @@ STATUSES = {  # and what each says of an entry, to users
     "lost": "listed by the archive, and not to be read any more",
 }
 UNUSED_BOXES = ("boxes not used", "0 boxes")  # how the note on a box file begins of which nothing could be used
+NAMESAKES = "signer found in "  # begins the note on an image of a signer whose name lies in several folders
+RESPELLED = "signer written "  # begins the note on an image whose path has another spelling of its signer
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
 
@@ -38,8 +41,8 @@ class LedgerRow:
     entry: str  # its path in the archive, as stored there
     status: str  # one of `STATUSES`
     stored_as: str  # its path in letters.zip
-    signer: str = ""  # whose folder it lies in
-    label: str = ""  # upper-case
+    signer: str = ""  # who is in it, in one spelling
+    label: str = ""  # a letter, upper-case, or a word
     part: str = ""  # such as "train", where the data were published in parts
     format: str = ""  # from the content, such as "JPEG"
     width: int | None = None  # in pixels
@@ -76,12 +79,21 @@ class Ledger:
     def summary(self) -> str:
         """Returns what happened, on one screen."""
         labelled = self.labelled()
-        letters, signers = _distinct(row.label for row in labelled), _distinct(row.signer for row in labelled)
-        photographs, kinds = counted(len(labelled), "photograph"), counted(len(letters), "letter")
+        labels, signers = _distinct(row.label for row in labelled), _distinct(row.signer for row in labelled)
+        noun = "letter" if all(len(label) == 1 and label.isalpha() for label in labels) else "label"
+        photographs, kinds = counted(len(labelled), "photograph"), counted(len(labels), noun)
         people = f"of {counted(len(signers), 'signer')}" if signers else "signers"
         lines = [f"{counted(len(self.rows), 'entry')} in, {counted(len(self.rows), 'row')} out: nothing lost"]
-        lines.append(f"  {photographs} in {kinds}: {_shorten(letters, 40)}")
+        lines.append(f"  {photographs} in {kinds}: {_shorten(labels, 40)}")
         lines.append(f"    {people}: {_shorten(signers, 8) or 'none can be told'}")
+        if parts := Counter(row.part for row in labelled if row.part):
+            lines.append(f"    published in parts: {', '.join(f'{part} {count:,}' for part, count in parts.items())}")
+        for signer, spellings in self._noted(RESPELLED).items():
+            lines.append(f"    {signer} is also written {', '.join(spellings)}: taken for one signer")
+        for signer, homes in self._noted(NAMESAKES).items():
+            lines.append(f"    {signer} is found in {homes[0]}: taken for one signer")
+        for alike in look_alikes(signers):
+            lines.append(f"    {' and '.join(alike)} look alike, and stay apart: one signer each")
         duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
         near = [(row, f"~ {row.near_duplicate_of}") for row in labelled if row.near_duplicate_of]
         for pairs, what in (
@@ -104,6 +116,15 @@ class Ledger:
             lines.append(f"  ! {counted(len(unused), 'box file')} not used: no hand is cut out by them")
             lines += _first(unused)
         return "\n".join(lines)
+
+    def _noted(self, begin: str) -> dict[str, list[str]]:
+        """Returns what the notes that begin so go on with, for each signer who has any."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows:
+            for note in row.note.split("; "):
+                if note.startswith(begin):
+                    found.setdefault(row.signer, []).append(note.removeprefix(begin))
+        return {signer: _distinct(said) for signer, said in found.items()}
 
     def to_csv(self) -> str:
         """Returns the ledger as CSV text with a header, lines ended by a newline alone."""

@@ -1,7 +1,7 @@
 """Per-user folders in, one letters.zip out: nothing lost, every byte accounted for.
 
-    A/user_3__A0.jpg             sound photographs by letter, exact duplicates included
-    _unrecognised/user_2/x.jpg   sound photographs whose letter cannot be told
+    A/user_3__A0.jpg             sound photographs by label, exact duplicates included
+    _unrecognised/user_2/x.jpg   sound photographs whose label cannot be told
     _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
@@ -32,7 +32,7 @@ from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataErr
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
 from casestudy.cleaning.ledger import USED, Ledger
 from casestudy.cleaning.members import Member, Reader
-from casestudy.cleaning.naming import read_place
+from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
@@ -47,6 +47,7 @@ def clean_archive(
     *,
     password: str | None = None,
     pattern: str | None = None,
+    layout: str | None = None,
     workers: int | None = None,
     progress: bool = True,
 ) -> Ledger:
@@ -61,18 +62,19 @@ def clean_archive(
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
+        layout: The same in words, such as "signer/label"; see `named_layouts`.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
     Raises:
         ArchiveError: The archive cannot be read whole.
         DataError: It holds no sound photograph with a label.
-        CaseStudyError: The pattern or the target cannot be used.
+        CaseStudyError: The pattern, the layout or the target cannot be used, or two readings of the names fit.
         ConservationError: The finished zip is not what was read.
     """
-    archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
+    archive, said = Path(archive), (Pattern(pattern) if pattern is not None else None, layout)
     if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
+        return _regroup(open_archive(archive, password=password), None, said, workers, progress)
     out_zip = Path(out_zip)
     check_target(archive, out_zip)
     reader = open_archive(archive, password=password)
@@ -81,7 +83,7 @@ def clean_archive(
             reserve(partial, size_of(archive))
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, target, compiled, workers, progress)
+                    ledger = _regroup(reader, target, said, workers, progress)
                 file.truncate()
             _require_labelled(archive, ledger)
             require_conserved(partial, ledger, progress)
@@ -95,11 +97,12 @@ def clean_archive(
 def _regroup(
     reader: Reader,
     target: zipfile.ZipFile | None,
-    pattern: Pattern | None,
+    said: tuple[Pattern | None, str | None],
     workers: int | None,
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
+    layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
     desk = Desk()
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
@@ -109,7 +112,7 @@ def _regroup(
     with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
-            row = desk.enter(member, screening, read_place(member.name, pattern))
+            row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
                 box_files.append(box_file)
             elif row.status in USED and row.width and row.height:
@@ -132,6 +135,17 @@ def _regroup(
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
+
+
+def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:
+    """Returns what some entries hold, before all are read in their order."""
+    found: dict[str, bytes] = {}
+    for member in reader.members():
+        if member.name in names:
+            found[member.name] = member.data
+            if len(found) == len(set(names)):
+                break
+    return found
 
 
 def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:
@@ -165,6 +179,6 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
     first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
     why = ": ".join(filter(None, (first.entry, first.reason or first.note)))
     raise DataError(
-        f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {why}). "
+        f"{archive.name} holds no sound photograph whose label can be told ({counts}; the first: {why}). "
         "Nothing was written."
     )

@@ -63,8 +63,9 @@ def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_
     if target.exists():
         raise GradingError(f"A key is never overwritten; {target} is there already. Name another file with --out.")
     wishes, labels = run.record.wishes, {}
+    data = wishes.study.data
     if hidden:
-        labels = write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
+        labels = write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=data.pattern, layout=data.layout)
     ledger = run.read_table("ledger.csv")[list(FACTS)]
     key = Key(
         study=wishes.study.name,

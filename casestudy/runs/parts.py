@@ -31,7 +31,7 @@ def splits_again(run: RunFolder, images: ImageSet | None) -> ByProtocol | None:
     if images is None:
         if not run.has("ledger.csv"):
             return None
-        images = _labelled(recompute.read_rows(run.path / "ledger.csv"), facts.class_names, study.data.test_folder)
+        images = _labelled(recompute.read_rows(run.path / "ledger.csv"), facts.class_names)
     found: dict[Protocol, list[Splits]] = {}
     for protocol in {facts.protocol, *(model.protocol for model in run.models() if run.has(model.predictions()))}:
         try:
@@ -41,7 +41,7 @@ def splits_again(run: RunFolder, images: ImageSet | None) -> ByProtocol | None:
     return found
 
 
-def _labelled(ledger: recompute.Rows, names: Sequence[str], test_folder: str) -> ImageSet:
+def _labelled(ledger: recompute.Rows, names: Sequence[str]) -> ImageSet:
     """Returns the photographs of a ledger as a split needs them, without their pixels."""
     group = duplicate_groups(ledger)
     rows = [row for row in ledger if row["stored_as"] in group]
@@ -50,12 +50,12 @@ def _labelled(ledger: recompute.Rows, names: Sequence[str], test_folder: str) ->
         images=np.empty((len(rows), 0)),
         labels=np.array([names.index(row["label"]) if row["label"] in names else -1 for row in rows]),
         class_names=tuple(names),
-        signers=signers if any(signers) and not test_folder else None,
+        signers=signers if any(signers) else None,
         names=np.array([row["stored_as"] for row in rows]),
         groups=np.array([group[row["stored_as"]] for row in rows]),
         cropped=False,
         digest="",
-        parts=np.where(signers == test_folder, "test", "train") if test_folder else None,
+        parts=ImageSet.published(row.get("part", "") for row in rows),
     )
 
 
