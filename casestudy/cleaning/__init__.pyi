@@ -6,6 +6,6 @@ from .command import (
 )
 from .decoders import name_decoders as name_decoders
 from .ledger import STATUSES as STATUSES, duplicate_groups as duplicate_groups
+from .pixels import decode_image as decode_image
 from .regroup import clean_archive as clean_archive
-from .screening import MAX_PIXELS as MAX_PIXELS
 from .unlabelled import write_unlabelled as write_unlabelled
