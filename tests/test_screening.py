@@ -7,9 +7,9 @@ import pytest
 from PIL import Image, ImageDraw
 
 from casestudy.cleaning.archive import iter_members
+from casestudy.cleaning.formats import detect_format
+from casestudy.cleaning.near import NearDuplicates
 from casestudy.cleaning.screening import (
-    NearDuplicates,
-    detect_format,
     is_meant_as_image,
     screen,
     screen_image,

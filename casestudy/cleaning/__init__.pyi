@@ -5,7 +5,7 @@ from .command import (
     at_least_one as at_least_one,
 )
 from .decoders import name_decoders as name_decoders
-from .ledger import STATUSES as STATUSES, duplicate_groups as duplicate_groups
+from .ledger import STATUSES as STATUSES, used_pictures as used_pictures
 from .pixels import decode_image as decode_image
 from .regroup import clean_archive as clean_archive
 from .unlabelled import write_unlabelled as write_unlabelled

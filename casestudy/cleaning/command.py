@@ -73,6 +73,7 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
     add("--pattern", help=f"regular expression with a group label, and signer if it can: '{pattern}'")
     add("--password", help="of an encrypted archive")
+    add("--repair", action="store_true", help="mend images with all pixels, but no end mark, say; originals stay")
     add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
@@ -111,7 +112,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "repair", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(json.dumps(ledger.to_json(), ensure_ascii=False))

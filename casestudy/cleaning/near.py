@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 16
+_EIGHT = np.uint64(0x0101010101010101)
 _ONE = 1 << 22  # the unit of Pillow's weights
 _BLANK = 2  # grey levels between the darkest and the brightest part of a picture that shows nothing
 
@@ -77,13 +78,13 @@ class NearDuplicates:
     frames match an earlier one, though neighbouring frames of a held sign are nearly alike.
 
     Three sums over all pixels (of each as it is; right half minus left; lower half minus upper) differ by 256 at most
-    between images that match. They place a thumbnail in a cell four times as wide, so that matches lie in eight cells
+    between images that match. They place a thumbnail in a cell eight times as wide, so that matches lie in eight cells
     at most. There some pixels are compared at first, of all thumbnails at once: whatever the pictures, few are left.
     """
 
     _REACH = SIDE * SIDE  # what 256 pixels can add up to, one grey level each
-    _CELL = 4 * _REACH
-    _PIECES = (64, 4096)  # thumbnails compared at once, at first and later: an early match ends the search early
+    _CELL = 8 * _REACH
+    _PIECES = (64, 16384)  # thumbnails compared at once, at first and later: an early match ends the search early
 
     def __init__(self) -> None:
         self._cells: dict[tuple[int, ...], _Cell] = {}
@@ -100,8 +101,10 @@ class NearDuplicates:
         quarters = pixels.reshape(2, SIDE // 2, 2, SIDE // 2).sum(axis=(1, 3), dtype=int).ravel().tolist()
         (a, b, c, d), reach = quarters, self._REACH
         sums = (a + b + c + d, b + d - a - c, c + d - a - b)
+        low = np.maximum(pixels, 1) - 1
+        span = np.minimum(pixels, 254) + 1 - low
         near = itertools.product(*({(x - reach) // self._CELL, (x + reach) // self._CELL} for x in sums))
-        found = [self._search(cell, pixels) for key in near if (cell := self._cells.get(key))]
+        found = [self._search(cell, low, span) for key in near if (cell := self._cells.get(key))]
         first = min((k for k in found if k is not None), default=None)
         own = self._cells.setdefault(tuple(x // self._CELL for x in sums), _Cell())
         own.numbers.append(number)
@@ -110,18 +113,19 @@ class NearDuplicates:
         self._seen[digest] = number if first is None else first
         return first
 
-    def _search(self, cell: _Cell, pixels: np.ndarray) -> int | None:
-        low = np.maximum(pixels, 1) - 1
-        high = np.minimum(pixels, 254) + 1
+    def _search(self, cell: _Cell, low: np.ndarray, span: np.ndarray) -> int | None:
+        some_low, some_span = low[8::SIDE], span[8::SIDE]
         some = np.frombuffer(cell.some, np.uint8).reshape(-1, SIDE)
         every = np.frombuffer(cell.all, np.uint8).reshape(-1, SIDE * SIDE)
         start, (size, later) = 0, self._PIECES
         while start < len(some):
             few = some[start : start + size]
-            left = start + np.flatnonzero(((few >= low[8::SIDE]) & (few <= high[8::SIDE])).all(axis=1))
-            rows = every[left]
-            match = np.flatnonzero(((rows >= low) & (rows <= high)).all(axis=1))
-            if len(match):
-                return cell.numbers[left[match[0]]]
+            # In bytes without a sign, what is below `low` becomes a large difference; eight answers are one word.
+            halves = (few - some_low <= some_span).view(np.uint64)
+            left = start + np.flatnonzero(halves[:, 0] & halves[:, 1] == _EIGHT)
+            if len(left):
+                match = np.flatnonzero((every[left] - low <= span).all(axis=1))
+                if len(match):
+                    return cell.numbers[left[match[0]]]
             start, size = start + size, later
         return None

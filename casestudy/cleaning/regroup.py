@@ -2,7 +2,7 @@
 
     A/user_3__A0.jpg             sound photographs by letter, exact duplicates included
     _unrecognised/user_2/x.jpg   sound photographs whose letter cannot be told
-    _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
+    _quarantine/user_5/B2.jpg    images that cannot be decoded as they are, bytes untouched
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
     ledger.csv                   one row for every entry of the archive
@@ -46,6 +46,7 @@ def clean_archive(
     *,
     password: str | None = None,
     pattern: str | None = None,
+    repair: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Ledger:
@@ -60,6 +61,8 @@ def clean_archive(
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
+        repair: Stores a mended copy of each image that lacks nothing but order (an end mark, say) under its label;
+            the original lies in _quarantine. Without it, such images are not used.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
@@ -71,13 +74,14 @@ def clean_archive(
     """
     archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
     if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
+        return _regroup(open_archive(archive, password=password), None, compiled, repair, workers, progress)
     out_zip = Path(out_zip)
     check_target(archive, out_zip)
     try:
         with atomic_path(out_zip) as partial:
             with zipfile.ZipFile(partial, "w") as target:
-                ledger = _regroup(open_archive(archive, password=password), target, compiled, workers, progress)
+                reader = open_archive(archive, password=password)
+                ledger = _regroup(reader, target, compiled, repair, workers, progress)
             _require_labelled(archive, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
@@ -91,11 +95,12 @@ def _regroup(
     reader: Reader,
     target: zipfile.ZipFile | None,
     pattern: Pattern | None,
+    repair: bool,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
-    desk = Desk()
+    desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[tuple[str, bytes]] = []
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
@@ -108,11 +113,13 @@ def _regroup(
                 box_files.append((member.name, member.data))
             if target is not None:
                 store(target, row.stored_as, member.data)
+                if row.mended_as and screening is not None:
+                    store(target, row.mended_as, screening.mended)
             bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
-    boxes, remarks = merge_boxes(box_files, {row.entry: row.stored_as for row in reversed(rows) if row.status in USED})
+    boxes, remarks = merge_boxes(box_files, {row.entry: row.picture for row in reversed(rows) if row.status in USED})
     for k, row in enumerate(rows):
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
@@ -153,7 +160,7 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
     if ledger.labelled():
         return
     counts = ", ".join(f"{count} {status}" for status, count in ledger.counts().items() if count)
-    first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
+    first = next((row for row in ledger.rows if row.reason or row.status == "unrecognised"), ledger.rows[0])
     why = ": ".join(filter(None, (first.entry, first.reason or first.note)))
     raise DataError(
         f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {why}). "

@@ -36,11 +36,13 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
     """Raises ConservationError unless the written zip holds every row's bytes, and nothing else."""
     with zipfile.ZipFile(partial) as written:
         names = Counter(written.namelist())
-        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows)]):
+        stored = {row.stored_as: row.sha256 for row in ledger.rows}
+        stored |= {row.mended_as: row.mended_sha256 for row in ledger.rows if row.mended_as}
+        if names != Counter(["boxes.csv", "ledger.csv", *stored]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
-        for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
+        for name, right in tqdm(stored.items(), desc="checking", unit=" files", disable=not progress, delay=2):
             digest = ""
             with suppress(zipfile.BadZipFile):
-                digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()
-            if digest != row.sha256:
-                raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")
+                digest = hashlib.sha256(written.read(name)).hexdigest()
+            if digest != right:
+                raise ConservationError(f"{name} is not the bytes that were read. Nothing was written.")
