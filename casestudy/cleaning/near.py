@@ -17,18 +17,21 @@ _ONE = 1 << 22  # the unit of Pillow's weights
 _BLANK = 2  # grey levels between the darkest and the brightest part of a picture that shows nothing
 
 
-def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Returns uint8 (16, 16) of grey levels (height, width): to the bit what Pillow's Lanczos gives, and faster.
+def thumbnail(grey: np.ndarray | Image.Image) -> Image.Image:
+    """Returns 16×16 of an image in mode "L", or of uint8 (height, width): Pillow's Lanczos to the bit, but faster.
 
     The products of whole numbers below 2^53 are exact in float64, in whatever order they are added.
     """
-    if max(pixels.shape) > 2048:  # weights and floats would be larger than the picture
-        return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS))
+    sides = grey.size if isinstance(grey, Image.Image) else grey.shape
+    if max(sides) > 2048:  # weights and floats would be larger than the picture
+        image = grey if isinstance(grey, Image.Image) else Image.fromarray(grey)
+        return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    pixels = np.asarray(grey)
     height, width = pixels.shape
     step = max(1, 250_000 // (SIDE * width))  # larger products wait for threads of their own, on a busy machine long
     pieces = [pixels[y : y + step].astype(np.float64) @ _weights(width) for y in range(0, height, step)]
     rows = _rounded(np.concatenate(pieces))
-    return _rounded(_weights(height).T @ rows).astype(np.uint8)
+    return Image.fromarray(_rounded(_weights(height).T @ rows).astype(np.uint8))
 
 
 def _rounded(sums: np.ndarray) -> np.ndarray:

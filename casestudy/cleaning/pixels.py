@@ -45,6 +45,7 @@ def decode_image(
     then: Callable[[Image.Image], Image.Image] = _as_it_is,
     *,
     lenient: bool = False,
+    notes: list[str] | None = None,
 ) -> Image.Image:
     """Returns what `then` makes of the picture: upright, over white, in "RGB" or "L".
 
@@ -55,17 +56,19 @@ def decode_image(
         mode: "RGB" or "L".
         then: Cuts, say, or makes it smaller, before the next large picture is decoded.
         lenient: Shows of a damaged picture what can still be decoded. One thread at a time.
+        notes: Gets what a reader should know of the picture.
 
     Raises:
         ValueError: It cannot be decoded, or has more than `MAX_PIXELS`; the message is the same on every machine.
     """
     with (
         _whatever_decodes() if lenient else contextlib.nullcontext(),
-        opened(data) as (image, turn, _),
+        opened(data, [] if notes is None else notes) as image,
         memory_for(image.width * image.height),
     ):
         try:
             image.load()
+            turn = turn_of(image, [] if notes is None else notes)
             flat = _flat(image, mode)
         except Exception:  # Pillow raises a dozen kinds; each means the same
             raise ValueError("damaged: its pixels cannot all be decoded") from None
@@ -73,14 +76,13 @@ def decode_image(
 
 
 @contextlib.contextmanager
-def opened(data: bytes) -> Iterator[tuple[Image.Image, Image.Transpose | None, list[str]]]:
-    """Yields a picture whose pixels are not yet decoded, how it must be turned, and what a reader should know of it.
+def opened(data: bytes, notes: list[str]) -> Iterator[Image.Image]:
+    """Yields a picture whose pixels are not yet decoded; `notes` gets what a reader should know of it.
 
     Raises:
         ValueError: It cannot be opened, or is too large.
     """
     name = detect_format(data)
-    notes: list[str] = []
     if not name:
         raise ValueError("not an image")
     factory = _factory(name)
@@ -99,15 +101,22 @@ def opened(data: bytes) -> Iterator[tuple[Image.Image, Image.Transpose | None, l
     with image:
         if image.width * image.height > MAX_PIXELS:
             raise ValueError(f"decompression bomb: {image.width}×{image.height} pixels")
-        turn = None
-        try:
-            turn = _TURNS.get(image.getexif().get(0x0112, 1))
-        except Exception:
-            notes.append(NOT_TURNED)
         with contextlib.suppress(Exception):  # a damaged second frame is no matter
             if name != "JPEG" and getattr(image, "is_animated", False):
                 notes.append("several frames or pages: the first is used")
-        yield image, turn, notes
+        yield image
+
+
+def turn_of(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
+    """Returns how a picture must be turned by its EXIF; one that Pillow trips over asks for nothing, and is noted.
+
+    Pillow decodes a PNG to find its EXIF, which may stand at its end.
+    """
+    try:
+        return _TURNS.get(image.getexif().get(0x0112, 1))
+    except Exception:
+        notes.append(NOT_TURNED)
+        return None
 
 
 def _factory(name: str) -> Callable[[io.BytesIO, str], ImageFile.ImageFile]:

@@ -90,28 +90,29 @@ def _look(data: bytes) -> Screening:
             return Screening(f"decompression bomb: {width}×{height} pixels", name, width, height)
     elif name in ("JPEG", "PNG", "GIF", "BMP"):
         return Screening("truncated: it ends before the size is stated", name)
+    notes: list[str] = []
     try:
-        with pixels.opened(data) as (image, turn, notes):
+        with pixels.opened(data, notes) as image:
             width, height = image.size
-            small = Image.fromarray(thumbnail(_strictly(name, data, image)))
+            small = _strictly(name, data, image, notes)
     except pixels.UnsupportedError as error:
         return Screening(f"unsupported: {error}", name, width, height, status="unsupported")
     except Exception as error:  # decoders raise nearly anything on damaged bytes, and each of them is a finding
         return Screening(_explain(error, name, data), name, width, height)
-    if name == "JPEG" and turn is not None:
-        small = small.transpose(turn)
     levels = small.tobytes()
     notes += ["blank: nearly one colour"] * is_blank(levels)
-    return Screening(None, name, width, height, levels, note="; ".join(notes))
+    return Screening(None, name, width, height, levels, note="; ".join(dict.fromkeys(notes)))
 
 
-def _strictly(name: str, data: bytes, image: Image.Image) -> np.ndarray:
-    """Returns uint8 (height, width) of grey levels, of a JPEG perhaps smaller than it is."""
+def _strictly(name: str, data: bytes, image: Image.Image, notes: list[str]) -> Image.Image:
+    """Returns the thumbnail, upright, of an image that decodes without a warning; raises what a decoder raises."""
     if name == "JPEG":
-        return _decode_jpeg(data, image)
+        turn = pixels.turn_of(image, notes)
+        small = thumbnail(_decode_jpeg(data, image))
+        return small.transpose(turn) if turn is not None else small
     if name == "PNG":
         _check_png(data)
-    return np.asarray(pixels.decode_image(data, "L"))
+    return pixels.decode_image(data, "L", thumbnail, notes=notes)
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray:
