@@ -20,12 +20,15 @@ _BLANK = 2  # grey levels between the darkest and the brightest part of a pictur
 def thumbnail(grey: np.ndarray | Image.Image) -> Image.Image:
     """Returns 16×16 of an image in mode "L", or of uint8 (height, width): Pillow's Lanczos to the bit, but faster.
 
-    The products of whole numbers below 2^53 are exact in float64, in whatever order they are added.
+    The products of whole numbers below 2^53 are exact in float64, in whatever order they are added. Rows are resized
+    first, as in all of Pillow's versions for common shapes; for others, their order differs.
     """
     sides = grey.size if isinstance(grey, Image.Image) else grey.shape
     if max(sides) > 2048:  # weights and floats would be larger than the picture
         image = grey if isinstance(grey, Image.Image) else Image.fromarray(grey)
-        return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+        return image.resize((SIDE, image.height), Image.Resampling.LANCZOS).resize(
+            (SIDE, SIDE), Image.Resampling.LANCZOS
+        )
     pixels = np.asarray(grey)
     height, width = pixels.shape
     step = max(1, 250_000 // (SIDE * width))  # larger products wait for threads of their own, on a busy machine long

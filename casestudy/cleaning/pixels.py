@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -146,6 +147,17 @@ def _flat(image: Image.Image, mode: str) -> Image.Image:
         colours = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
     return image if image.mode == mode else image.convert(mode)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps what Pillow warns of (a damaged EXIF, say) from the terminal, and its being an error from the result.
+
+    To be entered before threads start and left when they have ended: warnings are a switch of the whole process.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
 
 
 class _Memory:

@@ -33,6 +33,7 @@ from casestudy.cleaning.ledger import USED, Ledger
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import read_place
 from casestudy.cleaning.pattern import Pattern
+from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.storing import check_target, require_conserved, store
 from casestudy.cleaning.words import counted
@@ -105,7 +106,7 @@ def _regroup(
     box_files: list[tuple[str, bytes]] = []
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+    with quiet(), bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, read_place(member.name, pattern))
