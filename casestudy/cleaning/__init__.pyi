@@ -4,8 +4,8 @@ from .command import (
     add_clean_command as add_clean_command,
 )
 from .decoders import name_decoders as name_decoders
-from .ledger import STATUSES as STATUSES, duplicate_groups as duplicate_groups
+from .ledger import STATUSES as STATUSES, used_pictures as used_pictures
 from .naming import find_layout as find_layout
+from .pixels import decode_image as decode_image
 from .regroup import clean_archive as clean_archive
-from .screening import MAX_PIXELS as MAX_PIXELS
 from .unlabelled import write_unlabelled as write_unlabelled

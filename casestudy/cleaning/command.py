@@ -85,6 +85,7 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
     add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
+    add("--repair", action="store_true", help="mend images with all pixels, but no end mark, say; originals stay")
     add("--workers", type=CommandParser.at_least_one, metavar="N", help="threads (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
@@ -123,7 +124,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(json.dumps(ledger.to_json()))  # in ASCII: a name may hold what a terminal obeys

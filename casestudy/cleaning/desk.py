@@ -8,46 +8,57 @@ import hashlib
 from casestudy.cleaning.layout import Place
 from casestudy.cleaning.ledger import LedgerRow
 from casestudy.cleaning.members import Member
-from casestudy.cleaning.screening import NearDuplicates, Screening
+from casestudy.cleaning.near import NearDuplicates, is_blank
+from casestudy.cleaning.screening import Screening
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 
-_FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
+_FOLDERS = {
+    **dict.fromkeys(("repairable", "unsupported", "corrupt"), "_quarantine"),
+    "sidecar": "_sidecar",
+    "unrecognised": "_unrecognised",
+}
 
 
 class Desk:
     """Where entries become rows: it knows which names are taken and which pictures were seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, repair: bool = False) -> None:
+        self._repair = repair
         self._rows: list[LedgerRow] = []
         self._twins: list[int | None] = []  # the row that this one repeats, exactly or nearly
         self._names = UniqueNames(["boxes.csv", "ledger.csv"])
-        self._first: dict[str, int] = {}  # SHA-256 of a kept image → its row
+        self._first: dict[str, int] = {}  # SHA-256 of a kept image, as mended → its row
         self._kept: list[int] = []  # rows in the order in which `_near` counts
         self._near = NearDuplicates()
 
     def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
         """Returns the row of one entry, complete but for what other rows show; see `finish`."""
-        digest = hashlib.sha256(member.data).hexdigest()
+        digest = used = hashlib.sha256(member.data).hexdigest()
         twin = None
+        mended = self._repair and screening is not None and screening.status == "repairable" and bool(place.label)
+        if screening is not None and mended:
+            used = hashlib.sha256(screening.mended).hexdigest()
         if screening is None:
             status = "sidecar"
-        elif screening.reason is not None:
-            status = "corrupt"
+        elif screening.reason is not None and not mended:
+            status = screening.status
         elif not place.label:
             status = "unrecognised"
-        elif digest in self._first:
-            status, twin = "duplicate", self._first[digest]
+        elif used in self._first:
+            status, twin = "duplicate", self._first[used]
         else:
-            status, near = "kept", self._near.find_or_add(screening.thumbnail)
-            twin = None if near is None else self._kept[near]
-            self._first[digest] = len(self._rows)
-            self._kept.append(len(self._rows))
+            status = "kept"
+            self._first[used] = len(self._rows)
+            if not is_blank(screening.thumbnail):  # blank ones would all be copies of one another
+                near = self._near.find_or_add(screening.thumbnail)
+                twin = None if near is None else self._kept[near]
+                self._kept.append(len(self._rows))
         first = "" if twin is None else self._rows[twin].entry
         found = screening or Screening(None)
         row = LedgerRow(
             entry=member.name,
             status=status,
-            stored_as=self._names.claim(_stored_name(member.name, status, place)),
+            stored_as=self._names.claim(_stored_name(member.name, "repairable" if mended else status, place)),
             signer=place.signer,
             label="" if screening is None else place.label,
             part=place.part,
@@ -56,10 +67,12 @@ class Desk:
             height=found.height,
             bytes=member.size,
             sha256=digest,
+            mended_as=self._names.claim(_stored_name(member.name, status, place)) if mended else "",
+            mended_sha256=used if mended else "",
             reason=found.reason or "",
             duplicate_of=first if status == "duplicate" else "",
             near_duplicate_of=first if status == "kept" else "",
-            note="" if screening is None else place.remark,
+            note="" if screening is None else "; ".join(filter(None, (place.remark, found.note))),
         )
         self._rows.append(row)
         self._twins.append(twin)

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from casestudy.cleaning.people import look_alikes
 from casestudy.cleaning.words import counted, printable
@@ -56,6 +56,11 @@ class LedgerRow:
     near_duplicate_of: str = ""  # that of the first one that this seems re-encoded or resized from
     note: str = ""  # what deserves a look: "different label", "different signer", boxes without a photograph …
 
+    @property
+    def picture(self) -> str:
+        """Where the picture to train on lies in letters.zip: the mended copy, if there is one."""
+        return self.mended_as or self.stored_as
+
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
 _COLUMNS = [field.name for field in dataclasses.fields(LedgerRow)]
@@ -99,17 +104,22 @@ class Ledger:
         for pairs, what in (
             (duplicates, "the same as another, byte for byte: flagged and kept"),
             (near, "nearly the same as another: re-encoded, resized, or the next frame of a video"),
+            ([(row, row.reason) for row in labelled if row.mended_as], "mended, the originals in _quarantine:"),
+            ([(row, "is") for row in labelled if "blank: " in row.note], "perhaps without a picture: look at them"),
         ):
             if pairs:
                 lines.append(f"    {len(pairs):,} of them {what}")
                 lines += _first([f"{row.entry} {twin}" + (f" ({row.note})" if row.note else "") for row, twin in pairs])
         for status, what in (
+            ("repairable", "with every pixel, but not as they should be: in _quarantine; --repair mends them"),
+            ("unsupported", "of a kind that is not decoded here: in _quarantine"),
             ("corrupt", "not to be decoded: in _quarantine, bytes untouched"),
             ("unrecognised", "sound, but without a label: in _unrecognised"),
             ("sidecar", "of another kind: in _sidecar"),
         ):
             rows = [row for row in self.rows if row.status == status]
-            lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
+            if rows or status not in ("repairable", "unsupported"):
+                lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
             lines += _first([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
         unused = [f"{row.entry} ({row.note})" for row in self.rows if row.note.startswith(UNUSED_BOXES)]
         if unused:
@@ -165,8 +175,17 @@ def _quoted(cell: str) -> str:
     return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
-def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Returns a group number for each labelled photograph, by where it is stored: equal for (chains of) duplicates.
+class Picture(NamedTuple):
+    """A picture to train on: where it lies in letters.zip, what SHA-256 it has there, and its ledger row."""
+
+    name: str
+    sha256: str
+    group: int  # equal for (chains of) duplicates
+    row: Mapping[str, Any]
+
+
+def used_pictures(rows: Iterable[Mapping[str, Any]]) -> list[Picture]:
+    """Returns the pictures that a model can be trained on, in the order of the ledger: mended copies where there are.
 
     Args:
         rows: Of a ledger, as dictionaries; those without a label are passed over.
@@ -174,8 +193,8 @@ def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     >>> columns = ("entry", "stored_as", "status", "duplicate_of", "near_duplicate_of")
     >>> rows = [("a", "A", "kept", "", ""), ("b", "B", "kept", "", ""), ("x", "X", "corrupt", "", "")]
     >>> rows += [("c", "C", "duplicate", "a", ""), ("d", "D", "kept", "", "c")]
-    >>> duplicate_groups(dict(zip(columns, row)) for row in rows)
-    {'A': 0, 'B': 1, 'C': 0, 'D': 0}
+    >>> [(picture.name, picture.group) for picture in used_pictures(dict(zip(columns, row)) for row in rows)]
+    [('A', 0), ('B', 1), ('C', 0), ('D', 0)]
     """
     used = [row for row in rows if row["status"] in USED]
     first = {row["entry"]: k for k, row in enumerate(used)}
@@ -192,7 +211,12 @@ def duplicate_groups(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
             if other in first:
                 a, b = root(k), root(first[other])
                 parent[max(a, b)] = min(a, b)
-    return {row["stored_as"]: root(k) for k, row in enumerate(used)}
+    return [
+        Picture(row["mended_as"], row["mended_sha256"], root(k), row)
+        if row.get("mended_as")
+        else Picture(row["stored_as"], row.get("sha256", ""), root(k), row)
+        for k, row in enumerate(used)
+    ]
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -31,13 +31,13 @@ from collections.abc import Callable, Iterable, Mapping
 from casestudy.cleaning.asking import question
 from casestudy.cleaning.errors import CaseStudyError
 from casestudy.cleaning.evidence import IN_NAME, Doubt, Group, judge
+from casestudy.cleaning.formats import EXTENSIONS
 from casestudy.cleaning.layout import Layout, key_of
 from casestudy.cleaning.listed import is_class_list, read_class_lists
 from casestudy.cleaning.named_layouts import layout_pattern
 from casestudy.cleaning.paths import WORD, kind_of, letter_of, stem_of
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.people import one_spelling, person_key
-from casestudy.cleaning.screening import EXTENSIONS
 from casestudy.cleaning.stored_names import split_path
 from casestudy.cleaning.trails import Folders, Trail, Tree
 

@@ -2,7 +2,7 @@
 
     A/user_3__A0.jpg             sound photographs by label, exact duplicates included
     _unrecognised/user_2/x.jpg   sound photographs whose label cannot be told
-    _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
+    _quarantine/user_5/B2.jpg    images that cannot be decoded as they are, bytes untouched
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
     ledger.csv                   one row for every entry of the archive
@@ -34,6 +34,7 @@ from casestudy.cleaning.ledger import USED, Ledger
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
+from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
 from casestudy.cleaning.words import counted
@@ -48,6 +49,7 @@ def clean_archive(
     password: str | None = None,
     pattern: str | None = None,
     layout: str | None = None,
+    repair: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Ledger:
@@ -63,6 +65,8 @@ def clean_archive(
         password: Of an encrypted archive.
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
         layout: The same in words, such as "signer/label"; see `named_layouts`.
+        repair: Stores a mended copy of each image that lacks nothing but order (an end mark, say) under its label;
+            the original lies in _quarantine. Without it, such images are not used.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
@@ -74,7 +78,7 @@ def clean_archive(
     """
     archive, said = Path(archive), (Pattern(pattern) if pattern is not None else None, layout)
     if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, said, workers, progress)
+        return _regroup(open_archive(archive, password=password), None, said, repair, workers, progress)
     out_zip = Path(out_zip)
     check_target(archive, out_zip)
     reader = open_archive(archive, password=password)
@@ -83,7 +87,7 @@ def clean_archive(
             reserve(partial, size_of(archive))
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, target, said, workers, progress)
+                    ledger = _regroup(reader, target, said, repair, workers, progress)
                 file.truncate()
             _require_labelled(archive, ledger)
             require_conserved(partial, ledger, progress)
@@ -98,18 +102,19 @@ def _regroup(
     reader: Reader,
     target: zipfile.ZipFile | None,
     said: tuple[Pattern | None, str | None],
+    repair: bool,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
-    desk = Desk()
+    desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+    with quiet(), bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
@@ -119,11 +124,13 @@ def _regroup(
                 sizes.setdefault(row.entry, shown_size(member.data, row.width, row.height))
             if target is not None:
                 store(target, row.stored_as, member.data)
+                if row.mended_as and screening is not None:
+                    store(target, row.mended_as, screening.mended)
             bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
-    stored = {row.entry: row.stored_as for row in reversed(rows) if row.status in USED}
+    stored = {row.entry: row.picture for row in reversed(rows) if row.status in USED}
     boxes, remarks = merge_boxes(box_files, stored, sizes)
     for k, row in enumerate(rows):
         if row.status == "sidecar" and row.entry in remarks:
@@ -176,7 +183,7 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
     if ledger.labelled():
         return
     counts = ", ".join(f"{count} {status}" for status, count in ledger.counts().items() if count)
-    first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
+    first = next((row for row in ledger.rows if row.reason or row.status == "unrecognised"), ledger.rows[0])
     why = ": ".join(filter(None, (first.entry, first.reason or first.note)))
     raise DataError(
         f"{archive.name} holds no sound photograph whose label can be told ({counts}; the first: {why}). "

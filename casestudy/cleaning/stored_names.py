@@ -30,7 +30,7 @@ def clean_part(name: str) -> str:
     """
     clean = _RESERVED.sub(r"\g<0>_", _FORBIDDEN.sub("_", name), count=1)
     clean = clean[:-1] + "_" if clean.endswith((".", " ")) else clean
-    return clean if len(clean.encode()) <= MOST_BYTES else _shortened(clean, name, MOST_BYTES)
+    return clean if len(_bytes(clean)) <= MOST_BYTES else _shortened(clean, name, MOST_BYTES)
 
 
 def clean_path(entry: str) -> str:
@@ -55,11 +55,18 @@ def _shortened(name: str, whole: str, most: int) -> str:
     if not stem or len(ending) > 10:
         stem, dot, ending = name, "", ""
     tail = f"~{_mark(whole)}{dot}{ending}"
-    return stem.encode()[: most - len(tail.encode())].decode(errors="ignore") + tail
+    return (
+        stem.encode(errors="surrogatepass")[: most - len(tail.encode(errors="surrogatepass"))].decode(errors="ignore")
+        + tail
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _mark(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(_bytes(text)).hexdigest()[:8]
 
 
 class UniqueNames:

@@ -49,15 +49,15 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
         raise ConservationError("The ledger in the zip does not read as it was written. Nothing was written.")
     with zipfile.ZipFile(partial) as written:
         names = Counter(written.namelist())
-        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows if row.stored_as)]):
+        stored = {row.stored_as: row.sha256 for row in ledger.rows if row.stored_as}
+        stored |= {row.mended_as: row.mended_sha256 for row in ledger.rows if row.mended_as}
+        if names != Counter(["boxes.csv", "ledger.csv", *stored]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
         if odd := next((name for name in names if clean_path(name) != name), None):
             raise ConservationError(f"{odd} is no name that every system can have. Nothing was written.")
-        for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
-            if not row.stored_as:
-                continue
+        for name, right in tqdm(stored.items(), desc="checking", unit=" files", disable=not progress, delay=2):
             digest = ""
             with suppress(zipfile.BadZipFile):
-                digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()
-            if digest != row.sha256:
-                raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")
+                digest = hashlib.sha256(written.read(name)).hexdigest()
+            if digest != right:
+                raise ConservationError(f"{name} is not the bytes that were read. Nothing was written.")

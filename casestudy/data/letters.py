@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from casestudy.cleaning import duplicate_groups, find_layout
+from casestudy.cleaning import decode_image, find_layout, used_pictures
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.words import counted
@@ -130,11 +130,9 @@ def _from_ledger(archive: zipfile.ZipFile) -> _Source:
     ledger = archive.read("ledger.csv")
     boxes = read_boxes(archive)
     rows = list(csv.DictReader(io.StringIO(ledger.decode())))
-    groups = duplicate_groups(rows)
     photos = [
-        _Photo(name, row["label"], row["signer"], groups[name], boxes.get(name), row["sha256"], row.get("part", ""))
-        for row in rows
-        if (name := row["stored_as"]) in groups
+        _Photo(name, row["label"], row["signer"], group, boxes.get(name), sha256, row.get("part", ""))
+        for name, sha256, group, row in used_pictures(rows)
     ]
     there = json.dumps(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
@@ -199,18 +197,19 @@ def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, 
     """Yields uint8 (1, height, width, 3), or (1, height, width) in mode "L", in order, some hundreds in flight."""
 
     def one(photo: _Photo) -> np.ndarray:
+        def cut(image: Image.Image) -> Image.Image:
+            region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
+            return image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region)
+
         try:
             data = found.read(photo.name)
             if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
                 raise ValueError("its SHA-256 is not the ledger's")
-            with Image.open(io.BytesIO(data)) as opened:
-                image = ImageOps.exif_transpose(opened).convert(mode)
-        except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
+            return np.asarray(decode_image(data, mode, cut))[None]
+        except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
             ) from error
-        region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
-        return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region))[None]
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(found.photos), 256):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from casestudy.choices import Protocol
-from casestudy.cleaning import duplicate_groups
+from casestudy.cleaning import used_pictures
 from casestudy.data import ImageSet, Splits, split_folds
 from casestudy.errors import DataError
 from casestudy.runs import recompute
@@ -43,16 +43,16 @@ def splits_again(run: RunFolder, images: ImageSet | None) -> ByProtocol | None:
 
 def _labelled(ledger: recompute.Rows, names: Sequence[str]) -> ImageSet:
     """Returns the photographs of a ledger as a split needs them, without their pixels."""
-    group = duplicate_groups(ledger)
-    rows = [row for row in ledger if row["stored_as"] in group]
+    pictures = used_pictures(ledger)
+    rows = [picture.row for picture in pictures]
     signers = np.array([row["signer"] for row in rows])
     return ImageSet(
         images=np.empty((len(rows), 0)),
         labels=np.array([names.index(row["label"]) if row["label"] in names else -1 for row in rows]),
         class_names=tuple(names),
         signers=signers if any(signers) else None,
-        names=np.array([row["stored_as"] for row in rows]),
-        groups=np.array([group[row["stored_as"]] for row in rows]),
+        names=np.array([picture.name for picture in pictures]),
+        groups=np.array([picture.group for picture in pictures]),
         cropped=False,
         digest="",
         parts=ImageSet.published(row.get("part", "") for row in rows),
@@ -83,7 +83,7 @@ def check_split(run: RunFolder, splits: ByProtocol | None) -> Iterator[Check]:
         return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
     columns = [column for column in table.columns if column not in ("name", "signer", "label")]
     if run.has("ledger.csv"):
-        group = duplicate_groups(recompute.read_rows(run.path / "ledger.csv"))
+        group = {name: group for name, _, group, _ in used_pictures(recompute.read_rows(run.path / "ledger.csv"))}
         twins = _in_two_parts(table, columns, table["name"].map(group))
         named = sorted(name for name, number in group.items() if number in twins)
         yield ("no duplicate is in two parts", not twins, ", ".join(named[:5]))
