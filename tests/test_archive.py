@@ -380,7 +380,7 @@ def test_two_decoders_that_disagree_are_told(monkeypatch):
     whole = b"".join(member.data for member in members)
     both = [fake(f"sys.stdout.buffer.write({data!r})") for data in (sent, whole)]
     monkeypatch.setattr(decoders, "find_decoders", lambda: both)
-    monkeypatch.setattr("casestudy.cleaning.rar._matches", lambda entry, data: len(data) == entry.file_size)
+    monkeypatch.setattr("casestudy.cleaning.rar_stream.matches", lambda entry, data: len(data) == entry.file_size)
     seen = []
     with pytest.raises(ArchiveError, match=f"two decoders disagree on {members[k].name}") as caught:
         seen += (member.name for member in iter_members(path))

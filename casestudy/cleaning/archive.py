@@ -17,7 +17,7 @@ from casestudy.cleaning.tars import TarReader
 from casestudy.cleaning.zips import ZipReader
 
 
-def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[Member]:
+def iter_members(path: str | Path, *, password: str | None = None, salvage: bool = False) -> Iterator[Member]:
     """Yields every file of an archive or folder, each checked against the checksum that the archive keeps of it.
 
     The kind is told from the content: RAR (4 and 5; stored, compressed, solid, in several volumes, encrypted), ZIP, TAR
@@ -28,18 +28,24 @@ def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[M
     Args:
         path: The archive, the first volume of one, or a folder.
         password: For an encrypted RAR, ZIP or 7z.
+        salvage: What cannot be read is a member that is lost, and no error.
 
     Raises:
         ArchiveError: It is missing, empty, truncated, damaged or of another kind. Members yielded before are sound.
         PasswordError: It is encrypted, and the password is missing or wrong.
         DecoderError: It is a compressed RAR and no decoder could read it.
     """
-    yield from open_archive(path, password=password).members()
+    yield from open_archive(path, password=password, salvage=salvage).members()
 
 
-def open_archive(path: str | Path, *, password: str | None = None) -> Reader:
+def open_archive(path: str | Path, *, password: str | None = None, salvage: bool = False) -> Reader:
     """Returns the reader for this kind of archive, told from its content; raises as `iter_members`."""
-    path = Path(path)
+    reader = _choose(Path(path), password)
+    reader.salvage = salvage
+    return reader
+
+
+def _choose(path: Path, password: str | None) -> Reader:
     try:
         if path.is_dir():
             return FolderReader(path, password)

@@ -10,7 +10,19 @@ class CaseStudyError(Exception):
 
 
 class ArchiveError(CaseStudyError):
-    """The archive is missing, truncated, damaged or of an unknown kind."""
+    """The archive is missing, truncated, damaged or of an unknown kind.
+
+    >>> str(ArchiveError("a\\x1b[2J\\nb"))
+    'a?[2J b'
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Returns text in which no name out of an archive steers a terminal or breaks the line."""
+    return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text).split())
 
 
 class DecoderError(ArchiveError):
