@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from casestudy.cleaning.embedded import find_embedded, find_split
 from casestudy.cleaning.errors import ArchiveError
-from casestudy.cleaning.members import DAMAGE, Member, Reader, readable
+from casestudy.cleaning.members import Member, Reader, readable
 from casestudy.cleaning.sevenzip import SIGNATURE, SevenZipReader
-from casestudy.cleaning.tars import TarReader
+from casestudy.cleaning.tars import TarReader, is_tar
 from casestudy.cleaning.zips import ZipReader
 
 
@@ -68,9 +66,7 @@ def _choose(path: Path, password: str | None) -> Reader:
         return ZipReader(path, password)
     if head.startswith(SIGNATURE):
         return SevenZipReader(path, password)
-    with contextlib.suppress(*DAMAGE), tarfile.open(path):
-        return TarReader(path, password)
-    if ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz"):
+    if is_tar(path) or ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz", ".tzst"):
         return TarReader(path, password)  # a damaged one, and reading it says so
     embedded = find_embedded(path)
     if embedded is not None:
