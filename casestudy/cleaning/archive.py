@@ -10,6 +10,7 @@ from pathlib import Path
 from casestudy.cleaning.embedded import find_embedded, find_split
 from casestudy.cleaning.errors import ArchiveError
 from casestudy.cleaning.members import Member, Reader, readable
+from casestudy.cleaning.nested import NestedReader
 from casestudy.cleaning.sevenzip import SIGNATURE, SevenZipReader
 from casestudy.cleaning.tars import TarReader, is_tar
 from casestudy.cleaning.zips import ZipReader
@@ -21,7 +22,7 @@ def iter_members(path: str | Path, *, password: str | None = None, salvage: bool
     The kind is told from the content: RAR (4 and 5; stored, compressed, solid, in several volumes, encrypted), ZIP, TAR
     (plain, gzip, bzip2, xz), 7z and what else 7-Zip reads, each self-extracting and split too (.001, …), or a folder
     (sorted by path). Plain TAR and folders keep no checksums. Folders are not members; devices and pipes are members
-    without bytes.
+    without bytes. A member that is an archive itself is followed by what it holds, "user_1.rar/A0.jpg".
 
     Args:
         path: The archive, the first volume of one, or a folder.
@@ -40,7 +41,7 @@ def open_archive(path: str | Path, *, password: str | None = None, salvage: bool
     """Returns the reader for this kind of archive, told from its content; raises as `iter_members`."""
     reader = _choose(Path(path), password)
     reader.salvage = salvage
-    return reader
+    return NestedReader(reader, _choose)
 
 
 def _choose(path: Path, password: str | None) -> Reader:
@@ -95,6 +96,10 @@ class FolderReader(Reader):
                 yield Member(readable(file.relative_to(self.path).as_posix()), data)
         except OSError as error:
             raise ArchiveError(f"Cannot read {error.filename} ({error.strerror}): check its permissions.") from None
+
+    def on_disk(self, name: str) -> Path | None:
+        place = self.path / name
+        return place if place.is_file() and not place.is_symlink() else None
 
     def _files(self) -> list[Path]:
         found = []

@@ -31,6 +31,7 @@ class Member:
     data: bytes  # of a symbolic link, which is never followed, the path it points to
     note: str = ""  # what was unusual about the way it is stored
     lost: str = ""  # with salvage: why its bytes cannot be read; there are none then
+    opened: bool = False  # an archive whose own entries come next
 
     @property
     def size(self) -> int:
@@ -55,6 +56,10 @@ class Reader(ABC):
     @abstractmethod
     def members(self) -> Iterator[Member]:
         """Yields every file, each checked against the checksum that the archive keeps of it."""
+
+    def on_disk(self, name: str) -> Path | None:
+        """Returns where an entry lies as a file of its own, if it does."""
+        return None
 
     def refuse_giant(self, name: str, size: int) -> None:
         """Raises ArchiveError for a file that cannot be held in memory."""
