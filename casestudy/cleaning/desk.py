@@ -11,7 +11,7 @@ from casestudy.cleaning.naming import Place, find_owner, find_signers
 from casestudy.cleaning.screening import NearDuplicates, Screening
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 
-_FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
+_FOLDERS = {"corrupt": "_quarantine", "archive": "_archives", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
 
 
 class Desk:
@@ -30,7 +30,9 @@ class Desk:
         """Returns the row of one entry, complete but for what only the whole archive shows; see `finish`."""
         digest = hashlib.sha256(member.data).hexdigest()
         twin = None
-        if screening is None:
+        if member.lost or member.opened:
+            status = "lost" if member.lost else "archive"
+        elif screening is None:
             status = "sidecar"
         elif screening.reason is not None:
             status = "corrupt"
@@ -44,21 +46,21 @@ class Desk:
             self._first[digest] = len(self._rows)
             self._kept.append(len(self._rows))
         first = "" if twin is None else self._rows[twin].entry
-        found = screening or Screening(None)
+        found = Screening(member.lost) if member.lost else screening or Screening(None)
         row = LedgerRow(
             entry=member.name,
             status=status,
-            stored_as=self._names.claim(_stored_name(member.name, status, place)),
+            stored_as="" if member.lost else self._names.claim(_stored_name(member.name, status, place)),
             label="" if screening is None else place.label,
             format=found.format,
             width=found.width,
             height=found.height,
             bytes=member.size,
-            sha256=digest,
+            sha256="" if member.lost else digest,
             reason=found.reason or "",
             duplicate_of=first if status == "duplicate" else "",
             near_duplicate_of=first if status == "kept" else "",
-            note="" if screening is None else place.remark,
+            note="; ".join(filter(None, (member.note, "" if screening is None else place.remark))),
         )
         self._rows.append(row)
         self._places.append(place)

@@ -7,9 +7,11 @@ import dataclasses
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from casestudy.cleaning.errors import one_line
+from casestudy.cleaning.lost import how_whole, lost_lines
 from casestudy.cleaning.words import counted
 
 STATUSES = {  # and what each says of an entry, to users
@@ -60,6 +62,8 @@ class Ledger:
     """All rows, in the order of the archive."""
 
     rows: tuple[LedgerRow, ...]
+    remarks: tuple[str, ...] = field(default=(), compare=False)  # on the archive as a whole; not in ledger.csv
+    incomplete: bool = field(default=False, compare=False)  # whether there were entries that nothing lists any more
 
     def counts(self) -> dict[str, int]:
         """Returns how many rows have each status, in the order of `STATUSES`."""
@@ -76,7 +80,10 @@ class Ledger:
         letters, signers = _distinct(row.label for row in labelled), _distinct(row.signer for row in labelled)
         photographs, kinds = counted(len(labelled), "photograph"), counted(len(letters), "letter")
         people = f"of {counted(len(signers), 'signer')}" if signers else "signers"
-        lines = [f"{counted(len(self.rows), 'entry')} in, {counted(len(self.rows), 'row')} out: nothing lost"]
+        entries, rows_out = counted(len(self.rows), "entry"), counted(len(self.rows), "row")
+        lines = [f"{entries} in, {rows_out} out: {how_whole(self.rows, self.incomplete)}"]
+        lines += [f"  ! {remark}" for remark in map(one_line, self.remarks)]
+        lines += _first(lost_lines(self.rows), 12)
         lines.append(f"  {photographs} in {kinds}: {_shorten(letters, 40)}")
         lines.append(f"    {people}: {_shorten(signers, 8) or 'none can be told'}")
         duplicates = [(row, f"= {row.duplicate_of}") for row in self.rows if row.status == "duplicate"]
@@ -91,8 +98,11 @@ class Ledger:
         for status, what in (
             ("corrupt", "not to be decoded: in _quarantine, bytes untouched"),
             ("unrecognised", "sound, but without a label: in _unrecognised"),
+            ("archive", "opened, and in _archives: what they hold has rows of its own"),
             ("sidecar", "of another kind: in _sidecar"),
         ):
+            if status == "archive" and not self.counts()[status]:
+                continue
             rows = [row for row in self.rows if row.status == status]
             lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
             lines += _first([f"{row.entry} ({row.reason or row.note})" for row in rows if row.reason or row.note])
@@ -112,6 +122,8 @@ class Ledger:
             "schema_version": 1,
             "entries": len(self.rows),
             "counts": self.counts(),
+            "remarks": list(self.remarks),
+            "incomplete": self.incomplete,
             "photographs": len(self.labelled()),
             "labels": _distinct(row.label for row in self.labelled()),
             "signers": _distinct(row.signer for row in self.labelled()),
@@ -164,7 +176,7 @@ def _distinct(names: Iterable[str]) -> list[str]:
 def _first(lines: list[str], most: int = 4) -> list[str]:
     """Returns the first lines, indented, and how many more there are."""
     more = [f"… and {len(lines) - most:,} more"] if len(lines) > most else []
-    return [f"      {line}" for line in lines[:most] + more]
+    return [f"      {one_line(line)}" for line in lines[:most] + more]
 
 
 def _shorten(names: list[str], most: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from casestudy.cleaning.errors import ArchiveError
 
 MAX_MEMBER_BYTES = 1 << 30  # a larger file is no photograph, and would have to be held in memory whole
-SALVAGE = "Fetch it again, or keep what is sound with --salvage."
+SALVAGE = "Fetch it again, or keep what is sound with `casestudy clean --salvage`."
 DAMAGE = (  # what the standard library raises of a damaged file, somewhere
     *(zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error, EOFError, OSError),
     *(LookupError, ValueError, OverflowError, MemoryError, NotImplementedError),

@@ -124,4 +124,6 @@ def _reason(error: CaseStudyError) -> str:
         return "encrypted, and no password given opens it"
     if "later part" in str(error):
         return "a later part of another"
+    if "allowed are" in str(error):
+        return "one of its files is too large"
     return "damaged, or no decoder reads it" if isinstance(error, DecoderError) else "damaged or incomplete"

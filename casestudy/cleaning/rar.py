@@ -15,7 +15,7 @@ from typing import NamedTuple
 import rarfile
 
 from casestudy.cleaning import decoders
-from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
+from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError, one_line
 from casestudy.cleaning.members import DAMAGE, SALVAGE, Member, Reader, damaged, readable
 from casestudy.cleaning.rar_mend import mend
 from casestudy.cleaning.rar_stream import DecoderFailed, cut, left_out, matches
@@ -121,7 +121,7 @@ class RarReader(Reader):
                 if entry is not None and entry.needs_password():
                     raise _wrong_password(self.path) from None
                 failures.append(f"{decoder.name}: {failure}")
-                log.info("%s could not read all of %s (%s).", decoder.name, self.path.name, failure)
+                log.info("%s", one_line(f"{decoder.name} could not read all of {self.path.name} ({failure})."))
         raise DecoderError(
             f"Cannot unpack {self.path.name}: of {counted(len(index.entries), 'file')} {len(sent):,} could be read "
             f"(decoders tried: {'; '.join(failures) or 'none found'}). Either a decoder is missing: "

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.stored_names import clean_path
 
 
@@ -20,7 +21,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     """Rebuilds the original tree from a letters.zip, byte for byte, in a new or empty folder.
 
     Every file is compared with the SHA-256 in the ledger, and the folder appears only when all are there. Empty folders
-    are not brought back: an archive's folders are no entries of the ledger.
+    are not brought back: an archive's folders are no entries of the ledger. An archive inside the archive comes back as
+    it was, unopened; what was lost does not come back.
 
     Returns:
         Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, or is
@@ -44,7 +46,7 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
         ):
             tree = Path(scratch, "tree")
             tree.mkdir()
-            for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
+            for row in tqdm(to_rebuild(ledger.rows), desc="rebuilding", unit=" files", disable=not progress, delay=2):
                 data = source.read(row.stored_as)
                 if hashlib.sha256(data).hexdigest() != row.sha256:
                     raise ConservationError(f"{row.stored_as} in {clean_zip.name} is not the original of {row.entry}.")

@@ -3,6 +3,7 @@
     A/user_3__A0.jpg             sound photographs by letter, exact duplicates included
     _unrecognised/user_2/x.jpg   sound photographs whose letter cannot be told
     _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
+    _archives/user_7.rar         archives that were opened: what they held lies where it belongs
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
     ledger.csv                   one row for every entry of the archive
@@ -17,14 +18,13 @@ import dataclasses
 import os
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.boxes import is_box_file, merge_boxes
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
@@ -34,6 +34,7 @@ from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import read_place
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
+from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.storing import check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
@@ -41,10 +42,11 @@ _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that
 
 
 def clean_archive(
-    archive: str | Path,
+    archive: str | Path | Sequence[str | Path],
     out_zip: str | Path | None,
     *,
     password: str | None = None,
+    salvage: bool = False,
     pattern: str | None = None,
     workers: int | None = None,
     progress: bool = True,
@@ -56,9 +58,10 @@ def clean_archive(
     same bytes all is well, with others it is an error.
 
     Args:
-        archive: Anything that `archive.iter_members` reads.
+        archive: Anything that `archive.iter_members` reads, or several: entries of a.rar are called "a.rar/…" then.
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
+        salvage: Keeps what is sound of a damaged archive; each entry that is not gets a row, with the status "lost".
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
@@ -69,16 +72,18 @@ def clean_archive(
         CaseStudyError: The pattern or the target cannot be used.
         ConservationError: The finished zip is not what was read.
     """
-    archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
+    compiled = Pattern(pattern) if pattern is not None else None
+    reader = open_archives(archive, password=password, salvage=salvage)
     if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
+        return _regroup(reader, None, compiled, workers, progress)
     out_zip = Path(out_zip)
-    check_target(archive, out_zip)
+    for path in as_paths(archive):
+        check_target(path, out_zip)
     try:
         with atomic_path(out_zip) as partial:
             with zipfile.ZipFile(partial, "w") as target:
-                ledger = _regroup(open_archive(archive, password=password), target, compiled, workers, progress)
-            _require_labelled(archive, ledger)
+                ledger = _regroup(reader, target, compiled, workers, progress)
+            _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
@@ -106,7 +111,7 @@ def _regroup(
             row = desk.enter(member, screening, read_place(member.name, pattern))
             if row.status == "sidecar" and is_box_file(member.name, member.data):
                 box_files.append((member.name, member.data))
-            if target is not None:
+            if target is not None and row.stored_as:
                 store(target, row.stored_as, member.data)
             bar.update()
     if not entries:
@@ -118,7 +123,7 @@ def _regroup(
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
-    ledger = Ledger(tuple(rows))
+    ledger = Ledger(tuple(rows), tuple(reader.remarks), reader.incomplete)
     if target is not None:
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
