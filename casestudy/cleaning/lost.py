@@ -48,8 +48,6 @@ def lost_lines(rows: Sequence[LedgerRow]) -> list[str]:
             others.append(f"lost: {row.entry} ({row.reason})")
     told = []
     for signer, labels in by_signer.items():
-        named = ", ".join(
-            label + (f" ({count:,} times)" if count > 1 else "") for label, count in sorted(labels.items())
-        )
-        told.append(f"lost of {signer or 'nobody known'}: {named}")
+        times = [label if count == 1 else f"{label} ({count:,} times)" for label, count in sorted(labels.items())]
+        told.append(f"lost of {signer or 'nobody known'}: {', '.join(times)}")
     return told + others
