@@ -28,9 +28,7 @@ def nothing_lost(found: Contents) -> Outcome:
     """Ledger: a row for every entry of the archive, each with the SHA-256 of the original."""
     table = found.table("run/ledger.csv", ("entry", "sha256"))
     ours = Counter((row["entry"], row["sha256"]) for row in found.key.ledger)
-    given_up = (
-        table.get("status", table["sha256"]) == "lost"
-    )  # by --salvage: whatever hash such a row has, the bytes are not there
+    given_up = table.get("status", table["sha256"]) == "lost"  # its bytes are not there, whatever hash it has
     theirs = Counter(zip(table["entry"], table["sha256"].where(~given_up, ""), strict=True))
     lost, extra, total = (ours - theirs).total(), (theirs - ours).total(), ours.total()
     rows, entries = counted(len(table), "row"), counted(total, "entry")
