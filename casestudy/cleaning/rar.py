@@ -24,6 +24,7 @@ from casestudy.cleaning.words import counted
 log = logging.getLogger(__name__)
 
 _UNREADABLE = (rarfile.Error, TypeError, AttributeError, *DAMAGE)  # what rarfile raises of a damaged file
+_BAD = "fails its checksum"
 _BEHIND = 64 << 20  # bytes behind the end of an archive that are searched for another
 
 
@@ -94,10 +95,10 @@ class RarReader(Reader):
             except _UNREADABLE as error:
                 data, why = b"", str(error) or type(error).__name__
             if not why and not entry.file_redir and not matches(entry, data):
-                why = "fails its checksum"
+                why = _BAD
             if why and not self.salvage:
                 raise damaged(self.path, f"{entry.filename}: {why}")
-            yield entry, b"" if why else data, why
+            yield entry, b"" if why else data, _BAD if why else ""
 
     def _decoded(self, index: _Index) -> Iterator[tuple[rarfile.RarInfo, bytes, str]]:
         sent: list[int] = []  # checksums of what was yielded so far

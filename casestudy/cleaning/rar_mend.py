@@ -80,6 +80,9 @@ def mend(path: Path, target: Path) -> list[str]:
             remarks.append("it is cut short: of what came after, nothing is known")
         out.write(_signed(_END[version], version))
     for start, end in gaps:
+        if end == size:
+            remarks.append(f"from byte {start:,} on it is cut short or broken: of what came after, nothing is known")
+            break
         remarks.append(f"the {counted(end - start, 'byte')} from {start:,} on cannot be told any more")
     return remarks
 

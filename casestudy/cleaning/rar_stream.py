@@ -96,15 +96,15 @@ def cut(
     carry = b""
     for position, entry in enumerate(entries):
         if bad is not None and position in bad:
-            yield entry, b"", "damaged: 7-Zip cannot unpack it"
+            yield entry, b"", "cannot be unpacked"
             continue
         why = ""
         try:
             known = _known_bytes(archive, entry, originals)
-        except DecoderFailed as error:
+        except DecoderFailed:
             if not lenient:
                 raise
-            yield entry, b"", str(error)
+            yield entry, b"", "leads to what is lost" if is_copy(entry) else "cannot be read"
             continue
         size = entry.file_size if known is None else len(known)
         data, carry = carry[:size], carry[size:]
@@ -124,7 +124,7 @@ def cut(
             uses[entry.file_redir[2]] -= 1
             if not uses[entry.file_redir[2]]:
                 originals.pop(entry.file_redir[2], None)
-        yield entry, b"" if why else data, "damaged: it fails its checksum" if why else ""
+        yield entry, b"" if why else data, "fails its checksum" if why else ""
     if lenient:
         return
     if carry or stream.read(1):

@@ -54,7 +54,7 @@ class TarReader(Reader):
                 why = str(error) or type(error).__name__
                 if not self.salvage:
                     raise damaged(self.path, f"{entry.name}: {why}") from None
-                yield Member(readable(entry.name), b"", lost=f"damaged: {why}")
+                yield Member(readable(entry.name), b"", lost="cannot be read")
                 continue
             if entry.islnk():
                 target = posixpath.normpath(entry.linkname)
