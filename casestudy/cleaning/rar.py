@@ -19,6 +19,7 @@ from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError,
 from casestudy.cleaning.members import DAMAGE, SALVAGE, Member, Reader, damaged, readable
 from casestudy.cleaning.rar_mend import mend
 from casestudy.cleaning.rar_stream import DecoderFailed, cut, left_out, matches
+from casestudy.cleaning.sevenzip import missing_password, wrong_password
 from casestudy.cleaning.words import counted
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,7 @@ class RarReader(Reader):
             except (DecoderFailed, OSError) as failure:
                 entry = getattr(failure, "entry", None)
                 if entry is not None and entry.needs_password():
-                    raise _wrong_password(self.path) from None
+                    raise wrong_password(self.path) from None
                 failures.append(f"{decoder.name}: {failure}")
                 log.info("%s", one_line(f"{decoder.name} could not read all of {self.path.name} ({failure})."))
         raise DecoderError(
@@ -138,7 +139,7 @@ class RarReader(Reader):
         password = self.password if encrypted else None
         with left_out(usable[0], index.path, index.entries, password) as (decoder, bad):
             if bad and len(bad) == sum(entry.needs_password() for entry in index.entries) == len(index.entries):
-                raise _wrong_password(self.path)
+                raise wrong_password(self.path)
             with decoders.DecoderStream(decoder, index.path, password) as stream:
                 yield from cut(index.archive, index.entries, stream, bad)
 
@@ -167,7 +168,7 @@ def _read_index(path: Path, password: str | None, *, strict: bool = True) -> _In
     try:
         archive = rarfile.RarFile(str(path), errors="strict" if strict else "stop", info_callback=take)
         if archive.needs_password() and password is None:
-            raise PasswordError(f"{path.name} is encrypted: pass its password with --password.")
+            raise missing_password(path)
         if password is not None:
             archive.setpassword(password)
         entries = [entry for entry in entries or archive.infolist() if not entry.is_dir()]
@@ -178,7 +179,7 @@ def _read_index(path: Path, password: str | None, *, strict: bool = True) -> _In
     except rarfile.NoCrypto:
         raise PasswordError(f"{path.name} hides its file names: to read them, `pip install cryptography`.") from None
     except rarfile.RarWrongPassword:
-        raise _wrong_password(path) from None
+        raise wrong_password(path) from None
     except _UNREADABLE as error:
         if "next volume" in str(error):
             raise _PartMissing(f"{path.name} is one of several parts and the next is missing ({error}).") from None
@@ -206,7 +207,3 @@ def _end_remarks(path: Path, blocks: list[rarfile.RarInfo], entries: list[rarfil
     if b"Rar!\x1a\x07" in behind:
         raise ArchiveError(f"{path.name} has another RAR behind its end: cut them apart, and pass both.")
     return [f"{counted(size - end, 'byte')} behind its end belong to no entry"] if behind.strip(b"\0") else []
-
-
-def _wrong_password(path: Path) -> PasswordError:
-    return PasswordError(f"The password does not open {path.name}, or the archive is damaged: check --password.")

@@ -12,14 +12,13 @@ from pathlib import Path
 
 from casestudy.cleaning import decoders, members
 from casestudy.cleaning.decoders import Decoder, DecoderStream
-from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
-from casestudy.cleaning.members import Member, Reader, readable
+from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError, one_line
+from casestudy.cleaning.members import Member, Reader, damaged, readable
 
 KINDS = ("7z", "zip", "Rar", "Rar5", "tar", "Split", "Cab", "Iso", "Udf", "wim", "Arj", "Lzh", "cpio")
 STREAMS = ("gzip", "bzip2", "xz", "zstd", "lzma", "Z")  # of one file, whose size they need not say
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
 _COUNTED = re.compile(r"(\d+) files(?:, \d+ folders)?$")
-_SALVAGE = "or keep what is sound with --salvage"
 
 
 @dataclass(frozen=True)
@@ -61,16 +60,6 @@ class _Task(Decoder):
 
     def command(self, archive: Path, *, has_password: bool) -> list[str]:
         return [self.program, *self.arguments, "-bd", "-spd", "-sccUTF-8", "-scsUTF-8", "--", str(archive.resolve())]
-
-
-def one_line(text: str) -> str:
-    """Returns text that a terminal can show: nothing in it steers one."""
-    return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text).split())
-
-
-def damaged(path: Path, what: str) -> ArchiveError:
-    """Returns the error for an archive that cannot be read whole."""
-    return ArchiveError(one_line(f"{path.name} is damaged or truncated: {what}. Fetch it again, {_SALVAGE}."))
 
 
 def wrong_password(path: Path) -> PasswordError:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from casestudy.cleaning import members
-from casestudy.cleaning.errors import ArchiveError, DecoderError
+from casestudy.cleaning.errors import ArchiveError, DecoderError, one_line
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.name_encoding import decode_names, extra_fields
-from casestudy.cleaning.sevenzip import Entry, Unreadable, cut_stream, missing_password, one_line, wrong_password
+from casestudy.cleaning.sevenzip import Entry, Unreadable, cut_stream, missing_password, wrong_password
 from casestudy.cleaning.unpacking import can_unpack, is_folder, unpack
 from casestudy.cleaning.words import counted
 from casestudy.cleaning.zip_index import (

@@ -11,17 +11,15 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 from casestudy.cleaning.decoders import HOW_TO_GET_ONE
-from casestudy.cleaning.errors import CaseStudyError, DecoderError
-from casestudy.cleaning.members import DAMAGE, Member, Reader
+from casestudy.cleaning.errors import CaseStudyError, DecoderError, one_line
+from casestudy.cleaning.members import DAMAGE, Member, Reader, damaged
 from casestudy.cleaning.name_encoding import decode_names
 from casestudy.cleaning.sevenzip import (
     Entry,
     SevenZipReader,
     Unreadable,
     cut_stream,
-    damaged,
     missing_password,
-    one_line,
     wrong_password,
 )
 from casestudy.cleaning.split import open_parts
