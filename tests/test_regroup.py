@@ -216,10 +216,10 @@ def test_interrupted_at_any_point_the_target_is_absent(source, tmp_path, monkeyp
                     raise KeyboardInterrupt
                 yield member
 
-    def stop_in_the_middle(path, *, password):
+    def stop_in_the_middle(path, *, password, salvage):
         return StopsInTheMiddle(path, password)
 
-    where = {"first": "open_archive", "middle": "open_archive", "checking": "require_conserved", "writing": "store"}
+    where = {"first": "open_archives", "middle": "open_archives", "checking": "require_conserved", "writing": "store"}
     monkeypatch.setattr(regroup, where[moment], stop_in_the_middle if moment == "middle" else stop)
     with pytest.raises(KeyboardInterrupt):
         clean_archive(source, room / "letters.zip")

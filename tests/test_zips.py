@@ -80,7 +80,7 @@ def read(path, password=None):
     names = reader.names()
     members = list(reader.members())
     assert [member.name for member in members] == names
-    return {member.name: member.data for member in members}, reader.remarks
+    return {member.name: member.data for member in members if ".zip/" not in member.name}, reader.remarks
 
 
 def salvaged(path, password=None, kind=ZipReader):

@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from casestudy.cleaning.errors import ConservationError, DataError
+from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.words import did_you_mean, printable
 
@@ -77,7 +77,8 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command, all but `--quiet` and `--debug`, and `call`, which carries it out."""
     parser.set_defaults(call=run_clean, prog=Path(parser.prog.split()[0]).stem)
     add = parser.add_argument
-    add("archive", type=Path, metavar="ARCHIVE", help="RAR, ZIP, TAR or folder; with --undo, a letters.zip")
+    kinds = "RAR, ZIP, TAR, 7z or folder, or several of them; with --undo, one letters.zip"
+    add("archive", type=Path, nargs="+", metavar="ARCHIVE", help=kinds)
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
@@ -85,6 +86,7 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
     add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
+    add("--salvage", action="store_true", help="keep what is sound of a damaged archive, and list what is lost")
     add("--repair", action="store_true", help="mend images with all pixels, but no end mark, say; originals stay")
     add("--workers", type=CommandParser.at_least_one, metavar="N", help="threads (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
@@ -109,7 +111,9 @@ def run_clean(args: argparse.Namespace) -> int:
 def _undo(args: argparse.Namespace) -> int:
     from casestudy.cleaning.rebuild import undo  # only now: --help needs no package
 
-    set_aside = undo(args.archive, args.undo, progress=not args.quiet)
+    if len(args.archive) > 1:
+        raise CaseStudyError(f"--undo rebuilds one letters.zip; received {len(args.archive)}: call it once for each.")
+    set_aside = undo(args.archive[0], args.undo, progress=not args.quiet)
     if args.json:
         print(json.dumps({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))
     elif not args.quiet:
@@ -124,7 +128,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "salvage", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(json.dumps(ledger.to_json()))  # in ASCII: a name may hold what a terminal obeys

@@ -14,6 +14,7 @@ from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 
 _FOLDERS = {
     **dict.fromkeys(("repairable", "unsupported", "corrupt"), "_quarantine"),
+    "archive": "_archives",
     "sidecar": "_sidecar",
     "unrecognised": "_unrecognised",
 }
@@ -38,7 +39,9 @@ class Desk:
         mended = self._repair and screening is not None and screening.status == "repairable" and bool(place.label)
         if screening is not None and mended:
             used = hashlib.sha256(screening.mended).hexdigest()
-        if screening is None:
+        if member.lost or member.opened:
+            status = "lost" if member.lost else "archive"
+        elif screening is None:
             status = "sidecar"
         elif screening.reason is not None and not mended:
             status = screening.status
@@ -54,11 +57,13 @@ class Desk:
                 twin = None if near is None else self._kept[near]
                 self._kept.append(len(self._rows))
         first = "" if twin is None else self._rows[twin].entry
-        found = screening or Screening(None)
+        found = Screening(member.lost) if member.lost else screening or Screening(None)
         row = LedgerRow(
             entry=member.name,
             status=status,
-            stored_as=self._names.claim(_stored_name(member.name, "repairable" if mended else status, place)),
+            stored_as=""
+            if member.lost
+            else self._names.claim(_stored_name(member.name, "repairable" if mended else status, place)),
             signer=place.signer,
             label="" if screening is None else place.label,
             part=place.part,
@@ -66,13 +71,13 @@ class Desk:
             width=found.width,
             height=found.height,
             bytes=member.size,
-            sha256=digest,
+            sha256="" if member.lost else digest,
             mended_as=self._names.claim(_stored_name(member.name, status, place)) if mended else "",
             mended_sha256=used if mended else "",
             reason=found.reason or "",
             duplicate_of=first if status == "duplicate" else "",
             near_duplicate_of=first if status == "kept" else "",
-            note="" if screening is None else "; ".join(filter(None, (place.remark, found.note))),
+            note="; ".join(filter(None, (member.note, "" if screening is None else place.remark, found.note))),
         )
         self._rows.append(row)
         self._twins.append(twin)

@@ -8,9 +8,10 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from casestudy.cleaning.lost import how_whole, lost_lines
 from casestudy.cleaning.people import look_alikes
 from casestudy.cleaning.words import counted, printable
 
@@ -71,6 +72,8 @@ class Ledger:
     """All rows, in the order of the archive."""
 
     rows: tuple[LedgerRow, ...]
+    remarks: tuple[str, ...] = field(default=(), compare=False)  # on the archive as a whole; not in ledger.csv
+    incomplete: bool = field(default=False, compare=False)  # whether there were entries that nothing lists any more
 
     def counts(self) -> dict[str, int]:
         """Returns how many rows have each status, in the order of `STATUSES`."""
@@ -88,7 +91,10 @@ class Ledger:
         noun = "letter" if all(len(label) == 1 and label.isalpha() for label in labels) else "label"
         photographs, kinds = counted(len(labelled), "photograph"), counted(len(labels), noun)
         people = f"of {counted(len(signers), 'signer')}" if signers else "signers"
-        lines = [f"{counted(len(self.rows), 'entry')} in, {counted(len(self.rows), 'row')} out: nothing lost"]
+        entries, rows_out = counted(len(self.rows), "entry"), counted(len(self.rows), "row")
+        lines = [f"{entries} in, {rows_out} out: {how_whole(self.rows, self.incomplete)}"]
+        lines += [f"  ! {remark}" for remark in map(printable, self.remarks)]
+        lines += _first(lost_lines(self.rows), 12)
         lines.append(f"  {photographs} in {kinds}: {_shorten(labels, 40)}")
         lines.append(f"    {people}: {_shorten(signers, 8) or 'none can be told'}")
         if parts := Counter(row.part for row in labelled if row.part):
@@ -115,8 +121,11 @@ class Ledger:
             ("unsupported", "of a kind that is not decoded here: in _quarantine"),
             ("corrupt", "not to be decoded: in _quarantine, bytes untouched"),
             ("unrecognised", "sound, but without a label: in _unrecognised"),
+            ("archive", "opened, and in _archives: what they hold has rows of its own"),
             ("sidecar", "of another kind: in _sidecar"),
         ):
+            if status == "archive" and not self.counts()[status]:
+                continue
             rows = [row for row in self.rows if row.status == status]
             if rows or status not in ("repairable", "unsupported"):
                 lines.append(f"  {len(rows):,} {what}" if rows else f"  0 {status}")
@@ -146,6 +155,8 @@ class Ledger:
             "schema_version": 1,
             "entries": len(self.rows),
             "counts": self.counts(),
+            "remarks": list(self.remarks),
+            "incomplete": self.incomplete,
             "photographs": len(self.labelled()),
             "labels": _distinct(row.label for row in self.labelled()),
             "signers": _distinct(row.signer for row in self.labelled()),

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder
 from casestudy.cleaning.ledger import Ledger, to_csv
+from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.stored_names import clean_path
 
 SET_ASIDE = "_set_aside"  # the folder of entries that cannot have their own names, and of the list of them
@@ -22,7 +23,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     """Rebuilds the original tree from a letters.zip, byte for byte, in a new or empty folder.
 
     Every file is compared with the SHA-256 in the ledger, and the folder appears only when all are there. Empty folders
-    are not brought back: an archive's folders are no entries of the ledger.
+    are not brought back: an archive's folders are no entries of the ledger. An archive inside the archive comes back as
+    it was, unopened; what was lost does not come back.
 
     Returns:
         Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, is too
@@ -41,9 +43,7 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder) as tree, zipfile.ZipFile(clean_zip) as source:
-            for row in tqdm(ledger.rows, desc="rebuilding", unit=" files", disable=not progress, delay=2):
-                if not row.stored_as:
-                    continue  # it was lost before
+            for row in tqdm(to_rebuild(ledger.rows), desc="rebuilding", unit=" files", disable=not progress, delay=2):
                 data = b""
                 if source.getinfo(row.stored_as).file_size == row.bytes:  # a larger one would be unpacked for nothing
                     data = source.read(row.stored_as)

@@ -3,6 +3,7 @@
     A/user_3__A0.jpg             sound photographs by label, exact duplicates included
     _unrecognised/user_2/x.jpg   sound photographs whose label cannot be told
     _quarantine/user_5/B2.jpg    images that cannot be decoded as they are, bytes untouched
+    _archives/user_7.rar         archives that were opened: what they held lies where it belongs
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
     ledger.csv                   one row for every entry of the archive
@@ -17,14 +18,13 @@ import dataclasses
 import os
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
 from casestudy.cleaning.desk import Desk
@@ -36,6 +36,7 @@ from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
+from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
 from casestudy.cleaning.words import counted
 
@@ -43,10 +44,11 @@ _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that
 
 
 def clean_archive(
-    archive: str | Path,
+    archive: str | Path | Sequence[str | Path],
     out_zip: str | Path | None,
     *,
     password: str | None = None,
+    salvage: bool = False,
     pattern: str | None = None,
     layout: str | None = None,
     repair: bool = False,
@@ -60,9 +62,10 @@ def clean_archive(
     same bytes all is well, with others it is an error.
 
     Args:
-        archive: Anything that `archive.iter_members` reads.
+        archive: Anything that `archive.iter_members` reads, or several: entries of a.rar are called "a.rar/…" then.
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
+        salvage: Keeps what is sound of a damaged archive; each entry that is not gets a row, with the status "lost".
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
         layout: The same in words, such as "signer/label"; see `named_layouts`.
         repair: Stores a mended copy of each image that lacks nothing but order (an end mark, say) under its label;
@@ -76,20 +79,21 @@ def clean_archive(
         CaseStudyError: The pattern, the layout or the target cannot be used, or two readings of the names fit.
         ConservationError: The finished zip is not what was read.
     """
-    archive, said = Path(archive), (Pattern(pattern) if pattern is not None else None, layout)
+    said = (Pattern(pattern) if pattern is not None else None, layout)
+    reader = open_archives(archive, password=password, salvage=salvage)
     if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, said, repair, workers, progress)
+        return _regroup(reader, None, said, repair, workers, progress)
     out_zip = Path(out_zip)
-    check_target(archive, out_zip)
-    reader = open_archive(archive, password=password)
+    for path in as_paths(archive):
+        check_target(path, out_zip)
     try:
         with atomic_path(out_zip) as partial:
-            reserve(partial, size_of(archive))
+            reserve(partial, sum(map(size_of, as_paths(archive))))
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
                     ledger = _regroup(reader, target, said, repair, workers, progress)
                 file.truncate()
-            _require_labelled(archive, ledger)
+            _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
@@ -122,7 +126,7 @@ def _regroup(
                 box_files.append(box_file)
             elif row.status in USED and row.width and row.height:
                 sizes.setdefault(row.entry, shown_size(member.data, row.width, row.height))
-            if target is not None:
+            if target is not None and row.stored_as:
                 store(target, row.stored_as, member.data)
                 if row.mended_as and screening is not None:
                     store(target, row.mended_as, screening.mended)
@@ -137,7 +141,7 @@ def _regroup(
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
-    ledger = Ledger(tuple(rows))
+    ledger = Ledger(tuple(rows), tuple(reader.remarks), reader.incomplete)
     if target is not None:
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
