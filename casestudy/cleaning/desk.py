@@ -56,14 +56,13 @@ class Desk:
                 near = self._near.find_or_add(screening.thumbnail)
                 twin = None if near is None else self._kept[near]
                 self._kept.append(len(self._rows))
+        kept_as = "repairable" if mended else status
         first = "" if twin is None else self._rows[twin].entry
         found = Screening(member.lost) if member.lost else screening or Screening(None)
         row = LedgerRow(
             entry=member.name,
             status=status,
-            stored_as=""
-            if member.lost
-            else self._names.claim(_stored_name(member.name, "repairable" if mended else status, place)),
+            stored_as="" if member.lost else self._names.claim(_stored_name(member.name, kept_as, place)),
             signer=place.signer,
             label="" if screening is None else place.label,
             part=place.part,

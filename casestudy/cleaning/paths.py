@@ -64,6 +64,11 @@ def tidy(name: str) -> str:
     return unicodedata.normalize("NFC", found[1] if found else name)
 
 
+def is_archive(name: str) -> bool:
+    """Returns whether a folder is an archive within the archive, or one of several."""
+    return _ARCHIVE.fullmatch(name) is not None
+
+
 def kind_of(name: str) -> str:
     """Returns what a folder of that name is, as far as the name itself tells.
 

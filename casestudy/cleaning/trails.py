@@ -17,6 +17,7 @@ from casestudy.cleaning.paths import (
     SESSION,
     WORD,
     as_label,
+    is_archive,
     kind_of,
     part_of,
     tidy,
@@ -84,6 +85,8 @@ class Tree:
         person = max((k for k, role in enumerate(roles) if role == PERSON), default=None)
         part = max((k for k, role in enumerate(roles) if role == PART), default=None)
         telling = open_ = [k for k, role in enumerate(roles) if role in (LETTER, NUMBER, WORD)]
+        if person is not None:  # a.zip/user_1/A0.jpg: an archive with people in it has a name of its own
+            telling = open_ = [k for k in open_ if k > person or not is_archive(folders[k])]
         letters = [k for k in open_ if roles[k] == LETTER]
         if len(open_) > 2 and letters and letters[-1] < open_[-2]:
             open_ = open_[open_.index(letters[-1]) :][:2]
