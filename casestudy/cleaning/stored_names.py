@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-MOST_BYTES = 200  # of a folder or file name in UTF-8; 255 are allowed, 143 where a home folder is encrypted is rare
+MOST_BYTES = 140  # of a folder or file name in UTF-8: systems allow 255, encrypted folders 143
 MOST_LETTERS = 200  # of a whole path: Windows allows 260, with the folder that it is unpacked in
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\/]')  # what some file system cannot have in a name
 _RESERVED = re.compile(r"^(con|prn|aux|nul|clock\$|conin\$|conout\$|(com|lpt)[0-9¹²³])(?=$|[. ])", re.IGNORECASE)
@@ -25,7 +25,7 @@ def clean_part(name: str) -> str:
 
     >>> clean_part("A0.jpg"), clean_part(".."), clean_part('what?.jpg'), clean_part("user_Zoë"), clean_part("aux.jpg")
     ('A0.jpg', '._', 'what_.jpg', 'user_Zoë', 'aux_.jpg')
-    >>> clean_part("手" * 100 + ".jpg")[60:]
+    >>> clean_part("手" * 100 + ".jpg")[40:]
     '手手~1999c4a3.jpg'
     """
     clean = _RESERVED.sub(r"\g<0>_", _FORBIDDEN.sub("_", name), count=1)

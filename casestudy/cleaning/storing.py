@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 from casestudy.cleaning.errors import CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
 from casestudy.cleaning.rebuild import read_ledger
-from casestudy.cleaning.stored_names import clean_path
+from casestudy.cleaning.stored_names import clean_part
 
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -53,7 +53,7 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
         stored |= {row.mended_as: row.mended_sha256 for row in ledger.rows if row.mended_as}
         if names != Counter(["boxes.csv", "ledger.csv", *stored]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
-        if odd := next((name for name in names if clean_path(name) != name), None):
+        if odd := next((name for name in names if any(clean_part(part) != part for part in name.split("/"))), None):
             raise ConservationError(f"{odd} is no name that every system can have. Nothing was written.")
         for name, right in tqdm(stored.items(), desc="checking", unit=" files", disable=not progress, delay=2):
             digest = ""
