@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import io
+import itertools
 import os
 import random
 import signal
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from casestudy.cleaning.archive import FolderReader
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder, atomic_path, reserve
 from casestudy.cleaning.ledger import Ledger, LedgerRow
@@ -25,6 +27,7 @@ from casestudy.cleaning.rebuild import read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 from casestudy.cleaning.words import printable
+from casestudy.cleaning.zips import ZipReader
 from casestudy.data import load_images
 
 ROOT = Path(__file__).parent.parent
@@ -300,4 +303,27 @@ def test_a_ledger_that_does_not_read_as_written_is_no_success(tmp_path, monkeypa
     monkeypatch.setattr(Ledger, "to_csv", lambda ledger: written(ledger).replace("A0.png", "A1.png", 1))
     with pytest.raises(ConservationError, match="does not read as it was written"):
         clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert not (tmp_path / "letters.zip").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_an_entry_that_only_somebody_else_sees_is_no_success(kind, tmp_path, monkeypatch):
+    """7-Zip, and a second walk, count what the reading passed over."""
+    source = tmp_path / "photos"
+    (source / "user_1").mkdir(parents=True)
+    for k in range(3):
+        (source / "user_1" / f"A{k}.png").write_bytes(drawn(k))
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "photos.zip", "w") as target:
+            for path in sorted(source.rglob("*.png")):
+                target.write(path, path.relative_to(source))
+        source = tmp_path / "photos.zip"
+    assert len(clean_archive(source, None, progress=False).rows) == 3
+    for reader in (ZipReader, FolderReader):
+        names, members = reader.names, reader.members
+        monkeypatch.setattr(reader, "names", lambda self, names=names: names(self)[:-1])
+        monkeypatch.setattr(reader, "members", lambda self, members=members: itertools.islice(members(self), 2))
+    for out in (None, tmp_path / "letters.zip"):
+        with pytest.raises(ConservationError, match=r"2 entries of photos.* were read, and .* counts 3"):
+            clean_archive(source, out, progress=False)
     assert not (tmp_path / "letters.zip").exists()
