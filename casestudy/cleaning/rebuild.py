@@ -8,12 +8,11 @@ import os
 import zipfile
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder
 from casestudy.cleaning.ledger import Ledger, to_csv
 from casestudy.cleaning.lost import to_rebuild
+from casestudy.cleaning.progress import watched
 from casestudy.cleaning.stored_names import clean_path
 
 SET_ASIDE = "_set_aside"  # the folder of entries that cannot have their own names, and of the list of them
@@ -43,7 +42,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with atomic_folder(folder) as tree, zipfile.ZipFile(clean_zip) as source:
-            for row in tqdm(to_rebuild(ledger.rows), desc="rebuilding", unit=" files", disable=not progress, delay=2):
+            rows = to_rebuild(ledger.rows)
+            for row in watched(rows, "rebuilding", show=progress, total=len(rows)):
                 data = b""
                 if source.getinfo(row.stored_as).file_size == row.bytes:  # a larger one would be unpacked for nothing
                     data = source.read(row.stored_as)
