@@ -17,7 +17,18 @@ from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
 
-__all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
+__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
+
+
+HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network
+
+
+@dataclass(frozen=True)
+class Hidden(Record):
+    """A Dense layer (ReLU) between the pooled base and the softmax; BatchNormalization stands before and after it."""
+
+    units: Annotated[int, Between(1, 65_536)]
+    l2: Annotated[float, Between(0)] = 0.0  # the penalty on its kernel
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class ModelSpec(Record):
     image_size: choices.ImageSize | None = None  # (height, width) in pixels
     # "auto", "imagenet", "signs", the path of a .weights.h5 or quantised .npz file, or None for random numbers.
     weights: str | None = "auto"
+    hidden: Hidden | None = None  # of the head; None leaves dropout and softmax
     dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2  # before the softmax layer; some bases have more
     augmentation: Augmentation = field(default_factory=lambda: Augmentation())  # empty for none
     options: dict[str, Any] = field(default_factory=dict)  # of the builder, as `alpha`; plain JSON values
@@ -81,6 +93,8 @@ class Phase(Record):
     # Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
     weight_decay: Annotated[float, Between(0)] | None = None
     label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0  # share of the truth spread over all labels
+    # The weights that it ends with: of the lowest validation loss, of the highest validation accuracy, or the last.
+    keep: Literal["best loss", "best accuracy", "last"] = "best loss"
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Whole networks: built around the base of an architecture, written to files and read back.
 
 Every model takes raw 0-255 pixels and owns its preprocessing, so `/255` stands nowhere else and a saved model is
-complete: augmentation (active in training only) -> scaling -> base -> pooling -> dropout -> softmax.
+complete: augmentation (active in training only) -> scaling -> base -> pooling -> hidden -> dropout -> softmax, where
+augmentation, pooling and hidden are there if they are asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights, signs_file
 from casestudy.records import Record
-from casestudy.study import ModelSpec
+from casestudy.study import HIDDEN, Hidden, ModelSpec
 
 SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
 # The layer of each augmentation, in the order in which they are applied.
@@ -136,10 +137,20 @@ def build_network(
     x = base(x, training=False)
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = _hidden(x, spec.hidden) if spec.hidden else x
     x = keras.layers.Dropout(spec.dropout, name="dropout")(x)
     # Probabilities stay float32 under mixed precision, as Keras' guide asks.
     outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(pixels, outputs, name=spec.name.replace(".", "_"))
+
+
+def _hidden(x: keras.KerasTensor, hidden: Hidden) -> keras.KerasTensor:
+    """Returns features (batch, units) after a head's own Dense layer, normalised before and after it."""
+    before, name, after = HIDDEN
+    x = keras.layers.BatchNormalization(name=before)(x)
+    penalty = keras.regularizers.L2(hidden.l2) if hidden.l2 else None
+    x = keras.layers.Dense(hidden.units, activation="relu", kernel_regularizer=penalty, name=name)(x)
+    return keras.layers.BatchNormalization(name=after)(x)
 
 
 def build_augmentation(ranges: Mapping[str, object]) -> keras.Sequential:

@@ -74,7 +74,8 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     heads: list[Job] = []
     for model in run.models():
         if model.role == "head":
-            if by_signer and parts[model.protocol] and study.phases[0].trainable == "head":
+            alone = study.phases[0].trainable == "head" and study.model.hidden is None  # one layer on cached features
+            if by_signer and parts[model.protocol] and alone:
                 heads.append((model, parts[model.protocol]))
         elif model.role != "random" or (by_signer and parts["random"] and wishes.compare_splits):
             trainings.append((model, parts[model.protocol]))
