@@ -112,9 +112,18 @@ class SplitSpec(Record):
     # Share of training and of validation that is used, for a machine or a patience that cannot do all; a stratified
     # choice. The test part is always whole.
     fraction: choices.Share = 1.0
+    # How a "published" training part is divided: "stratified" keeps copies together, and the mixture of labels;
+    # "shuffled" is scikit-learn's train_test_split of the rows as they lie, "last" Keras' validation_split.
+    draw: Literal["stratified", "shuffled", "last"] = "stratified"
+    seed: choices.Seed | None = None  # of the draw, where a source names one; None for the run's
 
     def check(self) -> None:
-        if self.validation + self.test >= 1:
+        if self.draw != "stratified" and self.protocol != "published":
+            raise DataError(
+                f"draw of a SplitSpec divides a published training part; received {self.draw!r} with the protocol "
+                f"{self.protocol!r}. Leave it out."
+            )
+        if self.protocol != "published" and self.validation + self.test >= 1:
             raise DataError(
                 f"validation and test of a SplitSpec must leave something to train on; received {self.validation:g} "
                 f"and {self.test:g}. Make them smaller."
@@ -141,12 +150,19 @@ class Variant(Record):
     name: Annotated[str, Matching(r"[a-z0-9]+([-_.][a-z0-9]+)*", "a name of small letters, digits and hyphens")]
     model: ModelSpec  # it sees images of the study's size
     phases: tuple[Phase, ...]
-    published: Annotated[float, Between(0, 1)] | None = None  # the accuracy that its source gives, if it gives one
+    published: Annotated[float, Between(0, 1)] | None = None  # the accuracy that its source's notebook prints, if any
     note: str = ""  # what it changes, or how it deviates from its source
     published_distorted: Annotated[float, Between(0, 1)] | None = None  # the same, on distorted test images
+    cells: str = ""  # where the published figures are printed: the notebook, its cells, and of which images
+    split: SplitSpec | None = None  # of a published training part, as the source divided it; None for the study's
 
     def check(self) -> None:
         _check_phases(self.phases, f"the variant {self.name}")
+        if self.split and self.split.protocol != "published":
+            raise DataError(
+                f"split of a Variant divides a published training part, for all models have one test part; received "
+                f"the protocol {self.split.protocol!r}. Leave it out."
+            )
         name = self.name.replace("_", "-")  # as it is in the names of files
         if name in RESERVED or name.startswith("unique") or name.endswith(("-distorted", "-unique")):
             raise DataError(

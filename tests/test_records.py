@@ -47,8 +47,8 @@ def refusal(make, *arguments, **options) -> str:
 
 
 NETWORKS = (
-    "resnet50v2, mobilenet_v2, mobilenet_v2_0.35, small_cnn, dense, plain_cnn, clothes_cnn, emnist_cnn, fashion_cnn, plates_cnn, "
-    "compact_cnn"
+    "resnet50v2, mobilenet_v2, mobilenet_v2_0.35, small_cnn, dense, plain_cnn, clothes_cnn, emnist_cnn, fashion_cnn, "
+    "plates_cnn, compact_cnn"
 )
 OPTIMIZERS = "adam, adamw, sgd, rmsprop, adadelta, adagrad, adamax, nadam, lion"
 PROTOCOLS = "signer, random, leave-one-signer-out, published"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from casestudy.choices import Crop
+from casestudy.data.columns import scale_apart
 from casestudy.data.drawn import drawn
 from casestudy.data.idx_sets import load_idx
 from casestudy.data.image_set import ImageSet
@@ -45,6 +46,7 @@ def load_images(
     if data.kind == "idx":
         names = data.class_names or None
         images = load_idx(source, subset=data.subset, class_names=names, transposed=data.transposed, **options)
+        images = scale_apart(images) if data.scaled_apart else images
     else:
         images = load_letters(source, crop=crop, margin=margin, channels=data.channels, **options)
         if data.test_folder and images.signers is not None:

@@ -161,11 +161,17 @@ def _published(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     if images.parts is None:
         raise DataError("A published split needs data that came in parts; these came in one. Use --split random.")
     rest, test = np.flatnonzero(images.parts != "test"), np.flatnonzero(images.parts == "test")
+    nobody = np.empty(0, dtype=np.int64)
+    if spec.draw != "stratified" and spec.validation:
+        drawn = seed if spec.seed is None else spec.seed
+        shuffle = {"shuffle": True, "random_state": drawn} if spec.draw == "shuffled" else {"shuffle": False}
+        train, validation = map(np.sort, train_test_split(rest, test_size=spec.validation, **shuffle))
+        return Splits(images, "published", train, validation, test, left_out=nobody)
     groups, first = np.unique(images.groups[rest], return_index=True)
     labels = images.labels[rest][first]
     chosen = _stratified(images, np.arange(len(groups)), labels, spec.validation, seed)
     train, validation = (rest[np.isin(images.groups[rest], groups[part])] for part in chosen)
-    return Splits(images, "published", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+    return Splits(images, "published", train, validation, test, left_out=nobody)
 
 
 def _stratified(
