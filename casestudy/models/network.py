@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -174,7 +175,9 @@ def average_with_mirror(model: keras.Model) -> keras.Model:
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Returns the network of a `.keras` or an `.h5` file, from pixels to probabilities; no code from the file is run.
+    """Returns the network of a `.keras` or an `.h5` file, of Keras 2 too; no code from the file is run.
+
+    Networks of casestudy read pixels of 0-255; another's reads what its author gave it.
 
     Raises:
         DataError: There is no such file, it holds no network, or one that brings code of its own.
@@ -196,7 +199,10 @@ def load_model(path: str | Path) -> keras.Model:
                     f"A network is read only if it is made of Keras' own layers; {path} holds {kind} of {module}. "
                     f"Use a file that casestudy wrote."
                 )
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            for said in ("Do not pass an `input_shape`", "Argument `alpha`"):  # Keras 2 wrote so, and it is understood
+                warnings.filterwarnings("ignore", said, UserWarning)
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise DataError(
             f"A network is loaded from a .keras file; {path} is none ({first_line(error)}). Train it again."
