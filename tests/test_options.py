@@ -44,6 +44,7 @@ FOUND = {
     "crop": lambda wishes: wishes.study.crop,
     "mirror": lambda wishes: wishes.study.model.augmentation["mirror"],
     "pattern": lambda wishes: wishes.study.data.pattern,
+    "as_published": lambda wishes: (wishes.study.data.transposed, wishes.study.data.scaled_apart) == (False, True),
 }
 
 
@@ -85,6 +86,7 @@ def drawn(study, chance, weights_file):
         "crop": chance.choice(("auto", "boxes", "none")),
         "mirror": True,
         "pattern": chance.choice(PATTERNS),
+        **({"as_published": True} if study.name == "emnist" else {}),
     }
     chosen = {name: value for name, value in values.items() if chance.random() < 1 / 3}
     if chosen.get("weights") == "signs":

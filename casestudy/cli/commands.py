@@ -14,6 +14,7 @@ from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
+from casestudy.audit import audit_lines
 from casestudy.cleaning import CommandParser, add_clean_command, at_least_one
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
@@ -36,7 +37,7 @@ RUN_EXAMPLES = (
     "casestudy run fashion-mnist --variants none",
 )
 RUN_GROUPS = {
-    "data": ("data", "pattern", "crop", "quick"),
+    "data": ("data", "pattern", "crop", "as_published", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
     "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
     "how to test": ("split", "compare_splits"),
@@ -242,7 +243,7 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    print("\n".join(report.audit_lines(args.study)))
+    print("\n".join(audit_lines(args.study)))
     return 0
 
 
