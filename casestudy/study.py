@@ -232,6 +232,12 @@ class Study(Record):
                 f"{dict(self.distortion)!r}. Add what is missing."
             )
 
+    @property
+    def reads_as_published(self) -> bool:
+        """Whether its data are read as its source reads them, and that is another way than the study's own."""
+        then, now = self.data_as_published, self.data
+        return then is not None and (then.transposed, then.scaled_apart) == (now.transposed, now.scaled_apart)
+
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in minutes.
 

@@ -315,7 +315,7 @@ MISTYPED = [
     ("image_size", "64x1025", "Change it."),
     ("model", "resnet50", "Did you mean 'resnet50v2'?"),
     ("model", "gpt", "Use one of them."),
-    ("weights", "imagenett", "Check the path."),
+    ("weights", "imagenett", "Did you mean 'imagenet'?"),
     ("weights", "mine.weights.h5", "Check the path."),
     ("fine_tune", "top", "Change it."),
     ("fine_tune", "top:0", "Change it."),

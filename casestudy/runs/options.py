@@ -132,10 +132,9 @@ class Options(Record):
         return name if name == "study" else f"--{name.replace('_', '-')}"
 
     def check(self) -> None:
-        if self.study not in STUDIES:
-            raise not_one_of("The study", self.study, STUDIES)
-        if self.model is not None and self.model not in ARCHITECTURES:
-            raise not_one_of("--model", self.model, ARCHITECTURES)
+        for name, value, known in (("The study", self.study, STUDIES), ("--model", self.model, (None, *ARCHITECTURES))):
+            if value not in known:
+                raise not_one_of(name, value, [one for one in known if one])
         if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
                 f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
@@ -286,8 +285,7 @@ def _settings(study: Study) -> dict[str, Any]:
         "mirror": bool(study.model.augmentation.get("mirror")),
         "pattern": study.data.pattern,
         "layout": study.data.layout,
-        "as_published": (then := study.data_as_published) is not None
-        and (then.transposed, then.scaled_apart) == (study.data.transposed, study.data.scaled_apart),
+        "as_published": study.reads_as_published,
     }
 
 
