@@ -9,7 +9,7 @@ from casestudy.cleaning.ledger import LedgerRow
 from casestudy.cleaning.members import Member
 from casestudy.cleaning.naming import Place, find_owner, find_signers
 from casestudy.cleaning.screening import NearDuplicates, Screening
-from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
+from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path, why_renamed
 
 _FOLDERS = {"corrupt": "_quarantine", "sidecar": "_sidecar", "unrecognised": "_unrecognised"}
 
@@ -74,7 +74,7 @@ class Desk:
             names.append(by_place if place.label else find_owner(row.entry, signers))
         rows = []
         for row, signer, twin in zip(self._rows, names, self._twins, strict=True):
-            notes = [row.note]
+            notes = [row.note, why_renamed(row.entry, row.stored_as)]
             if twin is not None:
                 notes.append("different label" if row.label != self._rows[twin].label else "")
                 notes.append("different signer" if signer != names[twin] else "")

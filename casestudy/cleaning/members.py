@@ -58,7 +58,11 @@ class Reader(ABC):
 
 def readable(name: str) -> str:
     """Returns a name in which what is not valid Unicode (old tars, Linux folders) is an escape that a CSV can hold."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    name = name.replace("\0", "\\x00")  # which ends a text for some readers of CSV
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character of UTF-16
+        return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
+from casestudy.cleaning.counting import Sum, counted_members, space_for, sum_up
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
@@ -35,7 +36,7 @@ from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import read_place
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
-from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
+from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
@@ -71,42 +72,49 @@ def clean_archive(
         ConservationError: The finished zip is not what was read.
     """
     archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
-    if out_zip is None:
-        return _regroup(open_archive(archive, password=password), None, compiled, workers, progress)
-    out_zip = Path(out_zip)
-    check_target(archive, out_zip)
+    if out_zip is not None:
+        out_zip = Path(out_zip)
+        check_target(archive, out_zip)
     reader = open_archive(archive, password=password)
+    found = sum_up(archive, password)
+    if out_zip is None:
+        return _regroup(reader, found, None, compiled, workers, progress)
+    needed = space_for(archive, found)
     try:
         with atomic_path(out_zip) as partial:
-            reserve(partial, size_of(archive))
+            reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, target, compiled, workers, progress)
+                    ledger = _regroup(reader, found, target, compiled, workers, progress)
                 file.truncate()
             _require_labelled(archive, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
-        raise CaseStudyError(f"Cannot write {out_zip} ({error.strerror}): name another place with --out.") from None
+        raise cannot_write(out_zip, error, needed) from None
     return ledger
 
 
 def _regroup(
     reader: Reader,
+    found: Sum | None,
     target: zipfile.ZipFile | None,
     pattern: Pattern | None,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
-    """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
+    """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv.
+
+    Their number is held against that of `found`, which somebody else counted.
+    """
     desk = Desk()
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+    with bar, closing(_screen(counted_members(reader, found), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
             row = desk.enter(member, screening, read_place(member.name, pattern))
