@@ -103,9 +103,8 @@ def _undo(args: argparse.Namespace) -> int:
     elif not args.quiet:
         print(f"{printable(str(args.undo))} holds the original files again, byte for byte.")
         for entry, place in set_aside.items():
-            print(
-                f"  {printable(entry) or 'An entry without a name'} has a name that cannot be used here: it is in {printable(place)}"
-            )
+            named = printable(entry) or "An entry without a name"
+            print(f"  {named} has a name that cannot be used here: it is in {printable(place)}")
     return 0
 
 

@@ -64,9 +64,8 @@ def clean_path(entry: str) -> str:
     *above, last = parts
     if len(above) > 1:
         above = [above[0], "~" + _mark("/".join(above))]
-    above = [
-        part if len(part.encode()) <= MOST_BYTES // 2 else _shortened(part, part, MOST_BYTES // 2) for part in above
-    ]
+    most = MOST_BYTES // 2
+    above = [part if len(part.encode()) <= most else _shortened(part, part, most) for part in above]
     room = MOST_LETTERS - _letters("/".join([*above, ""]))
     return "/".join([*above, last if _letters(last) <= room else _shortened(last, last, room)])
 
@@ -91,6 +90,19 @@ def why_renamed(entry: str, stored_as: str) -> str:
         form = "/".join(re.escape(stem) + r"(~\d+)?" + re.escape(dot + ending) for stem, dot, ending in stems)
         kept = kept if re.search(form + "$", stored_as) else []
     return "" if kept else "stored under a name that every system takes"
+
+
+def _shortened(name: str, whole: str, most: int) -> str:
+    """Returns a name of at most `most` bytes, told from others that begin alike by a mark of the whole."""
+    stem, dot, ending = name.rpartition(".")
+    if not stem or len(ending) > 10:
+        stem, dot, ending = name, "", ""
+    tail = f"~{_mark(whole)}{dot}{ending}"
+    return stem.encode()[: most - len(tail.encode())].decode(errors="ignore") + tail
+
+
+def _mark(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 class UniqueNames:
