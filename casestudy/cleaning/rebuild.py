@@ -66,7 +66,7 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
                     set_aside.append((row.entry, placed))
             if set_aside:
                 table = to_csv([("entry", "place"), *set_aside]).encode()
-                _write(tree, names.claim(f"{SET_ASIDE}/list.csv"), "list.csv", table, names)
+                _write(tree, f"{SET_ASIDE}/list.csv", "list.csv", table, names)
     except UNREADABLE as error:
         raise ArchiveError(f"{clean_zip.name} is damaged ({error or type(error).__name__}): make it again.") from None
     except OSError as error:
