@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from casestudy.errors import DataError
 from casestudy.records import Matching, Record
@@ -30,10 +31,11 @@ class DataSpec(Record):
     """Where the images of a study come from, and how they are stored.
 
     Attributes:
-        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files.
+        kind: "archive" is cleaned into a letters.zip first; "idx" is a published set of IDX files, "table" one of CSV
+            files with a column a pixel.
         downloads: What is fetched where a run is given no data; none for the embedded sample.
         pattern: How the names in an archive tell label and signer, where they do it in another way than ours.
-        test_folder: Of an archive that came in parts, what `pattern` calls the signer of the test part.
+        layout: The same in words, such as "signer/label".
         subset: What the names of the IDX files begin with, as "emnist-balanced"; see `data.idx_sets`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
@@ -41,19 +43,30 @@ class DataSpec(Record):
         home: Where a person finds the data.
     """
 
-    kind: Literal["archive", "idx"] = "archive"
+    kind: Literal["archive", "idx", "table"] = "archive"
     downloads: tuple[Download, ...] = ()
     pattern: str | None = None
-    test_folder: str = ""
+    layout: str | None = None
     subset: str = ""
     class_names: tuple[str, ...] = ()
     transposed: bool = False
     channels: Literal[1, 3] = 3
     home: str = ""
 
+    @classmethod
+    def of_before(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        values = dict(values)
+        if values.pop("test_folder", ""):  # the parts stood in the signers' place
+            values["pattern"] = (values.get("pattern") or "").replace("(?P<signer>", "(?P<part>") or None
+        return values
+
     def check(self) -> None:
         if self.pattern is not None:
             check_pattern(self.pattern)
+        if self.layout is not None:
+            from casestudy.cleaning import find_layout  # only now: it needs the decoders
+
+            find_layout([], layout=self.layout)
         if len(set(self.class_names)) < len(self.class_names):
             raise DataError(f"class_names of a DataSpec are all different; received {self.class_names}. Change one.")
 

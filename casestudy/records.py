@@ -88,6 +88,11 @@ class Record:
         """Returns the record that `to_json` wrote; a DataError tells what is wrong in which field of the `source`."""
         return _read(values, cls, source, "")
 
+    @classmethod
+    def of_before(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Returns plain values of the version before as this version writes them."""
+        return values
+
 
 def not_one_of(what: str, value: object, known: Collection[str]) -> DataError:
     """Returns the error for a word that is none of those known, with the near one that may have been meant."""
@@ -166,7 +171,7 @@ def _read(value: Any, hint: Any, source: str, place: str) -> Any:
         return value
     if not isinstance(value, Mapping):
         raise DataError(f"{source} must hold an object at {place.strip('.') or 'its top'}; it holds {value!r}.")
-    hints = _hints(typing.cast("Any", hint))
+    value, hints = hint.of_before(value), _hints(typing.cast("Any", hint))
     fields = inspect.signature(hint).parameters
     within = f"{place}.".lstrip(".")
     if unknown := [name for name in value if name not in fields]:

@@ -7,6 +7,8 @@ import hashlib
 import io
 import os
 import random
+import shutil
+import subprocess
 import sys
 import tarfile
 import tracemalloc
@@ -17,9 +19,9 @@ import pytest
 import rarfile
 
 from casestudy.cleaning import decoders, members
-from casestudy.cleaning.archive import iter_members
+from casestudy.cleaning.archive import iter_members, open_archive
 from casestudy.cleaning.decoders import Decoder
-from casestudy.errors import ArchiveError, DecoderError, PasswordError
+from casestudy.errors import ArchiveError, CaseStudyError, DecoderError, PasswordError
 
 DATA = Path(__file__).parent / "data"
 TRUTH = {
@@ -368,7 +370,7 @@ def test_a_name_that_is_no_unicode_keeps_its_bytes_readable(tmp_path):
     with tarfile.open(path, "w") as target:
         info = tarfile.TarInfo(b"Zo\xeb/A0.jpg".decode("utf-8", "surrogateescape"))
         target.addfile(info)
-    assert [member.name for member in iter_members(path)] == ["Zo\\xeb/A0.jpg"]
+    assert [member.name for member in iter_members(path)] == ["Zo%EB/A0.jpg"]
 
 
 def test_two_decoders_that_disagree_are_told(monkeypatch):
@@ -380,7 +382,7 @@ def test_two_decoders_that_disagree_are_told(monkeypatch):
     whole = b"".join(member.data for member in members)
     both = [fake(f"sys.stdout.buffer.write({data!r})") for data in (sent, whole)]
     monkeypatch.setattr(decoders, "find_decoders", lambda: both)
-    monkeypatch.setattr("casestudy.cleaning.rar._matches", lambda entry, data: len(data) == entry.file_size)
+    monkeypatch.setattr("casestudy.cleaning.rar_stream.matches", lambda entry, data: len(data) == entry.file_size)
     seen = []
     with pytest.raises(ArchiveError, match=f"two decoders disagree on {members[k].name}") as caught:
         seen += (member.name for member in iter_members(path))
@@ -415,3 +417,155 @@ def test_where_checksums_are_keyed_the_decoders_own_verdict_counts(monkeypatch):
 def test_a_password_is_for_decoders_that_read_it_from_their_input():
     takes = {kind: Decoder("one", "one", kind).takes_password for kind in ("7zip", "unrar", "bsdtar", "unar")}
     assert takes == {"7zip": True, "unrar": True, "bsdtar": False, "unar": False}
+
+
+def tarred(files, mode="w", **options):
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode=mode, **options) as target:
+        for name, data in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            target.addfile(info, io.BytesIO(data))
+    return file.getvalue()
+
+
+ONE = {"./user_3/A0.jpg": b"a" * 700, "./user_3/" + "é" * 120 + "/B0.jpg": b"b" * 20}
+TWO = {"./user_4/A0.jpg": b"c" * 1500, "./empty": b""}
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+def test_joined_tars_are_read_to_the_last(mode, form, tmp_path):
+    path = tmp_path / "two.tar"
+    path.write_bytes(tarred(ONE, mode, format=form) + tarred(TWO, mode, format=form))
+    reader = open_archive(path)
+    names = reader.names()
+    assert {member.name: member.data for member in reader.members()} == ONE | TWO
+    assert names == [*ONE, *TWO]
+    assert any("another TAR is joined to it" in remark for remark in reader.remarks)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_what_stands_behind_a_tar_is_told_or_refused(mode, tmp_path):
+    path, whole = tmp_path / "a.tar", tarred(ONE, mode)
+    for behind, remark in (
+        (bytes(5000), ""),
+        (b"<html>gone</html>", "17 bytes behind its"),
+        (bytes(700) + b"x", "behind"),
+    ):
+        path.write_bytes(whole + behind)
+        reader = open_archive(path)
+        assert {member.name: member.data for member in reader.members()} == ONE
+        assert len(reader.remarks) == bool(remark)
+        assert remark in "".join(reader.remarks)
+    for mark in (b"PK\3\4", b"Rar!\x1a\x07\0", b"7z\xbc\xaf\x27\x1c"):
+        path.write_bytes(whole + b"text" + mark + b"more")
+        with pytest.raises(ArchiveError, match="another archive behind its end"):
+            list(iter_members(path))
+
+
+def test_a_tar_with_its_end_mark_alone_missing_is_refused(tmp_path):
+    path, whole = tmp_path / "a.tar", tarred({"A0.jpg": b"a" * 512})
+    path.write_bytes(whole[:1536])
+    assert len(list(iter_members(path))) == 1  # one block of zeros ends a TAR, too
+    path.write_bytes(whole[:1024])
+    with pytest.raises(ArchiveError, match="no end mark"):
+        list(iter_members(path))
+
+
+def test_a_tar_in_zstd_comes_from_7zip(tmp_path, monkeypatch):
+    path = tmp_path / "a.tar.zst"
+    head = bytes.fromhex("28b52ffd00")  # a frame in the manner of RFC 8878: a window of 1 KB, blocks stored as they are
+    data = tarred(ONE | TWO)
+    blocks = [data[at : at + 1024] for at in range(0, len(data), 1024)]
+    sizes = [(len(block) << 3 | (k == len(blocks) - 1)).to_bytes(3, "little") for k, block in enumerate(blocks)]
+    whole = head + b"\0" + b"".join(size + block for size, block in zip(sizes, blocks, strict=True))
+    path.write_bytes(whole)
+    assert {member.name: member.data for member in iter_members(path)} == ONE | TWO
+    path.rename(tmp_path / "renamed.bin")
+    assert len(list(iter_members(tmp_path / "renamed.bin"))) == 4
+    for cut in (10, 1500, len(whole) - 2000):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(ArchiveError):
+            list(iter_members(path))
+    path.write_bytes(whole)
+    monkeypatch.setattr(decoders, "find_decoders", list)
+    with pytest.raises(DecoderError, match="needs 7-Zip"):
+        list(iter_members(path))
+
+
+def test_links_and_holes_in_a_tar_give_their_bytes(tmp_path):
+    path = tmp_path / "a.tar.gz"
+    with tarfile.open(path, "w:gz") as target:
+        for name, kind, link in (("./a", b"0", ""), ("b", b"1", "./a"), ("./c", b"1", "b"), ("d", b"2", "./a")):
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, link, 3 if kind == b"0" else 0
+            target.addfile(info, io.BytesIO(b"abc"))
+    expected = {"./a": b"abc", "b": b"abc", "./c": b"abc", "d": b"./a"}
+    assert {member.name: member.data for member in iter_members(path)} == expected
+    sparse = tmp_path / "sparse"
+    with sparse.open("wb") as file:
+        file.seek(1 << 20)
+        file.write(b"end")
+    if shutil.which("tar") and subprocess.run(["tar", "--version"], capture_output=True).stdout.startswith(b"tar (GNU"):
+        subprocess.run(["tar", "cSf", str(tmp_path / "s.tar"), "-C", str(tmp_path), "sparse"], check=True)
+        assert (tmp_path / "s.tar").stat().st_size < 1 << 16
+        assert [member.data for member in iter_members(tmp_path / "s.tar")] == [bytes(1 << 20) + b"end"]
+
+
+def test_a_hard_link_to_nothing_is_damage(tmp_path):
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w") as target:
+        info = tarfile.TarInfo("b")
+        info.type, info.linkname = tarfile.LNKTYPE, "gone"
+        target.addfile(info)
+    with pytest.raises(ArchiveError, match="a hard link to gone"):
+        list(iter_members(path))
+    assert [member.lost for member in iter_members(path, salvage=True)] == ["cannot be read"]
+
+
+def mutated(whole, dice):
+    """Returns an archive with some bytes changed, cut off, left out or put in."""
+    data, at = bytearray(whole), dice.randrange(len(whole))
+    match dice.randrange(5):
+        case 0:
+            data[at] ^= 1 << dice.randrange(8)
+        case 1:
+            for _ in range(dice.randint(2, 8)):
+                data[dice.randrange(len(data))] = dice.randrange(256)
+        case 2:
+            del data[at:]
+        case 3:
+            data[at:at] = dice.randbytes(dice.randint(1, 600))
+        case 4:
+            del data[at : at + dice.randint(1, 600)]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_no_damage_ends_in_a_traceback_or_in_two_lines(packed, tmp_path, salvage):
+    wholes = {
+        kind: (DATA / f"{kind}.rar").read_bytes() for kind in ("solid_rar5", "plain_rar4", "stored_rar5", "linked_rar5")
+    }
+    wholes |= {kind: packed[kind].read_bytes() for kind in ("tar ", "tar gz", "tar xz", "zip")}
+    dice, answers = random.Random(5), 0
+    for _ in range(25):
+        for kind, whole in wholes.items():
+            path = tmp_path / "mutated.bin"
+            path.write_bytes(mutated(whole, dice))
+            try:
+                reader = open_archive(path, salvage=salvage)
+                members = list(reader.members())
+            except CaseStudyError as error:
+                answers += 1
+                assert str(error).isprintable(), (kind, str(error))
+                continue
+            assert [member.name for member in members] == reader.names()
+            if kind not in ("tar ", "tar gz", "tar xz"):  # a TAR keeps no checksums of its files
+                assert {hashlib.sha256(member.data).hexdigest() for member in members if not member.lost} <= SOUND
+            if not salvage and kind != "tar ":
+                assert len(members) >= len(TRUTH)
+    assert (answers > 100) is not salvage
+
+
+SOUND = {*TRUTH.values(), hashlib.sha256(b"A0.jpg").hexdigest()}

@@ -348,10 +348,21 @@ def test_a_long_box_file_is_read_in_little_memory_and_up_to_a_limit(monkeypatch)
     monkeypatch.setattr(box_files, "MOST_ROWS", 10)
     found = read_box_file("b.csv", data)
     assert (len(found.rows), MOST_ROWS) == (10, 300_000) and "at most 10 boxes" in found.problem
+    many = {"images": COCO["images"], "annotations": 12 * COCO["annotations"]}
+    assert "at most 10 boxes" in read_box_file("b.json", json.dumps(many).encode()).problem
+
+
+def test_boxes_at_the_end_of_a_long_coco_file_are_found():
+    images = [{"id": k, "file_name": f"{k}.jpg"} for k in range(60_000)]
+    text = json.dumps({"images": images + COCO["images"], "annotations": []})
+    text = text[: text.index("[]}")] + json.dumps(COCO["annotations"]).replace("7,", "70007,", 1) + "}"
+    assert len(text) > 2 << 20
+    found = read_box_file("a.json", text.encode())
+    assert [row.corners for row in found.rows] == [("20", "10", "90.5", "60"), ("10", "20", "60", "120")]
 
 
 def test_a_long_xml_is_not_parsed(monkeypatch):
     text = VOC.format("A0.jpg", 200, 100, 20, 10, 90, 60)
-    monkeypatch.setattr(box_trees, "LARGEST_XML", len(text))
+    monkeypatch.setattr(box_trees, "LARGEST", len(text))
     assert not read_box_file("user_3/A0.xml", text.encode()).problem
     assert "it is longer than" in read_box_file("user_3/A0.xml", text.encode() + b"\n").problem

@@ -197,4 +197,4 @@ def test_a_word_that_begins_with_a_dash_can_be_given(tmp_path):
     parser = CommandParser(prog="clean")
     add_clean_command(parser)
     assert parser.parse_args(["--password=--secret", "a.zip"]).password == "--secret"
-    assert parser.parse_args(["--", "--a.zip"]).archive == Path("--a.zip")
+    assert parser.parse_args(["--", "--a.zip"]).archive == [Path("--a.zip")]

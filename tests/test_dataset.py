@@ -219,10 +219,10 @@ def test_auto_crops_where_there_are_boxes(tmp_path, gradient, encode, write_lett
 
 
 def test_how_images_are_stored_is_told_in_a_data_spec(tmp_path, gradient, encode, write_letters):
-    facts = {"signer": "test", "label": "A"}
+    facts = {"signer": "anna", "label": "A", "part": "test"}
     photos = [
         {"entry": "0.png", "stored_as": "A/0.png", "data": encode(gradient), **facts},
-        {"entry": "1.png", "stored_as": "A/1.png", "data": encode(255 - gradient), **facts, "signer": "train"},
+        {"entry": "1.png", "stored_as": "A/1.png", "data": encode(255 - gradient), **facts, "part": "train"},
     ]
     path = write_letters(tmp_path / "letters.zip", photos)
 
@@ -230,9 +230,7 @@ def test_how_images_are_stored_is_told_in_a_data_spec(tmp_path, gradient, encode
         return load_images(path, image_size=(48, 64), cache_dir=tmp_path / "cache", data=DataSpec(**spec))
 
     whole = load()
-    assert (whole.signers.tolist(), whole.parts) == (["test", "train"], None)
-    parted = load(test_folder="test")
-    assert (parted.signers, parted.parts.tolist()) == (None, ["test", "train"])
+    assert (whole.signers.tolist(), whole.parts.tolist()) == (["anna", "anna"], ["test", "train"])
     grey = load(channels=1)
     assert grey.images.shape == (2, 48, 64, 1)
     np.testing.assert_array_equal(grey.images[0, :, :, 0], np.asarray(Image.fromarray(gradient).convert("L")))

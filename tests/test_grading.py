@@ -903,6 +903,29 @@ def test_half_of_the_ledger_is_another_archives_and_a_hundredth_is_a_slip(tmp_pa
     assert "another archive" in more.sentence
 
 
+def test_what_salvage_gave_up_is_lost_whatever_its_row_says(files):
+    """200 entries, one of which the submission calls lost: with the hash of the original or without."""
+    rows = [{"entry": f"{k}.txt", "sha256": f"{k:064}", "status": "sidecar"} for k in range(200)]
+    blank = dict.fromkeys(FACTS, "")
+
+    def outcome(theirs, ours):
+        key = make_key(ledger=tuple(blank | row for row in ours))
+        table = "entry,sha256,status\n" + "".join(",".join(row.values()) + "\n" for row in theirs)
+        submission = Submission("anna.zip", Student("anna"), {"run/ledger.csv": table.encode()})
+        return checks.nothing_lost(Contents(submission, key))
+
+    lost = [rows[0] | {"sha256": "", "status": "lost"}, *rows[1:]]
+    claimed = [rows[0] | {"status": "lost"}, *rows[1:]]
+    for theirs in (lost, claimed):
+        found = outcome(theirs, rows)
+        assert found.status == "partial"
+        assert "--salvage gave up 1 entry" in found.hint
+    found = outcome(lost, lost)
+    assert found.status == "earned"
+    assert "but for 1 entry lost in the key, too" in found.sentence
+    assert "lost" not in outcome(rows, rows).sentence
+
+
 def test_the_largest_rate_of_a_phase_counts_and_one_epoch_is_no_learning(graded, files):
     def rates(head, tuned):
         given = {"head": iter(head), "fine-tune": iter(tuned)}

@@ -65,7 +65,7 @@ def test_an_archive_without_labels_is_no_hidden_test(tmp_path, encode):
     path = tmp_path / "nothing.zip"
     with zipfile.ZipFile(path, "w") as target:
         target.writestr("holiday/beach.png", encode(Image.new("RGB", (32, 32), "blue")))
-    with pytest.raises(DataError, match="whose letter can be told"):
+    with pytest.raises(DataError, match="whose label can be told"):
         write_unlabelled(path, tmp_path / "hidden.zip", seed=1)
     assert not (tmp_path / "hidden.zip").exists()
 

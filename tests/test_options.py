@@ -44,6 +44,7 @@ FOUND = {
     "crop": lambda wishes: wishes.study.crop,
     "mirror": lambda wishes: wishes.study.model.augmentation["mirror"],
     "pattern": lambda wishes: wishes.study.data.pattern,
+    "layout": lambda wishes: wishes.study.data.layout,
 }
 
 
@@ -66,7 +67,6 @@ def drawn(study, chance, weights_file):
     signs = ("signs",) if model == "resnet50v2" else ()
     names = [variant.name for variant in study.variants]
     some = chance.sample(names, chance.randint(0, len(names)))
-    splits = SPLITS if study.data.test_folder or study.data.kind == "idx" else SPLITS[:-1]
     values = {
         "data": chance.choice(("my photos.rar", "/data/it's ü.zip", "-x.zip", "https://example.org/a%20b.zip?raw=1")),
         "seed": chance.choice((0, 2**32 - 1, chance.randrange(2**32))),
@@ -79,12 +79,13 @@ def drawn(study, chance, weights_file):
         "model": model,
         "weights": chance.choice(("auto", "imagenet", "none", str(weights_file), *signs)),
         "fine_tune": chance.choice(("head", "all", "everything", f"top:{chance.randint(1, 190)}")),
-        "split": chance.choice(splits),
+        "split": chance.choice(SPLITS),
         "variants": chance.choice(("none", ",".join(sorted(some, key=names.index)) or "none")),
         "compare_splits": True,
         "crop": chance.choice(("auto", "boxes", "none")),
         "mirror": True,
         "pattern": chance.choice(PATTERNS),
+        "layout": chance.choice(("signer/label", "part/signer/label", "any_label")),
     }
     chosen = {name: value for name, value in values.items() if chance.random() < 1 / 3}
     if chosen.get("weights") == "signs":
@@ -318,11 +319,13 @@ MISTYPED = [
     ("fine_tune", "top:0", "Change it."),
     ("fine_tune", "bottom", "Change it."),
     ("split", "singer", "Did you mean 'signer'?"),
-    ("split", "published", "Use --split signer or random."),
+    ("split", "published", "Use --split signer."),
     ("variants", "dense", "it has none"),
     ("crop", "box", "Did you mean 'boxes'?"),
     ("crop", "always", "Use one of them."),
     ("pattern", "(?P<label>", "Mend it."),
+    ("layout", "signer/lable", "Did you mean 'signer/label'?"),
+    ("layout", "person", "casestudy clean --help."),
     ("pattern", "(label)", "Write (?P<label>…) around the letter."),
 ]
 

@@ -91,16 +91,16 @@ def test_of_a_damaged_photograph_it_shows_what_decodes(encode):
 
 
 def test_a_decompression_bomb_is_not_opened(encode, monkeypatch):
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 99)
+    monkeypatch.setattr("casestudy.cleaning.pixels.MAX_PIXELS", 99)
     assert np.asarray(decode_picture(encode(np.zeros((10, 10, 3), np.uint8)), 8)).min() > 200
 
 
 def test_limits_that_are_just_reached_hold(zipped, encode, monkeypatch):
     pixels = np.full((10, 10, 3), 9, np.uint8)
     for limit, seen in ((100, True), (99, False)):
-        monkeypatch.setattr(pictures, "MAX_PIXELS", limit)
+        monkeypatch.setattr("casestudy.cleaning.pixels.MAX_PIXELS", limit)
         assert (np.asarray(decode_picture(encode(pixels), 8)).max() < 20) == seen
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 50_000_000)
+    monkeypatch.setattr("casestudy.cleaning.pixels.MAX_PIXELS", 50_000_000)
     monkeypatch.setattr(pictures, "SIZES", ((2, 96), (4, 48)))
     names = [f"{k}.png" for k in range(3)]
     photographs = Photographs(zipped({name: np.full((200, 100, 3), 9, np.uint8) for name in names}))

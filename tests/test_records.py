@@ -60,8 +60,8 @@ TRAINED = "head, all, everything or top:N, N a number of layers"
 @pytest.mark.parametrize(
     ("kind", "field", "value", "rule", "remedy"),
     [
-        (DataSpec, "kind", "archiv", "one of archive, idx", "Did you mean 'archive'?"),
-        (DataSpec, "kind", "mnist", "one of archive, idx", "Use one of them."),
+        (DataSpec, "kind", "archiv", "one of archive, idx, table", "Did you mean 'archive'?"),
+        (DataSpec, "kind", "mnist", "one of archive, idx, table", "Use one of them."),
         (DataSpec, "channels", 2, "one of 1, 3", "Use one of them."),
         (Phase, "schedule", "cosin", "one of constant, cosine, plateau, one-cycle", "Did you mean 'cosine'?"),
         (Phase, "schedule", "one cycle", "one of constant, cosine, plateau, one-cycle", "Did you mean 'one-cycle'?"),
@@ -301,11 +301,9 @@ def test_labels_have_different_names():
     assert "received ('A', 'B', 'A')" in refusal(DataSpec, class_names=("A", "B", "A"))
 
 
-def test_a_published_split_needs_data_in_parts():
-    published = made(Study, split=SplitSpec("published"))
-    assert "--split signer or random" in refusal(Wishes, published, seed=1)
-    for data in (DataSpec(kind="idx"), DataSpec(test_folder="test")):
-        assert Wishes(dataclasses.replace(published, data=data), seed=1).seed == 1
+def test_a_layout_is_one_of_the_words():
+    assert DataSpec(layout="signer/label").layout
+    assert "Did you mean 'signer/label'?" in refusal(DataSpec, layout="signer/lable")
 
 
 def test_random_weights_are_none_and_not_a_word():
@@ -577,3 +575,11 @@ def test_a_quick_study_is_small_in_everything():
         assert quick.model.image_size == smaller
     assert [(phase.epochs, phase.views) for phase in quick.phases] == [(1, 1), (2, 1)]
     assert [(phase.epochs, phase.views) for phase in quick.variants[0].phases] == [(1, 1), (1, 1)]
+
+
+def test_parts_that_stood_in_the_signers_place_are_parts():
+    """As the licence plates of the version before had them; a set without parts lost nothing but the field."""
+    before = {**DataSpec(pattern="(?P<signer>train|val)/(?P<label>.)/").to_json(), "test_folder": "val"}
+    del before["layout"]
+    assert DataSpec.from_json(before) == DataSpec(pattern="(?P<part>train|val)/(?P<label>.)/")
+    assert DataSpec.from_json({**before, "test_folder": ""}).pattern == "(?P<signer>train|val)/(?P<label>.)/"

@@ -261,5 +261,5 @@ def test_studies_are_as_their_sources_say():
     assert phases == [("head", 1e-3), ("all", 1e-4)]
     assert (asl.model.name, asl.split.protocol, asl.model.augmentation.get("mirror")) == ("resnet50v2", "signer", None)
     assert {STUDIES[name].split.protocol for name in ("emnist", "fashion-mnist", "licence-plates")} == {"published"}
-    assert (plates.data.test_folder, plates.data.channels) == ("val", 1)
+    assert (plates.data.pattern, plates.data.channels) == (None, 1)
     assert (STUDIES["emnist"].data.subset, STUDIES["emnist"].data.transposed) == ("emnist-balanced", True)

@@ -81,7 +81,7 @@ def read(path, password=None):
     names = reader.names()
     members = list(reader.members())
     assert [member.name for member in members] == names
-    return {member.name: member.data for member in members}, reader.remarks
+    return {member.name: member.data for member in members if ".zip/" not in member.name}, reader.remarks
 
 
 def salvaged(path, password=None, kind=ZipReader):
@@ -259,9 +259,9 @@ def test_utf8_without_its_flag_and_the_unicode_path_field(tmp_path):
         "user_Zoe\u0308/A1.jpg",
         "Zoë/A0.jpg",
         "old.jpg",
-        "user_\\xff3/A0.jpg",
+        "user_%FF3/A0.jpg",
         "win/dows/A0.jpg",
-        "nul\\x00.jpg",
+        "nul%00.jpg",
         "cr\r.jpg",
         "",
         "broken extra.jpg",

@@ -113,7 +113,7 @@ def screen_ours(folder: str) -> dict:
     from casestudy import clean_archive
 
     ledger = clean_archive(folder, None, progress=False)
-    return {**clock.stop(), "found": ledger.counts()["corrupt"]}
+    return {**clock.stop(), "found": ledger.counts()["corrupt"] + ledger.counts()["repairable"]}
 
 
 def screen_pillow(folder: str, method: str) -> dict:

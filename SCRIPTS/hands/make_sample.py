@@ -126,7 +126,8 @@ def draw_sample(progress: bool = True) -> tuple[list[tuple[str, bytes]], list[Ro
             ("user_8", "V"): 0.99, ("user_3", "E"): -2, ("user_5", "B"): 10}  # fmt: skip
     for (name, letter), cut in cuts.items():
         entry, data, box = extra(name, letter)
-        put(entry, data[: int(len(data) * cut) if 0 < cut < 1 else cut], "corrupt", letter, box, "truncated")
+        lost = ("repairable", letter, box, "no end mark") if cut == -2 else ("corrupt", letter, box, "truncated")
+        put(entry, data[: int(len(data) * cut) if 0 < cut < 1 else cut], *lost)
     entry, _, box = extra("user_7", "D")
     put(entry, b"", "corrupt", "D", box, "empty")
     entry, _, box = extra("user_6", "G")

@@ -2,44 +2,49 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from casestudy.cleaning.embedded import find_embedded, find_split
 from casestudy.cleaning.errors import ArchiveError
-from casestudy.cleaning.members import DAMAGE, Member, Reader, readable
+from casestudy.cleaning.members import Member, Reader, readable
+from casestudy.cleaning.nested import NestedReader
 from casestudy.cleaning.sevenzip import SIGNATURE, SevenZipReader
-from casestudy.cleaning.tars import TarReader
+from casestudy.cleaning.tars import TarReader, is_tar
 from casestudy.cleaning.zips import ZipReader
 
 
-def iter_members(path: str | Path, *, password: str | None = None) -> Iterator[Member]:
+def iter_members(path: str | Path, *, password: str | None = None, salvage: bool = False) -> Iterator[Member]:
     """Yields every file of an archive or folder, each checked against the checksum that the archive keeps of it.
 
     The kind is told from the content: RAR (4 and 5; stored, compressed, solid, in several volumes, encrypted), ZIP, TAR
     (plain, gzip, bzip2, xz), 7z and what else 7-Zip reads, each self-extracting and split too (.001, …), or a folder
     (sorted by path). Plain TAR and folders keep no checksums. Folders are not members; devices and pipes are members
-    without bytes.
+    without bytes. A member that is an archive itself is followed by what it holds, "user_1.rar/A0.jpg".
 
     Args:
         path: The archive, the first volume of one, or a folder.
         password: For an encrypted RAR, ZIP or 7z.
+        salvage: What cannot be read is a member that is lost, and no error.
 
     Raises:
         ArchiveError: It is missing, empty, truncated, damaged or of another kind. Members yielded before are sound.
         PasswordError: It is encrypted, and the password is missing or wrong.
         DecoderError: It is a compressed RAR and no decoder could read it.
     """
-    yield from open_archive(path, password=password).members()
+    yield from open_archive(path, password=password, salvage=salvage).members()
 
 
-def open_archive(path: str | Path, *, password: str | None = None) -> Reader:
+def open_archive(path: str | Path, *, password: str | None = None, salvage: bool = False) -> Reader:
     """Returns the reader for this kind of archive, told from its content; raises as `iter_members`."""
-    path = Path(path)
+    reader = _choose(Path(path), password)
+    reader.salvage = salvage
+    return NestedReader(reader, _choose)
+
+
+def _choose(path: Path, password: str | None) -> Reader:
     try:
         if path.is_dir():
             return FolderReader(path, password)
@@ -62,9 +67,7 @@ def open_archive(path: str | Path, *, password: str | None = None) -> Reader:
         return ZipReader(path, password)
     if head.startswith(SIGNATURE):
         return SevenZipReader(path, password)
-    with contextlib.suppress(*DAMAGE), tarfile.open(path):
-        return TarReader(path, password)
-    if ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz"):
+    if is_tar(path) or ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz", ".tzst"):
         return TarReader(path, password)  # a damaged one, and reading it says so
     embedded = find_embedded(path)
     if embedded is not None:
@@ -93,6 +96,10 @@ class FolderReader(Reader):
                 yield Member(readable(file.relative_to(self.path).as_posix()), data)
         except OSError as error:
             raise ArchiveError(f"Cannot read {error.filename} ({error.strerror}): check its permissions.") from None
+
+    def on_disk(self, name: str) -> Path | None:
+        place = self.path / name
+        return place if place.is_file() and not place.is_symlink() else None
 
     def _files(self) -> list[Path]:
         found = []

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from casestudy.cleaning.screening import EXTENSIONS
+from casestudy.cleaning.formats import EXTENSIONS
 from casestudy.cleaning.words import counted
 
 LARGEST_FILE = 64 << 20  # a larger file is carried along, but not searched for boxes

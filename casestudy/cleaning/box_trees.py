@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree import ElementTree
 
+from casestudy.cleaning import box_files
 from casestudy.cleaning.box_files import BoxFile, BoxRow, corners_of, number, settle, size_of
+from casestudy.cleaning.words import counted
 
-LARGEST_XML = 4 << 20  # characters; a file for one picture has a thousand or two
-_LOOKED_AT = 1 << 20  # so many characters of a JSON file show whether there are boxes
+LARGEST = 1 << 20  # characters of XML or of a YOLO file; one for one picture has a thousand or two
 _JSON_WORDS = ('"bbox', '"boundingbox', '"bounding_box', '"xmin"', '"shapes"', '"shape_attributes"', '"coordinates"')
 _XML_WORDS = ("<bndbox", "<box", "<bbox", "<xmin")
 _BLANKS = (" ", "\n", "\r", "\t")
@@ -20,6 +21,8 @@ _CONVERT = "save it as COCO, or as CSV with the columns image,xmin,ymin,xmax,yma
 def read_yolo(entry: str, text: str) -> BoxFile | None:
     """Returns the boxes of a YOLO label file: a class, then middle, width and height, or a polygon, all in shares."""
     found = BoxFile(entry, shares=True)
+    if len(text) > LARGEST:
+        return None
     for line in text.splitlines():
         cells = [number(cell) for cell in line.split()]
         if not cells:
@@ -41,12 +44,15 @@ def read_yolo(entry: str, text: str) -> BoxFile | None:
 
 def read_json(entry: str, text: str) -> BoxFile | None:
     """Returns the boxes of a COCO file, of which one element at a time is taken apart, however large it is."""
-    if not any(word in text[:_LOOKED_AT].lower() for word in _JSON_WORDS):
+    if not any(word in text for word in _JSON_WORDS):
         return None
     images: dict[Any, BoxRow] = {}
     boxes: list[tuple[Any, tuple[str, ...]]] = []
     try:
         for key, one in _elements(text):
+            if max(len(images), len(boxes)) > box_files.MOST_ROWS:
+                most = counted(box_files.MOST_ROWS, "box")
+                return BoxFile(entry, problem=f"it has too many images or boxes; a file has at most {most}: split it")
             if key == "images":
                 images[one["id"]] = BoxRow(str(one["file_name"]), (), size_of(one.get("width"), one.get("height")))
             elif "bbox" in one:
@@ -63,10 +69,10 @@ def read_json(entry: str, text: str) -> BoxFile | None:
 
 def read_xml(entry: str, text: str) -> BoxFile | None:
     """Returns the boxes of a Pascal VOC file for one picture, or of CVAT's for many; entities are never expanded."""
-    if not any(word in text[:_LOOKED_AT].lower() for word in _XML_WORDS):
+    if not any(word in text for word in _XML_WORDS):
         return None
-    if len(text) > LARGEST_XML:
-        return BoxFile(entry, problem=f"it is longer than {LARGEST_XML >> 20} MB: {_CONVERT}")
+    if len(text) > LARGEST:
+        return BoxFile(entry, problem=f"it is longer than {LARGEST >> 20} MB: {_CONVERT}")
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         return BoxFile(entry, problem=f"it declares a document type, which is not read here: {_CONVERT}")
     try:

@@ -11,7 +11,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any, NoReturn
 
-from casestudy.cleaning.errors import ConservationError, DataError
+from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
+from casestudy.cleaning.named_layouts import LAYOUTS, layout_pattern
 from casestudy.cleaning.words import did_you_mean, printable
 
 _SAID = (  # what argparse says, and the same in the words of this project
@@ -51,6 +52,14 @@ class CommandParser(argparse.ArgumentParser):
             getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
         return parsed
 
+    @staticmethod
+    def at_least_one(text: str) -> int:
+        """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
+        number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
+        return number
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in (known := list(action.choices)):
             near = did_you_mean(value, known) or "Use one of them."
@@ -68,13 +77,18 @@ def add_clean_command(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command, all but `--quiet` and `--debug`, and `call`, which carries it out."""
     parser.set_defaults(call=run_clean, prog=Path(parser.prog.split()[0]).stem)
     add = parser.add_argument
-    add("archive", type=Path, metavar="ARCHIVE", help="RAR, ZIP, TAR or folder; with --undo, a letters.zip")
+    kinds = "RAR, ZIP, TAR, 7z or folder, or several of them; with --undo, one letters.zip"
+    add("archive", type=Path, nargs="+", metavar="ARCHIVE", help=kinds)
     add("--out", type=Path, default=Path("letters.zip"), help="where to write (default: letters.zip here)")
     add("--undo", type=Path, metavar="FOLDER", help="rebuild the original tree from a letters.zip there")
     pattern = "(?P<signer>hand\\d+)_(?P<label>[a-z0-9])_"
-    add("--pattern", help=f"regular expression with a group label, and signer if it can: '{pattern}'")
+    add("--pattern", help=f"regular expression with a group label, signer and part if it can: '{pattern}'")
+    layout = "how paths are read, in words from the top: " + ", ".join(LAYOUTS) + " …; any: says nothing"
+    add("--layout", type=layout_word, metavar="WORDS", help=layout)
     add("--password", help="of an encrypted archive")
-    add("--workers", type=at_least_one, metavar="N", help="threads that screen (default: one a processor)")
+    add("--salvage", action="store_true", help="keep what is sound of a damaged archive, and list what is lost")
+    add("--repair", action="store_true", help="mend images with all pixels, but no end mark, say; originals stay")
+    add("--workers", type=CommandParser.at_least_one, metavar="N", help="threads (default: one a processor)")
     add("--dry-run", action="store_true", help="look at everything, write nothing")
     add("--json", action="store_true", help="print the ledger as JSON instead of the summary")
 
@@ -97,7 +111,9 @@ def run_clean(args: argparse.Namespace) -> int:
 def _undo(args: argparse.Namespace) -> int:
     from casestudy.cleaning.rebuild import undo  # only now: --help needs no package
 
-    set_aside = undo(args.archive, args.undo, progress=not args.quiet)
+    if len(args.archive) > 1:
+        raise CaseStudyError(f"--undo rebuilds one letters.zip; received {len(args.archive)}: call it once for each.")
+    set_aside = undo(args.archive[0], args.undo, progress=not args.quiet)
     if args.json:
         print(_json({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))
     elif not args.quiet:
@@ -113,7 +129,7 @@ def _clean(args: argparse.Namespace) -> int:
 
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
-    options = {name: getattr(args, name) for name in ("password", "pattern", "workers")}
+    options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "salvage", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
         print(_json(ledger.to_json()))
@@ -128,9 +144,10 @@ def _json(values: dict[str, Any]) -> str:
     return json.dumps(values).replace("\x7f", "\\u007f")
 
 
-def at_least_one(text: str) -> int:
-    """Returns the whole number from 1 up that a text gives; for the `type` of an option."""
-    number = int(text) if re.fullmatch(r"\s*[+-]?\d+\s*", text) else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"takes a whole number from 1 up; received {text!r}")
-    return number
+def layout_word(text: str) -> str:
+    """Returns a layout that can be read; for the `type` of an option."""
+    try:
+        layout_pattern(text)
+    except DataError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("--layout ")) from None
+    return text

@@ -48,36 +48,37 @@ def sum_up(path: Path, password: str | None) -> Sum | None:
     return Sum("7-Zip", int(found[-1][2]), int(found[-1][1] or 0))
 
 
-def space_for(path: Path, found: Sum | None) -> int:
-    """Returns the bytes that letters.zip will need: what is listed, or at least what the archive itself has."""
-    size = 0 if path.is_dir() else path.stat().st_size
+def space_for(path: Path, password: str | None) -> int:
+    """Returns the bytes that letters.zip will need: for what is listed, or at least what the archive itself has."""
+    size, found = 0 if path.is_dir() else path.stat().st_size, sum_up(path, password)
     if found is None or (size and found.bytes > max(_SMALL, _GROWTH * size)):  # a damaged size, or no photographs
         return size
     return found.bytes + _OVERHEAD * found.files
 
 
-def counted_members(reader: Reader, before: Sum | None) -> Iterator[Member]:
+def counted_members(reader: Reader) -> Iterator[Member]:
     """Yields the members of one archive or folder, and holds their number against somebody else's when all are read.
 
-    Args:
-        reader: Of an archive itself: entries of archives inside it are counted with these, each by a call of its own.
-        before: What `sum_up` found before anything was read.
+    Entries of archives inside it are no members of its own: each has a reader, whose members are counted by themselves.
 
     Raises:
         ConservationError: The two counts differ, or a folder was changed meanwhile.
     """
-    came = 0
+    is_folder, came = reader.path.is_dir(), 0
+    counts = [sum_up(reader.path, None)] if is_folder else []
     for member in reader.members():
         came += 1
         yield member
-    now = sum_up(reader.path, None) if reader.path.is_dir() else None
-    for found in (before, now):
-        if found and found.files != came and not reader.salvage:
-            advice = "Leave it as it is while it is read" if reader.path.is_dir() else "Fetch it again, or unpack it"
-            raise ConservationError(
-                f"{reader.path.name}: {counted(came, 'file')} could be read, and {found.by} counts {found.files:,}. "
-                f"Nothing was written. {advice}, and clean it again."
-            )
+    if reader.salvage:
+        return  # what is lost is no longer listed by everybody
+    counts.append(sum_up(reader.path, reader.password))
+    other = next((one for one in counts if one and one.files != came), None)
+    if other is not None:
+        advice = "Leave it as it is while it is read" if is_folder else "Fetch it again, or unpack it"
+        raise ConservationError(
+            f"{reader.path.name}: {counted(came, 'file')} could be read, and {other.by} counts {other.files:,}. "
+            f"Nothing was written. {advice}, and clean it again."
+        )
 
 
 def _walk(folder: Path) -> Iterator[int]:

@@ -45,7 +45,7 @@ class Decoder:
         """Returns the command line that writes all members of `archive` to standard output, in index order."""
         arguments = {
             "7zip": ["x", "-so", "-bd", "-spd", "--"],
-            "unrar": ["p", "-inul", "-cfg-", "-p" if has_password else "-p-", "--"],
+            "unrar": ["p", "-inul", "-cfg-", "-ver", "-p" if has_password else "-p-", "--"],
             "bsdtar": ["-x", "-O", "-f"],
             "unar": ["-q", "-no-recursion", "-o", "-"],
         }[self.kind]

@@ -19,7 +19,11 @@ class CaseStudyError(Exception):
     """Base of all of them: catch this to print one line and exit with 2."""
 
     def __str__(self) -> str:
-        """Returns one line, whatever names of files and messages of others it holds."""
+        r"""Returns one line, whatever names of files and messages of others it holds.
+
+        >>> str(CaseStudyError("a\x1b[2J\nb"))
+        'a\\x1b[2J b'
+        """
         return printable(" ".join(super().__str__().split("\n")))
 
     def _render_traceback_(self) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import lzma
+import re
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -12,10 +14,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from casestudy.cleaning.errors import ArchiveError, CaseStudyError, PasswordError
+from casestudy.cleaning.errors import ArchiveError
 
 MAX_MEMBER_BYTES = 1 << 30  # a larger file is no photograph, and would have to be held in memory whole
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, EOFError, KeyError, OSError, ValueError)
+SALVAGE = "Fetch it again, or keep what is sound with `casestudy clean --salvage`."
+DAMAGE = (  # what the standard library raises of a damaged file, somewhere
+    *(zipfile.BadZipFile, tarfile.TarError, lzma.LZMAError, zlib.error, struct.error, EOFError, OSError),
+    *(LookupError, ValueError, OverflowError, MemoryError, NotImplementedError),
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class Member:
     data: bytes  # of a symbolic link, which is never followed, the path it points to
     note: str = ""  # what was unusual about the way it is stored
     lost: str = ""  # with salvage: why its bytes cannot be read; there are none then
+    opened: bool = False  # an archive whose own entries come next
 
     @property
     def size(self) -> int:
@@ -41,6 +48,7 @@ class Reader(ABC):
         self.password = password
         self.salvage = salvage  # what cannot be read is a member that is lost, and no error
         self.remarks: list[str] = []  # of the archive as a whole, for the summary, once its members have been read
+        self.incomplete = False  # with salvage: whether there were entries that nothing lists any more
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -50,6 +58,10 @@ class Reader(ABC):
     def members(self) -> Iterator[Member]:
         """Yields every file, each checked against the checksum that the archive keeps of it."""
 
+    def on_disk(self, name: str) -> Path | None:
+        """Returns where an entry lies as a file of its own, if it does."""
+        return None
+
     def refuse_giant(self, name: str, size: int) -> None:
         """Raises ArchiveError for a file that cannot be held in memory."""
         if size > MAX_MEMBER_BYTES:
@@ -57,27 +69,25 @@ class Reader(ABC):
 
 
 def readable(name: str) -> str:
-    """Returns a name in which what is not valid Unicode (old tars, Linux folders) is an escape that a CSV can hold."""
-    name = name.replace("\0", "\\x00")  # which ends a text for some readers of CSV
-    try:
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a character of UTF-16
-        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""Returns a name in which bytes that are no Unicode (old tars, Linux folders) are written as in a web address.
+
+    So is NUL, which ends a text for some readers of CSV.
+
+    >>> readable("user_\udcff/A0.jpg"), readable("Zoë"), readable("half \ud83d")
+    ('user_%FF/A0.jpg', 'Zoë', 'half %D83D')
+    """
+    return re.sub("[\0\ud800-\udfff]", lambda odd: "%" + f"{ord(odd[0]):02X}".removeprefix("DC"), name)
 
 
 @contextlib.contextmanager
-def damage_said(path: Path, kind: str, password: str | None = None) -> Iterator[None]:
-    """Turns what zipfile and tarfile raise into errors that say what to do."""
+def damage_said(path: Path, kind: str) -> Iterator[None]:
+    """Turns what the standard library raises into an error that says what to do."""
     try:
         yield
-    except CaseStudyError:
-        raise
-    except NotImplementedError as error:
-        raise ArchiveError(f"{path.name} is a {kind} not read here ({error}): unpack it, pass the folder.") from None
-    except (RuntimeError, *DAMAGE) as error:
-        if isinstance(error, RuntimeError) and "password" not in str(error).lower():
-            raise
-        # One wrong password in 256 passes ZIP's own check, and shows as damage.
-        if password is not None and not isinstance(error, OSError):
-            raise PasswordError(f"The password does not open {path.name}, or it is damaged ({error}).") from None
-        raise ArchiveError(f"{path.name} is a damaged or truncated {kind} ({error}): fetch it again.") from None
+    except DAMAGE as error:
+        raise damaged(path, f"as {kind} it cannot be read ({error or type(error).__name__})") from None
+
+
+def damaged(path: Path, what: str) -> ArchiveError:
+    """Returns the error for an archive that cannot be read whole."""
+    return ArchiveError(f"{path.name} is damaged or truncated: {what}. {SALVAGE}")

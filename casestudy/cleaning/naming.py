@@ -1,129 +1,189 @@
 r"""From where an entry lies in the archive to its letter, its signer and the name it is stored under.
 
-A letter is read from one of two places, in any case and at any depth:
+All names of images are judged together, before any byte is read. The rules, in plain words:
 
-- the folder that holds the photograph, if its name is one letter or digit (`user_3/A/x.jpg`, `7/1.png`) or says so
-  (`class_A/1.jpg`). One folder named after a user may stand between: `A/user_3/1.jpg`;
-- the file name, if it is one letter and at most four digits: `A0.jpg`, `b_12.jpg`, `C (3).jpg`. A digit alone is not
-  read, since `7.jpg` is more often a count than a label.
+- A folder named like a person (`user_3`, `Signer 12`, `hand4`) is a person. `train`, `valid`, `test` are parts, as the
+  set was published. Folders called after what they hold (`images`), or when or how it was taken (`session1`, `left`),
+  and one that holds everything, say nothing.
+- What remains is the label: the folder round the image (`A/x.jpg`, `del/1.jpg`, `user_3/long sleeve/1.jpg`), or the
+  one above it (`A/user_3/1.jpg`), or the letter that begins the file's name (`A0.jpg`, `b_12.jpg`, `C (3).jpg`), or a
+  letter within it (`hand1_a_bot.jpeg`). Folders that are no labels are people if there are two (`anna/A0.jpg`).
+- All images with like paths are read alike. Names must not contradict the reading: letters of file names that agree
+  with those of the folders confirm it; a letter that never changes (`A/f0.jpg`, `B/f0.jpg`) tells nothing; letters of
+  their own (`J/A0.jpg`, `J/B0.jpg`) mean that two readings fit. Where two do, nothing is guessed: `find_layout` raises
+  a question, which shows both and names a layout and a pattern for the answer.
+- A single letter is a label in upper case; a word, as it is written. `a` and `A` are one label, but not side by side.
+- Spellings of one person (case, Unicode form, spaces or "_" or "-") are one signer: see `people`.
 
-Where two such folders meet (`A/b/x.jpg`), or a digit folder holds a file that reads as a letter (`3/A0.jpg`: user 3, or
-digit 3?), nothing is guessed. A pattern says it instead: a regular expression, searched in the entry's path, with a
-group `label` and, if it can, a group `signer`:
+A pattern says it instead: a regular expression, searched in the entry's path, with a group `label` and, if it can,
+`signer` and `part`:
 
     (?P<label>[A-Z]+)_\d+                             words/HELLO_17.jpg
     (?P<signer>[A-E])/(?P<label>[a-z])/              dataset5/C/k/color_0_0002.png
-
-The signer is the nearest folder above that is not named for its contents (`train`, `images`, `dataset` …). Whether such
-folders are people is judged over the whole archive, by `find_signers`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 
+from casestudy.cleaning.asking import question
+from casestudy.cleaning.errors import CaseStudyError
+from casestudy.cleaning.evidence import IN_NAME, Doubt, Group, judge
+from casestudy.cleaning.formats import EXTENSIONS
+from casestudy.cleaning.layout import Layout, key_of
+from casestudy.cleaning.listed import is_class_list, read_class_lists
+from casestudy.cleaning.named_layouts import layout_pattern
+from casestudy.cleaning.paths import WORD, kind_of, letter_of, stem_of
 from casestudy.cleaning.pattern import Pattern
-from casestudy.cleaning.stored_names import clean_part, split_path
+from casestudy.cleaning.people import one_spelling, person_key
+from casestudy.cleaning.stored_names import split_path
+from casestudy.cleaning.trails import Folders, Trail, Tree
 
-_LABEL_FOLDER = re.compile(r"(?:(?:class|label|letter|sign)[ _-])?([A-Za-z0-9])", re.IGNORECASE)
-_LABEL_STEM = re.compile(r"([A-Za-z])(?:[ _-]?\(?\d{1,4}\)?)?")
-_PERSON = "user|signer|subject|person|participant|student|volunteer|hand"
-_PERSON_FOLDER = re.compile(rf"(?:.*[\W_])?(?:{_PERSON}|[psu])[ _-]?\d+|(?:{_PERSON})[ _-].+", re.IGNORECASE)
-_CONTENTS = re.compile(
-    "train|training|test|testing|val|valid|validation|dev|eval|data|datasets?|images?|imgs?|photos?|pictures?|pics?|"
-    "frames?|samples?|raw|all|letters?|alphabet|asl|signs?|digits?|gestures?|archive|macosx|misc"
-)
+_STRAYS, _TWO = 0.05, 2  # a share of all images, or so many: strays that are in doubt; more make a question
+_CLASSES = 0.2  # of all images lie in folders of words, at least, where words are labels
 
 
-@dataclass(frozen=True)
-class Place:
-    """What an entry's path says; each text is empty where it says nothing."""
+def find_layout(
+    names: Iterable[str],
+    pattern: str | Pattern | re.Pattern[str] | None = None,
+    layout: str | None = None,
+    read: Callable[[list[str]], Mapping[str, bytes]] | None = None,
+) -> Layout:
+    """Returns how the paths of an archive are read, judged over all of them.
 
-    label: str = ""  # upper-case
-    signer: str = ""  # from a pattern's group, else the folder that may be one
-    is_certain: bool = False  # whether a pattern named the signer, so that it needs no judging
-    folder: str = ""  # what goes before the file name in the stored name
-    remark: str = ""  # why there is no label, or what contradicts it
+    Args:
+        names: Of all entries; those with an image's extension are the evidence.
+        pattern: Read by this instead of the rules.
+        layout: Read by these words instead, such as "signer/label"; see `named_layouts`.
+        read: Returns the contents of some entries: of tables in which the archive itself lists labels; see `listed`.
 
-
-def read_place(entry: str, pattern: Pattern | re.Pattern[str] | None = None) -> Place:
-    r"""Returns the label and signer that an entry's path shows, by the rules at the top of this module.
-
-    >>> read_place("set/user_3/A0.jpg").label, read_place("set/user_3/A0.jpg").signer
-    ('A', 'user_3')
-    >>> read_place("user_9/r/5.jpg").label, read_place("user_2/holiday.jpg").label
-    ('R', '')
-    >>> read_place("hand1_a_bot.jpeg", re.compile(r"(?P<signer>hand\d+)_(?P<label>[a-z])_")).signer
-    'hand1'
+    Raises:
+        CaseStudyError: Two readings fit, and which are they; or the layout is none.
     """
-    *folders, file_name = split_path(entry)
-    above, parent = ["", "", *folders][-2:]
-    if pattern is not None:
-        return _read_by_pattern(entry, pattern, parent)
-    by_name = _label(_LABEL_STEM, file_name.rpartition(".")[0] or file_name)
-    by_parent, by_above = _label(_LABEL_FOLDER, parent), _label(_LABEL_FOLDER, above)
-    if by_parent:
-        if by_above and not (by_above.isdigit() and by_parent.isalpha()):
-            return Place(remark=f"the folders {above}/{parent} could both be the label: say which with --pattern")
-        if by_parent.isdigit() and by_name:
-            return Place(remark=f"folder {parent} and file {file_name} could both be the label: say with --pattern")
-        signer = _nearest_signer(folders[:-1])
-        contradiction = f"its name reads {by_name}" if by_name not in ("", by_parent) else ""
-        return Place(by_parent, signer, folder=signer or above, remark=contradiction)
-    if by_above and _PERSON_FOLDER.fullmatch(parent):
-        if by_name not in ("", by_above):
-            return Place(remark=f"folder {above} and file {file_name} could both be the label: say with --pattern")
-        return Place(by_above, parent, folder=parent)
-    if by_name:
-        signer = _nearest_signer(folders)
-        return Place(by_name, signer, folder=signer or parent)
-    return Place(remark="no letter can be told from its path: say where it stands with --pattern")
+    if pattern is not None and layout is not None:
+        raise CaseStudyError("Names are read by a layout or by a pattern, not both: leave --layout or --pattern out.")
+    search = re.compile(layout_pattern(layout)) if layout is not None else pattern
+    search = Pattern(search) if isinstance(search, str) else search
+    names = list(names)
+    images = [name for name in names if _is_evidence(name)]
+    tables = [name for name in names if is_class_list(name)]
+    listed = read_class_lists(read(tables)) if tables and read and search is None else {}
+    found = _read(images, search, listed, aspects_are_words=False)
+    if search is None and images and not found.classes:
+        found = _read(images, search, listed, aspects_are_words=True)
+    return found
 
 
-def _read_by_pattern(entry: str, pattern: Pattern | re.Pattern[str], parent: str) -> Place:
-    found = pattern.search("/".join(split_path(entry)))
-    groups = found.groupdict() if isinstance(found, re.Match) else found
-    if not groups or not groups["label"]:
-        return Place(remark="the pattern does not match its path")
-    label = groups["label"].upper()
-    if label.startswith("_") or clean_part(label) != label:
-        return Place(remark=f"the pattern's label {label!r} cannot name a folder")
-    signer = groups.get("signer") or ""
-    return Place(label, signer, is_certain=True, folder=signer or parent)
+def _is_evidence(name: str) -> bool:
+    return name.lower().endswith(EXTENSIONS) and not any(
+        part.startswith((".", "__MACOSX")) and part not in (".", "..") for part in split_path(name)
+    )
 
 
-def _label(form: re.Pattern[str], name: str) -> str:
-    found = form.fullmatch(name)
-    return found[1].upper() if found else ""
+def _read(
+    images: list[str], search: Pattern | re.Pattern[str] | None, listed: Mapping[str, str], *, aspects_are_words: bool
+) -> Layout:
+    files: dict[Folders, list[str]] = defaultdict(list)
+    for name in images:
+        *folders, file = split_path(name)
+        files[tuple(folders)].append(file)
+    tree = Tree({folders: len(inside) for folders, inside in files.items()}, aspects_are_words=aspects_are_words)
+    layout = Layout(tree, search=search, listed=listed)
+    if search is None:
+        _judge(layout, files, images)
+    labels: Counter[str] = Counter()
+    signers: Counter[str] = Counter()
+    named: set[str] = set()
+    homes: dict[str, dict[str, None]] = defaultdict(dict)
+    for name in images:
+        found = layout.as_written(name)
+        if found.label:
+            labels[found.label] += 1
+            if found.signer:
+                signers[found.signer] += 1
+                homes[person_key(found.signer)].setdefault(layout.home(name))
+                if search is not None or found.signer == layout.trail(name).signer:
+                    named.add(person_key(found.signer))
+    if search is None:
+        _refuse_siblings(layout, files)
+    layout.classes = _spellings(labels)
+    layout.homes = {key: tuple(home or "the top" for home in inside) for key, inside in homes.items()}
+    people = one_spelling(signers.items())
+    layout.people = people if len(people) > 1 else {key: name for key, name in people.items() if key in named}
+    return layout
 
 
-def find_signers(places: Iterable[Place]) -> frozenset[str]:
-    """Returns which of the candidate folders are taken for people.
+def _judge(layout: Layout, files: Mapping[Folders, list[str]], images: list[str]) -> None:
+    """Decides on the reading of each group of like paths; raises the question where two fit."""
+    folder_labels: Counter[str] = Counter()
+    begins: Counter[str] = Counter()  # of the file names that tell the label
+    for key, group in _groups(layout, files):
+        found = judge(group)
+        if isinstance(found, Doubt) and begins.total() > group.size and not group.has_letters(-1):  # read as most are
+            found = next((one for one in found.readings if one.label == IN_NAME), found)
+        if isinstance(found, Doubt):
+            if group.size >= _STRAYS * len(images) and (group.size > _TWO or 2 * group.size >= len(images)):
+                sizes = [letters.total() for letters in group.letters]
+                raise question(found, zip(group.trails, sizes, strict=True), images)
+            layout.doubts[key] = found
+            continue
+        layout.readings[key] = found
+        if found.label != IN_NAME:
+            for trail, letters in zip(group.trails, group.letters, strict=True):
+                folder_labels[trail.label(found.label)] += letters.total()
+        elif found.piece is None:
+            begins += sum(group.letters, Counter())
+    folder_labels.pop("", None)  # folders that cannot be labels
+    layout.words = len(folder_labels) > 1 and folder_labels.total() >= _CLASSES * len(images)
+    told = {label: count for label, count in folder_labels.items() if layout.words or kind_of(label) != WORD}
+    layout.classes = _spellings(told)
+    (first, *others) = {*begins} - {""} or {"A"}
+    always = not others and first.islower() and begins.total() > 3  # f0, f1 … of frames
+    layout.letters = not always and (begins.total() >= _CLASSES * len(images) or not folder_labels)
 
-    A folder named like a person (`user_3`, `Signer 12`, `hand4`) is one. Others (`anna`, `ben`) are if the archive has
-    at least two candidates; a single one (`my_photos/A0.jpg`) tells nobody apart, and stays unnamed.
 
-    >>> sorted(find_signers([Place("A", "anna"), Place("B", "ben")])), find_signers([Place("A", "holiday")])
-    (['anna', 'ben'], frozenset())
-    """
-    candidates = {place.signer: place.is_certain for place in places if place.label and place.signer}
-    if len(candidates) > 1:
-        return frozenset(candidates)
-    return frozenset(name for name, certain in candidates.items() if certain or _PERSON_FOLDER.fullmatch(name))
-
-
-def find_owner(entry: str, signers: frozenset[str]) -> str:
-    """Returns the nearest folder above an entry that is a signer, or an empty string."""
-    return next((folder for folder in reversed(split_path(entry)[:-1]) if folder in signers), "")
+def _groups(layout: Layout, files: Mapping[Folders, list[str]]) -> list[tuple[tuple[bool, int], Group]]:
+    """Returns images with like paths together, the largest group first."""
+    rows: dict[tuple[bool, int], list[tuple[Trail, Counter[str], list[str]]]] = defaultdict(list)
+    for folders, inside in files.items():
+        path = "/".join([*folders, ""])
+        stems = [stem_of(file) for file in inside if path + file not in layout.listed]
+        if stems:
+            trail = layout.trail(path)
+            rows[key_of(trail)].append((trail, Counter(map(letter_of, stems)), stems))
+    groups = [(key, Group(*zip(*found, strict=True))) for key, found in rows.items()]
+    return sorted(groups, key=lambda one: -one[1].size)
 
 
-def _nearest_signer(folders: list[str]) -> str:
-    """Returns the nearest folder that is not named for what it contains."""
-    for name in reversed(folders):
-        if _PERSON_FOLDER.fullmatch(name):
-            return name
-        if name and not any(map(_CONTENTS.fullmatch, re.findall(r"[a-z]+", name.lower()))):
-            return name
-    return ""
+def _refuse_siblings(layout: Layout, files: Mapping[Folders, list[str]]) -> None:
+    """Raises the question whether `a` and `A`, side by side, are one label."""
+    spellings: dict[tuple[Folders, str], str] = {}
+    for folders in files:
+        trail = layout.trail("/".join([*folders, ""]))
+        reading = layout.readings.get(key_of(trail))
+        if reading is None or reading.label == IN_NAME:
+            continue
+        place = trail.open[reading.label]
+        name, label = trail.names[place], trail.label(reading.label)
+        other = spellings.setdefault((folders[:place], label.casefold()), name)
+        if other != name and label:
+            words = "any/" * (len(trail.names) - place - 1)
+            inside = "/".join(folders[:place]) or "the archive"
+            only = rf"(?:^|/)(?P<label>{re.escape(other)[:1] if len(other) == 1 else re.escape(other)})/"
+            raise CaseStudyError(
+                f"One label has one folder, and {other} and {name} lie side by side in {inside}. Say that they are "
+                f"one: --layout label{'/' + words.rstrip('/') if words else ''}; or keep them apart: rename one, such "
+                f"as small_{min(other, name)}; or read one alone: --pattern '{only}'."
+            )
+
+
+def _spellings(labels: Mapping[str, int]) -> dict[str, str]:
+    """Returns the most frequent spelling of each label, then the first, by the case-folded one."""
+    found: dict[str, str] = {}
+    for label, count in labels.items():
+        other = found.setdefault(label.casefold(), label)
+        if count > labels[other]:
+            found[label.casefold()] = label
+    return found

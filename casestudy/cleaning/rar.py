@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import struct
+import shutil
+import tempfile
+import weakref
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import rarfile
 
 from casestudy.cleaning import decoders
 from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
-from casestudy.cleaning.members import Member, Reader, readable
-from casestudy.cleaning.words import counted
+from casestudy.cleaning.members import DAMAGE, SALVAGE, Member, Reader, damaged, readable
+from casestudy.cleaning.rar_mend import mend
+from casestudy.cleaning.rar_stream import DecoderFailed, cut, left_out, matches
+from casestudy.cleaning.sevenzip import missing_password, wrong_password
+from casestudy.cleaning.words import counted, printable
 
 log = logging.getLogger(__name__)
 
-_COPIES = (rarfile.RAR5_XREDIR_HARD_LINK, rarfile.RAR5_XREDIR_FILE_COPY)
-_TWEAKED = 0x02  # rarfile's file_encryption flag: the stored checksum is keyed with the password
-_UNREADABLE = (rarfile.Error, struct.error, zlib.error, ValueError, LookupError, EOFError, TypeError, AttributeError)
+_UNREADABLE = (rarfile.Error, TypeError, AttributeError, *DAMAGE)  # what rarfile raises of a damaged file
+_BAD = "fails its checksum"
+_BEHIND = 64 << 20  # bytes behind the end of an archive that are searched for another
 
 
-class _DecoderFailed(Exception):
-    """A decoder's answer does not fit the index; the next one is asked."""
-
-    def __init__(self, why: str, entry: rarfile.RarInfo | None = None) -> None:
-        super().__init__(why)
-        self.entry = entry
+class _Index(NamedTuple):
+    path: Path  # of the archive, or of a mended copy
+    archive: rarfile.RarFile
+    entries: list[rarfile.RarInfo]  # files alone, earlier versions of them included
+    remarks: list[str]
 
 
 class RarReader(Reader):
-    """A RAR (4 or 5), in index order.
+    """A RAR (4 or 5), in index order; an earlier version of a file is one of its own, "A0.jpg;1".
 
     Members that are stored without compression are read in this process. Anything else comes from the decoders of
     `decoders.find_decoders`, one after the other until one has sent every member with the right checksum; a member is
@@ -40,150 +45,165 @@ class RarReader(Reader):
     """
 
     def names(self) -> list[str]:
-        return [readable(entry.filename) for entry in _read_index(self.path, self.password)[1]]
+        return [readable(entry.filename) for entry in self._index.entries]
 
     def members(self) -> Iterator[Member]:
-        archive, entries = _read_index(self.path, self.password)
-        for entry in entries:
+        index = self._index
+        self.remarks = list(index.remarks)
+        for entry in index.entries:
             self.refuse_giant(entry.filename, entry.file_size)
-        is_stored = all(entry.compress_type == rarfile.RAR_M0 and not entry.needs_password() for entry in entries)
-        if is_stored and len({entry.filename for entry in entries}) == len(entries):  # rarfile finds members by name
-            found = _iter_stored(self.path, archive, entries)
-        else:
-            found = _iter_decoded(self.path, archive, entries, self.password)
-        yield from (Member(readable(name), data) for name, data in found)
+        names = {entry.filename for entry in index.entries}
+        for entry, data, lost in self._found(index, by_name=len(names) == len(index.entries)):
+            yield Member(readable(entry.filename), data, lost=lost)
+
+    def _found(self, index: _Index, *, by_name: bool) -> Iterator[tuple[rarfile.RarInfo, bytes, str]]:
+        versions = any(";" in entry.filename for entry in index.entries)  # rarfile finds members by name, but not these
+        is_stored = all(entry.compress_type == rarfile.RAR_M0 and not entry.needs_password() for entry in index.entries)
+        if is_stored and by_name and not versions:
+            return self._stored(index)
+        return self._salvaged(index) if self.salvage else self._decoded(index)
+
+    @functools.cached_property
+    def _index(self) -> _Index:
+        try:
+            return _read_index(self.path, self.password)
+        except PasswordError:
+            raise
+        except ArchiveError as error:
+            if not self.salvage:
+                raise
+            self.incomplete = True
+            return self._mended_index(error)
+
+    def _mended_index(self, error: ArchiveError) -> _Index:
+        """Returns the index of a copy with all blocks that are whole, or where parts are missing that of the others."""
+        if isinstance(error, _PartMissing):
+            index = _read_index(self.path, self.password, strict=False)
+            return index._replace(remarks=["the next part of it is missing: of what it held, nothing is known"])
+        folder = tempfile.mkdtemp()
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        copy = Path(folder, "mended.rar")
+        try:
+            remarks = mend(self.path, copy)
+        except DAMAGE as why:
+            raise ArchiveError(f"Nothing of {self.path.name} can be kept: {why}. Fetch it again.") from None
+        return _read_index(copy, self.password)._replace(remarks=remarks)
+
+    def _stored(self, index: _Index) -> Iterator[tuple[rarfile.RarInfo, bytes, str]]:
+        for entry in index.entries:
+            try:
+                data, why = index.archive.read(entry), ""
+            except _UNREADABLE as error:
+                data, why = b"", str(error) or type(error).__name__
+            if not why and not entry.file_redir and not matches(entry, data):
+                why = _BAD
+            if why and not self.salvage:
+                raise damaged(self.path, f"{entry.filename}: {why}")
+            yield entry, b"" if why else data, _BAD if why else ""
+
+    def _decoded(self, index: _Index) -> Iterator[tuple[rarfile.RarInfo, bytes, str]]:
+        sent: list[int] = []  # checksums of what was yielded so far
+        failures: list[str] = []
+        encrypted = index.archive.needs_password()
+        for decoder in decoders.find_decoders():
+            if encrypted and not decoder.takes_password:
+                continue
+            try:
+                with decoders.DecoderStream(decoder, index.path, self.password if encrypted else None) as stream:
+                    for position, (entry, data, _) in enumerate(cut(index.archive, index.entries, stream)):
+                        checksum = zlib.crc32(data)
+                        if position == len(sent):
+                            sent.append(checksum)
+                            yield entry, data, ""
+                        elif sent[position] != checksum:
+                            raise damaged(self.path, f"two decoders disagree on {entry.filename}")
+                return
+            except (DecoderFailed, OSError) as failure:
+                entry = getattr(failure, "entry", None)
+                if entry is not None and entry.needs_password():
+                    raise wrong_password(self.path) from None
+                failures.append(f"{decoder.name}: {failure}")
+                log.info("%s", printable(f"{decoder.name} could not read all of {self.path.name} ({failure})."))
+        raise DecoderError(
+            f"Cannot unpack {self.path.name}: of {counted(len(index.entries), 'file')} {len(sent):,} could be read "
+            f"(decoders tried: {'; '.join(failures) or 'none found'}). Either a decoder is missing: "
+            f"{decoders.HOW_TO_GET_ONE}; or the archive is damaged. {SALVAGE}"
+        )
+
+    def _salvaged(self, index: _Index) -> Iterator[tuple[rarfile.RarInfo, bytes, str]]:
+        """Yields all from the first decoder at hand: 7-Zip leaves out what fails its own test."""
+        encrypted = index.archive.needs_password()
+        usable = [one for one in decoders.find_decoders() if one.takes_password or not encrypted]
+        if not usable:
+            raise DecoderError(f"Cannot unpack {self.path.name}: get a decoder, {decoders.HOW_TO_GET_ONE}.")
+        password = self.password if encrypted else None
+        with left_out(usable[0], index.path, index.entries, password) as (decoder, bad):
+            if bad and len(bad) == sum(entry.needs_password() for entry in index.entries) == len(index.entries):
+                raise wrong_password(self.path)
+            with decoders.DecoderStream(decoder, index.path, password) as stream:
+                yield from cut(index.archive, index.entries, stream, bad)
 
 
-def _read_index(path: Path, password: str | None) -> tuple[rarfile.RarFile, list[rarfile.RarInfo]]:
-    blocks: list[int] = []
+class _PartMissing(ArchiveError):
+    """The next of several parts is not there."""
+
+
+def _read_index(path: Path, password: str | None, *, strict: bool = True) -> _Index:
+    blocks: list[rarfile.RarInfo] = []
+    entries: list[rarfile.RarInfo] = []
+
+    def take(block: rarfile.RarInfo) -> None:
+        """Lists files as rarfile does, and their earlier versions, which it passes over."""
+        blocks.append(block)
+        if block.type != rarfile.RAR_BLOCK_FILE:
+            return
+        version = getattr(block, "file_version", None)  # of a RAR4 it is part of the name already
+        if not block.flags & rarfile.RAR_FILE_SPLIT_BEFORE:
+            if version:
+                block.filename += f";{version[1]}"
+            entries.append(block)
+        elif entries and (version or (isinstance(block, rarfile.Rar3Info) and block.flags & rarfile.RAR_FILE_VERSION)):
+            entries[-1].CRC, entries[-1].blake2sp_hash = block.CRC, block.blake2sp_hash
+
     try:
-        archive = rarfile.RarFile(str(path), errors="strict", info_callback=lambda block: blocks.append(block.type))
+        archive = rarfile.RarFile(str(path), errors="strict" if strict else "stop", info_callback=take)
         if archive.needs_password() and password is None:
-            raise PasswordError(f"{path.name} is encrypted: pass its password with --password.")
+            raise missing_password(path)
         if password is not None:
             archive.setpassword(password)
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        entries = [entry for entry in entries or archive.infolist() if not entry.is_dir()]
+    except PasswordError:
+        raise
     except rarfile.NeedFirstVolume:
         raise ArchiveError(f"{path.name} is a later part of a RAR in several parts: pass the first part.") from None
     except rarfile.NoCrypto:
         raise PasswordError(f"{path.name} hides its file names: to read them, `pip install cryptography`.") from None
     except rarfile.RarWrongPassword:
-        raise _wrong_password(path) from None
+        raise wrong_password(path) from None
     except _UNREADABLE as error:
         if "next volume" in str(error):
-            raise ArchiveError(f"{path.name} is one of several parts and the next is missing ({error}).") from None
-        raise ArchiveError(f"{path.name} is a damaged or truncated RAR ({error}): fetch it again.") from None
-    if blocks[-1:] != [rarfile.RAR_BLOCK_ENDARC]:  # rarfile takes the end of the file for the end of the index
-        there = counted(len(entries), "file")
-        raise ArchiveError(f"{path.name} is truncated: its index ends after {there}. Fetch it again.")
-    return archive, entries
+            raise _PartMissing(f"{path.name} is one of several parts and the next is missing ({error}).") from None
+        raise damaged(path, str(error) or type(error).__name__) from None
+    remarks = _end_remarks(path, blocks, entries) if strict else []
+    return _Index(path, archive, entries, remarks)
 
 
-def _iter_stored(path: Path, archive: rarfile.RarFile, entries: list[rarfile.RarInfo]) -> Iterator[tuple[str, bytes]]:
-    for entry in entries:
-        try:
-            data = archive.read(entry)
-        except (*_UNREADABLE, OSError) as error:
-            raise ArchiveError(f"{path.name} is damaged at {entry.filename} ({error}): fetch it again.") from None
-        if not entry.file_redir and not _matches(entry, data):
-            raise ArchiveError(f"{path.name} is damaged: {entry.filename} fails its checksum. Fetch it again.")
-        yield entry.filename, data
+def _end_remarks(path: Path, blocks: list[rarfile.RarInfo], entries: list[rarfile.RarInfo]) -> list[str]:
+    """Returns what the end of an archive tells; raises ArchiveError where it is not there, or no end.
 
-
-def _iter_decoded(
-    path: Path, archive: rarfile.RarFile, entries: list[rarfile.RarInfo], password: str | None
-) -> Iterator[tuple[str, bytes]]:
-    sent: list[int] = []  # checksums of what was yielded so far
-    failures: list[str] = []
-    encrypted = archive.needs_password()
-    for decoder in decoders.find_decoders():
-        if encrypted and not decoder.takes_password:
-            continue
-        try:
-            with decoders.DecoderStream(decoder, path, password if encrypted else None) as stream:
-                for position, (name, data) in enumerate(_cut(archive, entries, stream)):
-                    checksum = zlib.crc32(data)
-                    if position == len(sent):
-                        sent.append(checksum)
-                        yield name, data
-                    elif sent[position] != checksum:
-                        raise ArchiveError(f"{path.name} is damaged: two decoders disagree on {name}. Fetch it again.")
-            return
-        except (_DecoderFailed, OSError) as failure:
-            entry = getattr(failure, "entry", None)
-            if entry is not None and entry.needs_password():
-                raise _wrong_password(path) from None
-            failures.append(f"{decoder.name}: {failure}")
-            log.info("%s could not read all of %s (%s).", decoder.name, path.name, failure)
-    raise DecoderError(
-        f"Cannot unpack {path.name}: of {counted(len(entries), 'file')} {len(sent):,} could be read (decoders tried: "
-        f"{'; '.join(failures) or 'none found'}). Either the archive is damaged: fetch it again; or a decoder is "
-        f"missing: {decoders.HOW_TO_GET_ONE}."
-    )
-
-
-def _cut(
-    archive: rarfile.RarFile, entries: list[rarfile.RarInfo], stream: decoders.DecoderStream
-) -> Iterator[tuple[str, bytes]]:
-    """Yields (name, bytes) by cutting the stream at the sizes in the index; every checksum is verified before."""
-    uses = Counter(entry.file_redir[2] for entry in entries if entry.file_redir and entry.file_redir[0] in _COPIES)
-    originals: dict[str, bytes] = {}  # held only until their last copy has passed
-    carry = b""
-    for entry in entries:
-        known = _known_bytes(archive, entry, originals)
-        size = entry.file_size if known is None else len(known)
-        data, carry = carry[:size], carry[size:]
-        data += stream.read(size - len(data))
-        if known is not None:
-            if data != known:  # some decoders repeat links and copies, others leave them out
-                carry, data = data + carry, known
-        elif len(data) < size:
-            raise _DecoderFailed(stream.complaint() or f"it stopped at {entry.filename}", entry)
-        elif not _matches(entry, data):
-            raise _DecoderFailed(f"{entry.filename} fails its checksum", entry)
-        if uses[entry.filename]:
-            originals[entry.filename] = data
-        if entry.file_redir and entry.file_redir[0] in _COPIES:
-            uses[entry.file_redir[2]] -= 1
-            if not uses[entry.file_redir[2]]:
-                originals.pop(entry.file_redir[2], None)
-        yield entry.filename, data
-    if carry or stream.read(1):
-        raise _DecoderFailed("it sent more than the index lists")
-    # Where the stored checksum is keyed, the decoder's own verdict is the only one.
-    if any(_is_keyed(entry) for entry in entries) and not stream.succeeded():
-        raise _DecoderFailed(stream.complaint() or "it ended with an error", entries[-1])
-
-
-def _known_bytes(archive: rarfile.RarFile, entry: rarfile.RarInfo, originals: dict[str, bytes]) -> bytes | None:
-    """Returns what a link or a copy of an earlier member holds, None for an ordinary member."""
-    if entry.file_redir:
-        kind, _, target = entry.file_redir
-        if kind not in _COPIES:
-            return target.encode()
-        if target not in originals:
-            raise _DecoderFailed(f"{entry.filename} copies {target}, which is not there", None)
-        return originals[target]
-    if entry.is_symlink() and entry.compress_type == rarfile.RAR_M0 and not entry.needs_password():
-        return archive.read(entry)
-    return None
-
-
-def _matches(entry: rarfile.RarInfo, data: bytes) -> bool:
-    """Returns whether `data` has the size and checksum in the index."""
-    if len(data) != entry.file_size:
-        return False
-    if _is_keyed(entry):
-        return True
-    if entry.blake2sp_hash:
-        return rarfile.Blake2SP(data).digest() == entry.blake2sp_hash
-    return entry.CRC is None or zlib.crc32(data) == entry.CRC
-
-
-def _is_keyed(entry: rarfile.RarInfo) -> bool:
-    encryption = getattr(entry, "file_encryption", None)
-    return bool(entry.needs_password() and encryption and encryption[1] & _TWEAKED)
-
-
-def _wrong_password(path: Path) -> PasswordError:
-    return PasswordError(f"The password does not open {path.name}, or the archive is damaged: check --password.")
+    rarfile takes the end of the file for the end of the index. A RAR4 need not have an end mark, and `unrar` takes it
+    for whole where its last block ends with the file; a cut just there cannot be told from that.
+    """
+    last, there = blocks[-1] if blocks else None, counted(len(entries), "file")
+    volume = Path(last.volume_file) if last is not None else path
+    end, size = (last.data_offset + last.add_size if last is not None else 0), volume.stat().st_size
+    if last is None or last.type != rarfile.RAR_BLOCK_ENDARC:
+        if isinstance(last, rarfile.Rar3Info) and last.type == rarfile.RAR_BLOCK_FILE and end == size:
+            return [f"it has no end mark: if files followed the last of its {there}, nothing tells"]
+        raise damaged(path, f"its index ends after {there}, without an end mark")
+    with volume.open("rb") as file:
+        file.seek(end)
+        behind = file.read(_BEHIND)
+    if b"Rar!\x1a\x07" in behind:
+        raise ArchiveError(f"{path.name} has another RAR behind its end: cut them apart, and pass both.")
+    return [f"{counted(size - end, 'byte')} behind its end belong to no entry"] if behind.strip(b"\0") else []

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder, read_member
 from casestudy.cleaning.ledger import Ledger, to_csv
+from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.members import MAX_MEMBER_BYTES
 from casestudy.cleaning.stored_names import UniqueNames, clean_path
 
@@ -27,7 +28,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     """Rebuilds the original tree from a letters.zip, byte for byte, in a new or empty folder.
 
     Every file is compared with the SHA-256 in the ledger, and the folder appears only when all are there. Empty folders
-    are not brought back: an archive's folders are no entries of the ledger.
+    are not brought back: an archive's folders are no entries of the ledger. An archive inside the archive comes back as
+    it was, unopened; what was lost does not come back.
 
     Returns:
         Where an entry lies whose own name cannot be used (it climbs out of the folder, is absolute, repeats, is too
@@ -42,7 +44,7 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
     clean_zip, folder = Path(clean_zip), Path(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CaseStudyError(f"{folder} is not empty: name a new folder to rebuild the archive in.")
-    rows = [row for row in read_ledger(clean_zip).rows if row.stored_as]  # what was lost before has no place
+    rows = to_rebuild(read_ledger(clean_zip).rows)
     if giant := next((row for row in rows if row.bytes > MAX_MEMBER_BYTES), None):
         most = f"{giant.bytes:,} bytes, allowed are {MAX_MEMBER_BYTES:,}"
         raise ArchiveError(f"{clean_zip.name} is damaged, or no letters.zip: {giant.entry} would have {most}.")

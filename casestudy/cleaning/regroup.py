@@ -1,8 +1,9 @@
 """Per-user folders in, one letters.zip out: nothing lost, every byte accounted for.
 
-    A/user_3__A0.jpg             sound photographs by letter, exact duplicates included
-    _unrecognised/user_2/x.jpg   sound photographs whose letter cannot be told
-    _quarantine/user_5/B2.jpg    images that cannot be decoded, bytes untouched
+    A/user_3__A0.jpg             sound photographs by label, exact duplicates included
+    _unrecognised/user_2/x.jpg   sound photographs whose label cannot be told
+    _quarantine/user_5/B2.jpg    images that cannot be decoded as they are, bytes untouched
+    _archives/user_7.rar         archives that were opened: what they held lies where it belongs
     _sidecar/user_3/notes.txt    everything else
     boxes.csv                    the users' hand boxes, merged
     ledger.csv                   one row for every entry of the archive
@@ -17,25 +18,26 @@ import dataclasses
 import os
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
-from casestudy.cleaning.counting import Sum, counted_members, space_for, sum_up
+from casestudy.cleaning.counting import space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
 from casestudy.cleaning.ledger import USED, Ledger
 from casestudy.cleaning.members import Member, Reader
-from casestudy.cleaning.naming import read_place
+from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
+from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
+from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
@@ -43,11 +45,14 @@ _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that
 
 
 def clean_archive(
-    archive: str | Path,
+    archive: str | Path | Sequence[str | Path],
     out_zip: str | Path | None,
     *,
     password: str | None = None,
+    salvage: bool = False,
     pattern: str | None = None,
+    layout: str | None = None,
+    repair: bool = False,
     workers: int | None = None,
     progress: bool = True,
 ) -> Ledger:
@@ -58,36 +63,39 @@ def clean_archive(
     same bytes all is well, with others it is an error.
 
     Args:
-        archive: Anything that `archive.iter_members` reads.
+        archive: Anything that `archive.iter_members` reads, or several: entries of a.rar are called "a.rar/…" then.
         out_zip: Where to write; None screens everything and writes nothing.
         password: Of an encrypted archive.
+        salvage: Keeps what is sound of a damaged archive; each entry that is not gets a row, with the status "lost".
         pattern: A regular expression that replaces the rules of `naming`; its groups are explained there.
+        layout: The same in words, such as "signer/label"; see `named_layouts`.
+        repair: Stores a mended copy of each image that lacks nothing but order (an end mark, say) under its label;
+            the original lies in _quarantine. Without it, such images are not used.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
 
     Raises:
         ArchiveError: The archive cannot be read whole.
         DataError: It holds no sound photograph with a label.
-        CaseStudyError: The pattern or the target cannot be used.
+        CaseStudyError: The pattern, the layout or the target cannot be used, or two readings of the names fit.
         ConservationError: The finished zip is not what was read.
     """
-    archive, compiled = Path(archive), Pattern(pattern) if pattern is not None else None
-    if out_zip is not None:
-        out_zip = Path(out_zip)
-        check_target(archive, out_zip)
-    reader = open_archive(archive, password=password)
-    found = sum_up(archive, password)
+    said = (Pattern(pattern) if pattern is not None else None, layout)
+    reader = open_archives(archive, password=password, salvage=salvage)
     if out_zip is None:
-        return _regroup(reader, found, None, compiled, workers, progress)
-    needed = space_for(archive, found)
+        return _regroup(reader, None, said, repair, workers, progress)
+    out_zip = Path(out_zip)
+    for path in as_paths(archive):
+        check_target(path, out_zip)
+    needed = sum(space_for(path, password) for path in as_paths(archive))
     try:
         with atomic_path(out_zip) as partial:
             reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, found, target, compiled, workers, progress)
+                    ledger = _regroup(reader, target, said, repair, workers, progress)
                 file.truncate()
-            _require_labelled(archive, ledger)
+            _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
@@ -98,48 +106,59 @@ def clean_archive(
 
 def _regroup(
     reader: Reader,
-    found: Sum | None,
     target: zipfile.ZipFile | None,
-    pattern: Pattern | None,
+    said: tuple[Pattern | None, str | None],
+    repair: bool,
     workers: int | None,
     progress: bool,
 ) -> Ledger:
-    """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv.
-
-    Their number is held against that of `found`, which somebody else counted.
-    """
-    desk = Desk()
+    """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
+    layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
+    desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with bar, closing(_screen(counted_members(reader, found), workers or min(os.cpu_count() or 1, 8))) as screened:
+    with quiet(), bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
         for member, screening in screened:
             entries[member.name] += 1
-            row = desk.enter(member, screening, read_place(member.name, pattern))
+            row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
                 box_files.append(box_file)
             elif row.status in USED and row.width and row.height:
                 sizes.setdefault(row.entry, shown_size(member.data, row.width, row.height))
-            if target is not None:
+            if target is not None and row.stored_as:
                 store(target, row.stored_as, member.data)
+                if row.mended_as and screening is not None:
+                    store(target, row.mended_as, screening.mended)
             bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
-    stored = {row.entry: row.stored_as for row in reversed(rows) if row.status in USED}
+    stored = {row.entry: row.picture for row in reversed(rows) if row.status in USED}
     boxes, remarks = merge_boxes(box_files, stored, sizes)
     for k, row in enumerate(rows):
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
-    ledger = Ledger(tuple(rows))
+    ledger = Ledger(tuple(rows), tuple(reader.remarks), reader.incomplete)
     if target is not None:
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
+
+
+def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:
+    """Returns what some entries hold, before all are read in their order."""
+    found: dict[str, bytes] = {}
+    for member in reader.members():
+        if member.name in names:
+            found[member.name] = member.data
+            if len(found) == len(set(names)):
+                break
+    return found
 
 
 def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:
@@ -170,9 +189,9 @@ def _require_labelled(archive: Path, ledger: Ledger) -> None:
     if ledger.labelled():
         return
     counts = ", ".join(f"{count} {status}" for status, count in ledger.counts().items() if count)
-    first = next((row for row in ledger.rows if row.status in ("unrecognised", "corrupt")), ledger.rows[0])
+    first = next((row for row in ledger.rows if row.reason or row.status == "unrecognised"), ledger.rows[0])
     why = ": ".join(filter(None, (first.entry, first.reason or first.note)))
     raise DataError(
-        f"{archive.name} holds no sound photograph whose letter can be told ({counts}; the first: {why}). "
+        f"{archive.name} holds no sound photograph whose label can be told ({counts}; the first: {why}). "
         "Nothing was written."
     )

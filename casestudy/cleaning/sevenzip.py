@@ -13,12 +13,12 @@ from pathlib import Path
 from casestudy.cleaning import decoders, members
 from casestudy.cleaning.decoders import Decoder, DecoderStream
 from casestudy.cleaning.errors import ArchiveError, DecoderError, PasswordError
-from casestudy.cleaning.members import Member, Reader, readable
+from casestudy.cleaning.members import Member, Reader, damaged, readable
+from casestudy.cleaning.words import printable
 
 KINDS = ("7z", "zip", "Rar", "Rar5", "tar", "Split", "Cab", "Iso", "Udf", "wim", "Arj", "Lzh", "cpio")
 STREAMS = ("gzip", "bzip2", "xz", "zstd", "lzma", "Z")  # of one file, whose size they need not say
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
-_SALVAGE = "or keep what is sound with --salvage"
 
 
 @dataclass(frozen=True)
@@ -60,16 +60,6 @@ class _Task(Decoder):
 
     def command(self, archive: Path, *, has_password: bool) -> list[str]:
         return [self.program, *self.arguments, "-bd", "-spd", "-sccUTF-8", "-scsUTF-8", "--", str(archive.resolve())]
-
-
-def one_line(text: str) -> str:
-    """Returns text that a terminal can show: nothing in it steers one."""
-    return " ".join("".join(c if c.isprintable() else " " if c.isspace() else "?" for c in text).split())
-
-
-def damaged(path: Path, what: str) -> ArchiveError:
-    """Returns the error for an archive that cannot be read whole."""
-    return ArchiveError(one_line(f"{path.name} is damaged or truncated: {what}. Fetch it again, {_SALVAGE}."))
 
 
 def wrong_password(path: Path) -> PasswordError:
@@ -125,7 +115,7 @@ def list_archive(path: Path, password: str | None) -> Listing:
             raise wrong_password(path)
         why = _after(complaints, "ERRORS:") or "no archive"
         what = f"{path.name} is no RAR, ZIP or TAR, and 7-Zip cannot open it"
-        raise ArchiveError(one_line(f"{what} ({why}): fetch it again."))
+        raise ArchiveError(printable(f"{what} ({why}): fetch it again."))
     kinds = tuple(re.findall(r"^Type = (.+)$", head, re.MULTILINE))
     tail = re.findall(r"^Tail Size = (\d+)$", head, re.MULTILINE)
     entries = [_entry(block, path.stem) for block in body.strip("\n").split("\n\n") if " = " in block]
@@ -135,7 +125,7 @@ def list_archive(path: Path, password: str | None) -> Listing:
 
 def _after(said: str, word: str) -> str:
     found = re.search(rf"^{word}\n(.+)$", said, re.MULTILINE)
-    return one_line(found[1]) if found else ""
+    return printable(found[1]) if found else ""
 
 
 def _entry(block: str, unnamed: str) -> Entry:
@@ -213,7 +203,7 @@ class SevenZipReader(Reader):
         if self.password is None and any(entry.encrypted for entry in files):
             raise missing_password(self.path)
         for entry in files:
-            self.refuse_giant(one_line(entry.name), entry.size or 0)
+            self.refuse_giant(printable(entry.name), entry.size or 0)
         bad = self._bad_names() if self.salvage else set()
         sound = [entry for entry in files if entry.name not in bad]
         with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +229,7 @@ class SevenZipReader(Reader):
                 broken = "cannot be unpacked"
                 yield Member(name, b"", lost=broken)
             else:
-                self.refuse_giant(one_line(name), len(data))
+                self.refuse_giant(printable(name), len(data))
                 yield Member(name, data)
         if not broken:
             try:
@@ -247,7 +237,7 @@ class SevenZipReader(Reader):
             except Unreadable as error:
                 if not self.salvage or (sound and sound[error.position].encrypted):
                     raise self._error(sound[error.position] if sound else Entry("it", 0, None), str(error)) from None
-                self.remarks.append(f"7-Zip ended with an error ({one_line(str(error))})")
+                self.remarks.append(f"7-Zip ended with an error ({printable(str(error))})")
 
     def _error(self, entry: Entry, why: str) -> ArchiveError:
         return wrong_password(self.path) if entry.encrypted else damaged(self.path, f"{entry.name} {why}")
@@ -257,7 +247,7 @@ class SevenZipReader(Reader):
         listing = list_archive(self.path, self.password)
         kind = listing.kinds[-1] if listing.kinds else ""
         if kind not in KINDS + STREAMS:
-            raise ArchiveError(f"{self.path.name} is no archive that is read here ({one_line(kind)}).")
+            raise ArchiveError(f"{self.path.name} is no archive that is read here ({printable(kind)}).")
         what = listing.errors or (listing.warnings if self._joined(listing.tail) else "")
         if what and not self.salvage:
             raise damaged(self.path, what)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-MOST_BYTES = 200  # of a folder or file name in UTF-8; 255 are allowed, 143 where a home folder is encrypted is rare
+MOST_BYTES = 140  # of a folder or file name in UTF-8: systems allow 255, encrypted folders 143
 MOST_LETTERS = 200  # of a whole path: Windows allows 260, with the folder that it is unpacked in
 # What some file system cannot have in a name, or what is not seen there: controls, ends of lines, turns of writing.
 _FORBIDDEN = re.compile(
@@ -29,11 +29,11 @@ def clean_part(name: str) -> str:
 
     >>> clean_part("A0.jpg"), clean_part(".."), clean_part('what?.jpg'), clean_part("user_Zoë"), clean_part("aux.jpg")
     ('A0.jpg', '._', 'what_.jpg', 'user_Zoë', 'aux_.jpg')
-    >>> clean_part("手" * 100 + ".jpg")[60:]
+    >>> clean_part("手" * 100 + ".jpg")[40:]
     '手手~1999c4a3.jpg'
     """
     clean = _spelled(name)
-    return clean if len(clean.encode()) <= MOST_BYTES else _shortened(clean, name, MOST_BYTES)
+    return clean if len(_bytes(clean)) <= MOST_BYTES else _shortened(clean, name, MOST_BYTES)
 
 
 def _spelled(name: str) -> str:
@@ -98,11 +98,18 @@ def _shortened(name: str, whole: str, most: int) -> str:
     if not stem or len(ending) > 10:
         stem, dot, ending = name, "", ""
     tail = f"~{_mark(whole)}{dot}{ending}"
-    return stem.encode()[: most - len(tail.encode())].decode(errors="ignore") + tail
+    return (
+        stem.encode(errors="surrogatepass")[: most - len(tail.encode(errors="surrogatepass"))].decode(errors="ignore")
+        + tail
+    )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _mark(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return hashlib.sha256(_bytes(text)).hexdigest()[:8]
 
 
 class UniqueNames:

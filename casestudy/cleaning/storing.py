@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
 import shutil
 import zipfile
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from PIL import Image, ImageOps
 from tqdm.auto import tqdm
 
 from casestudy.cleaning.errors import CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.lost import to_rebuild
+from casestudy.cleaning.pixels import decode_image
 from casestudy.cleaning.rebuild import plan, read_ledger
 from casestudy.cleaning.stored_names import is_portable
 
@@ -62,34 +62,27 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
     if not same:
         raise ConservationError("The ledger in the zip does not read as it was written. Nothing was written.")
     for windows in (False, True):
-        places = plan([row.entry for row in ledger.rows], windows=windows)
-        if len(set(places)) != len(ledger.rows) or any(place.startswith(("/", "../")) for place in places):
+        places = plan([row.entry for row in to_rebuild(ledger.rows)], windows=windows)
+        if len(set(places)) != len(places) or any(place.startswith(("/", "../")) for place in places):
             raise ConservationError("--undo would not find a place for every entry. Nothing was written.")
     with zipfile.ZipFile(partial) as written:
         names = Counter(written.namelist())
-        if names != Counter(["boxes.csv", "ledger.csv", *(row.stored_as for row in ledger.rows if row.stored_as)]):
+        stored = {row.stored_as: row.sha256 for row in ledger.rows if row.stored_as}
+        stored |= {row.mended_as: row.mended_sha256 for row in ledger.rows if row.mended_as}
+        if names != Counter(["boxes.csv", "ledger.csv", *stored]):
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
         if odd := next((name for name in names if not is_portable(name)), None):
             raise ConservationError(f"{odd} is no name that every system can have. Nothing was written.")
-        for row in tqdm(ledger.rows, desc="checking", unit=" files", disable=not progress, delay=2):
-            if not row.stored_as:
-                continue
+        for name, right in tqdm(stored.items(), desc="checking", unit=" files", disable=not progress, delay=2):
             digest = ""
             with suppress(zipfile.BadZipFile):
-                digest = hashlib.sha256(written.read(row.stored_as)).hexdigest()
-            if digest != row.sha256:
-                raise ConservationError(f"{row.stored_as} is not the bytes of {row.entry}. Nothing was written.")
+                digest = hashlib.sha256(written.read(name)).hexdigest()
+            if digest != right:
+                raise ConservationError(f"{name} is not the bytes that were read. Nothing was written.")
         usable = ledger.labelled()
         for row in usable[:: -(-len(usable) // _SAMPLE) or 1]:
             try:
-                _load(written.read(row.stored_as))
-            except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
-                why = f"{row.stored_as} ({row.entry}) was found sound, and cannot be loaded ({error})"
+                decode_image(written.read(row.picture))
+            except ValueError as error:
+                why = f"{row.picture} ({row.entry}) was found sound, and cannot be loaded ({error})"
                 raise ConservationError(f"{why}. Nothing was written; report it, please.") from None
-
-
-def _load(data: bytes) -> None:
-    """Decodes a picture as training does, or raises what Pillow raises."""
-    # The one place to call `decode_image` of this room, as soon as it is there: until then, what data/letters.py does.
-    with Image.open(io.BytesIO(data)) as opened:
-        ImageOps.exif_transpose(opened).convert("RGB")

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import IO
 
 from casestudy.cleaning.errors import ArchiveError
+from casestudy.cleaning.members import damaged
 from casestudy.cleaning.name_encoding import StoredName, extra_fields
-from casestudy.cleaning.sevenzip import SIGNATURE, damaged
+from casestudy.cleaning.sevenzip import SIGNATURE
 from casestudy.cleaning.words import counted
 
 LOCAL, CENTRAL, END, END64, WHERE64 = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"

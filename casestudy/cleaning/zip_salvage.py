@@ -14,9 +14,9 @@ from casestudy.cleaning import members
 from casestudy.cleaning.errors import ArchiveError, DecoderError
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.name_encoding import decode_names, extra_fields
-from casestudy.cleaning.sevenzip import Entry, Unreadable, cut_stream, missing_password, one_line, wrong_password
+from casestudy.cleaning.sevenzip import Entry, Unreadable, cut_stream, missing_password, wrong_password
 from casestudy.cleaning.unpacking import can_unpack, is_folder, unpack
-from casestudy.cleaning.words import counted
+from casestudy.cleaning.words import counted, printable
 from casestudy.cleaning.zip_index import (
     AES_FIELD,
     CENTRAL,
@@ -53,7 +53,7 @@ def salvage(reader: Reader, file: IO[bytes], bytes_too: bool) -> Iterator[Member
     if encrypted and all(encrypted):
         raise wrong_password(reader.path)
     if not found:
-        raise ArchiveError(one_line(f"{reader.path.name} is no ZIP any more: nothing can be kept. Fetch it again."))
+        raise ArchiveError(printable(f"{reader.path.name} is no ZIP any more: nothing can be kept. Fetch it again."))
     reader.remarks += [*walk.remarks, *remarks]
     strays = sum(not entry.indexed for entry, _, _ in found)
     if strays and walk.has_index:

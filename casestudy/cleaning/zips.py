@@ -12,21 +12,19 @@ from typing import IO
 
 from casestudy.cleaning.decoders import HOW_TO_GET_ONE
 from casestudy.cleaning.errors import CaseStudyError, DecoderError
-from casestudy.cleaning.members import DAMAGE, Member, Reader
+from casestudy.cleaning.members import DAMAGE, Member, Reader, damaged
 from casestudy.cleaning.name_encoding import decode_names
 from casestudy.cleaning.sevenzip import (
     Entry,
     SevenZipReader,
     Unreadable,
     cut_stream,
-    damaged,
     missing_password,
-    one_line,
     wrong_password,
 )
 from casestudy.cleaning.split import open_parts
 from casestudy.cleaning.unpacking import can_unpack, is_folder, misfit, unpack
-from casestudy.cleaning.words import counted
+from casestudy.cleaning.words import counted, printable
 from casestudy.cleaning.zip_index import Spanned, ZipEntry, length, read_index, read_local, unaccounted
 from casestudy.cleaning.zip_salvage import salvage
 
@@ -82,7 +80,7 @@ class ZipReader(Reader):
             if is_folder(entry, name):
                 spans.append((entry.offset, start))
                 continue
-            self.refuse_giant(one_line(name), entry.size)
+            self.refuse_giant(printable(name), entry.size)
             if decoded is None and can_unpack(entry):
                 data, end, why = unpack(file, start, entry, total)
                 if why:
@@ -126,7 +124,7 @@ class ZipReader(Reader):
                         data = member.read(entry.size + 1)
                 except NotImplementedError:
                     what = f"{self.path.name} holds {name} in a method that only 7-Zip reads, and it is missing"
-                    raise DecoderError(one_line(f"{what}: {HOW_TO_GET_ONE}.")) from None
+                    raise DecoderError(printable(f"{what}: {HOW_TO_GET_ONE}.")) from None
                 except _ODD as error:
                     if entry.encrypted:
                         raise wrong_password(self.path) from None

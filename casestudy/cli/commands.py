@@ -14,7 +14,7 @@ from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
-from casestudy.cleaning import CommandParser, add_clean_command, at_least_one
+from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
@@ -37,7 +37,7 @@ RUN_EXAMPLES = (
     "casestudy run fashion-mnist --variants none",
 )
 RUN_GROUPS = {
-    "data": ("data", "pattern", "crop", "quick"),
+    "data": ("data", "pattern", "layout", "crop", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
     "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
     "how to test": ("split", "compare_splits"),
@@ -165,7 +165,8 @@ def build_parser() -> CommandParser:
     tune.add_argument("study", metavar="STUDY", choices=spaces, help=f"one with a space to search: {', '.join(spaces)}")
     tune.add_argument("--data", help="archive, folder or web address (default: the study's own)")
     tune.add_argument("--out", type=Path, help="folder; an earlier search there goes on (default: runs/tune-STUDY)")
-    tune.add_argument("--trials", type=at_least_one, default=20, metavar="N", help="so many in all (default: 20)")
+    at_least_one, most = CommandParser.at_least_one, "so many in all (default: 20)"
+    tune.add_argument("--trials", type=at_least_one, default=20, metavar="N", help=most)
     tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 

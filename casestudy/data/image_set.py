@@ -35,11 +35,25 @@ class ImageSet:
     groups: np.ndarray  # int64 (N,), equal for images that are exact or near duplicates of one another
     cropped: bool  # whether hands were cut out by their boxes
     digest: str  # of the content and of how it was cropped and resized
-    parts: np.ndarray | None = None  # str (N,), "train" or "test" where the data were published in parts
+    parts: np.ndarray | None = None  # str (N,), "train", "validation", "test" or "", where published in parts
     drawn: Drawn | None = None  # by a program; None for photographs and published sets
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @staticmethod
+    def published(parts: Iterable[str]) -> np.ndarray | None:
+        """Returns the parts that data were published in; None unless they can be trained on one and tested on another.
+
+        Where no part is called "test", the part called "validation" is the test: nothing else was held out.
+
+        >>> ImageSet.published(["train", "validation"]).tolist(), ImageSet.published(["train", ""])
+        (['train', 'test'], None)
+        """
+        found = np.array(list(parts))
+        if "test" not in found:
+            found = np.where(found == "validation", "test", found)
+        return found if {"train", "test"} <= set(found.tolist()) else None
 
 
 def first_equal(contents: Iterable[Hashable]) -> np.ndarray:

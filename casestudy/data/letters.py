@@ -1,4 +1,4 @@
-"""letters.zip or class folders in, an `ImageSet` out: decoded once, memory-mapped, never unpacked to disk.
+"""letters.zip or folders in, an `ImageSet` out: decoded once, memory-mapped, never unpacked to disk.
 
 The pixels live in one `.npy` file in the cache folder, named by a hash of what went into it, and are mapped into memory
 from there: the whole set is never held in memory, and a second run opens it in milliseconds.
@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from casestudy.cleaning import duplicate_groups
+from casestudy.cleaning import decode_image, find_layout, used_pictures
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.files import read_member
@@ -46,6 +46,7 @@ class _Photo:
     group: int
     box: Box | None
     sha256: str = ""  # that the ledger gives; "" where there is none
+    part: str = ""  # that it was published in
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,14 @@ def load_letters(
     crop: str,
     margin: float,
     channels: int,
+    pattern: str | None = None,
+    layout: str | None = None,
 ) -> ImageSet:
-    """Returns the labelled images of a letters.zip or of class folders; see `load_images`."""
+    """Returns the labelled images of a letters.zip or of folders, whose names are read as by `clean_archive`."""
     if crop not in ("auto", "boxes", "none"):
         raise DataError(f"crop is auto, boxes or none; received {crop!r}.")
     path = Path(source)
-    with _open(path) as found:
+    with _open(path, pattern, layout) as found:
         photos = found.photos
         lacking = [photo.name for photo in photos if photo.box is None]
         if not photos:
@@ -103,18 +106,20 @@ def load_letters(
         groups=np.array([photo.group for photo in photos], dtype=np.int64),
         cropped=cropped,
         digest=digest,
+        parts=ImageSet.published(photo.part for photo in photos),
     )
 
 
 @contextlib.contextmanager
-def _open(path: Path) -> Iterator[_Source]:
+def _open(path: Path, *said: str | None) -> Iterator[_Source]:
     if path.is_dir():
-        yield _from_folder(path)
+        yield _from_folder(path, *said)
     elif path.is_file() and zipfile.is_zipfile(path):
         with contextlib.ExitStack() as opened:
             try:
                 archive = opened.enter_context(zipfile.ZipFile(path))
-                found = _from_ledger(archive) if "ledger.csv" in archive.namelist() else _from_class_folders(archive)
+                whole = "ledger.csv" in archive.namelist()
+                found = _from_ledger(archive) if whole else _from_names(archive, *said)
             except (OSError, *UNREADABLE) as error:
                 raise DataError(f"A letters.zip must be whole; {path} is not ({error}). Make it again.") from error
             yield found
@@ -129,11 +134,9 @@ def _from_ledger(archive: zipfile.ZipFile) -> _Source:
     ledger = read_member(archive, "ledger.csv", MOST_TABLE)
     boxes = read_boxes(archive)
     rows = list(csv.DictReader(io.StringIO(ledger.decode(), newline=""), restval=""))
-    groups = duplicate_groups(rows)
     photos = [
-        _Photo(name, row["label"], row["signer"], groups[name], boxes.get(name), row["sha256"])
-        for row in rows
-        if (name := row["stored_as"]) in groups
+        _Photo(name, row["label"], row["signer"], group, boxes.get(name), sha256, row.get("part", ""))
+        for name, sha256, group, row in used_pictures(rows)
     ]
     there = json.dumps(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
@@ -152,51 +155,68 @@ def _box_table(archive: zipfile.ZipFile) -> bytes:
     return read_member(archive, "boxes.csv", MOST_TABLE) if "boxes.csv" in archive.namelist() else b""
 
 
-def _from_class_folders(archive: zipfile.ZipFile) -> _Source:
-    found = {info.filename: (info.CRC, info.file_size) for info in archive.infolist() if _is_class_image(info.filename)}
-    contents = dict(sorted(found.items()))
-    listing = json.dumps([(name, *content) for name, content in contents.items()])
-    return _Source(_class_photos(contents), hashlib.sha256(listing.encode()).hexdigest(), partial(read_member, archive))
+def _from_names(archive: zipfile.ZipFile, *said: str | None) -> _Source:
+    contents = {info.filename: (info.CRC, info.file_size) for info in archive.infolist() if _is_image(info.filename)}
+    others = (name for name in archive.namelist() if Path(name).suffix.lower() not in IMAGE_SUFFIXES)
+    return _named(dict(sorted(contents.items())), others, partial(read_member, archive), *said)
 
 
-def _from_folder(path: Path) -> _Source:
+def _from_folder(path: Path, *said: str | None) -> _Source:
     def read(name: str) -> bytes:
         return (path / name).read_bytes()
 
     names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    contents = {name: hashlib.sha256(read(name)).digest() for name in names if _is_class_image(name)}
-    listing = b"".join(name.encode() + content for name, content in contents.items())
-    return _Source(_class_photos(contents), hashlib.sha256(listing).hexdigest(), read)
+    contents = {name: hashlib.sha256(read(name)).hexdigest() for name in names if _is_image(name)}
+    others = (name for name in names if Path(name).suffix.lower() not in IMAGE_SUFFIXES)
+    return _named(contents, others, read, *said)
 
 
-def _class_photos(contents: Mapping[str, Hashable]) -> list[_Photo]:
-    """Returns photographs labelled by their folders, from what tells the content of each name."""
-    groups = first_equal(contents.values()).tolist()
-    return [_Photo(name, Path(name).parent.name, "", k, None) for name, k in zip(contents, groups, strict=True)]
+def _named(
+    contents: Mapping[str, Hashable],
+    others: Iterable[str],
+    read: Callable[[str], bytes],
+    pattern: str | None = None,
+    layout: str | None = None,
+) -> _Source:
+    """Returns the images whose names tell a label, from what tells the content of each; `others` are no images."""
+    images = list(contents)
+    found = find_layout([*images, *others], pattern, layout, read=lambda names: {name: read(name) for name in names})
+    groups = first_equal(contents[name] for name in images).tolist()
+    places = {name: found.place(name) for name in images}
+    photos = [
+        _Photo(name, place.label, place.signer, group, None, part=place.part)
+        for (name, place), group in zip(places.items(), groups, strict=True)
+        if place.label
+    ]
+    if 0 < len(photos) < len(images):
+        first = next(name for name, place in places.items() if not place.label)
+        log.warning("%s without a label, left out, among them %s", counted(len(images) - len(photos), "image"), first)
+    listing = json.dumps([(one.name, one.label, one.signer, one.part, contents[one.name]) for one in photos])
+    return _Source(photos, hashlib.sha256(listing.encode()).hexdigest(), read)
 
 
-def _is_class_image(name: str) -> bool:
-    parts = Path(name).parts
-    hidden = any(part.startswith((".", "_")) for part in parts)
-    return len(parts) > 1 and not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
+def _is_image(name: str) -> bool:
+    hidden = any(part.startswith((".", "_")) for part in Path(name).parts)
+    return not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
 def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, mode: str) -> Iterator[np.ndarray]:
     """Yields uint8 (1, height, width, 3), or (1, height, width) in mode "L", in order, some hundreds in flight."""
 
     def one(photo: _Photo) -> np.ndarray:
+        def cut(image: Image.Image) -> Image.Image:
+            region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
+            return image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region)
+
         try:
             data = found.read(photo.name)
             if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
                 raise ValueError("its SHA-256 is not the ledger's")
-            with Image.open(io.BytesIO(data)) as opened:
-                image = ImageOps.exif_transpose(opened).convert(mode)
-        except Exception as error:  # Pillow raises a dozen kinds; each means the same to the reader
+            return np.asarray(decode_image(data, mode, cut))[None]
+        except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
             ) from error
-        region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
-        return np.asarray(image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region))[None]
 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(found.photos), 256):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image
 
-from casestudy.cleaning import MAX_PIXELS
+from casestudy.cleaning import decode_image
 from casestudy.data.image_set import ImageSet
 from casestudy.data.letters import Box, read_boxes, square_box
 
@@ -78,34 +78,20 @@ def decode_picture(data: bytes, size: int, box: Box | None = None, margin: float
         box: Cuts this box out, as a square; corners in pixels.
         margin: How much larger than its box the cut is, as a share.
     """
-    try:
-        with _whatever_decodes(), Image.open(io.BytesIO(data)) as opened:
-            if opened.width * opened.height > MAX_PIXELS:
-                return _nothing(size)
-            image = ImageOps.exif_transpose(opened).convert("RGB")
-    except Exception:  # Pillow raises a dozen kinds; each means that there is nothing to see
-        return _nothing(size)
-    if box:
-        left, top, right, bottom = square_box(box, image.size, margin)
-        image = image.crop((round(left), round(top), round(right), round(bottom)))
-    image.thumbnail((size, size))
-    return image
 
+    def cut(image: Image.Image) -> Image.Image:
+        if box:
+            left, top, right, bottom = square_box(box, image.size, margin)
+            image = image.crop((round(left), round(top), round(right), round(bottom)))
+        image.thumbnail((size, size))
+        return image
 
-@contextlib.contextmanager
-def _whatever_decodes() -> Iterator[None]:
-    before = ImageFile.LOAD_TRUNCATED_IMAGES
-    ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of damaged metadata, say: what is shown is plain enough
-            yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = before
-
-
-def _nothing(size: int) -> Image.Image:
-    return Image.new("RGB", (size, size), "#e4e4e4")
+            return decode_image(data, "RGB", cut, lenient=True)
+    except (ValueError, Image.DecompressionBombError):  # there is nothing to see
+        return Image.new("RGB", (size, size), "#e4e4e4")
 
 
 @contextlib.contextmanager

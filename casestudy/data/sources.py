@@ -43,8 +43,13 @@ def data_for(
     Raises:
         DataError: The data are not there, or the study names none that can be downloaded.
     """
-    if where or dataclasses.replace(study.data, pattern=None) == DataSpec():
-        return study, find_data(where)
+    if where or dataclasses.replace(study.data, pattern=None, layout=None) == DataSpec():
+        from casestudy.data.pixel_tables import has_pixel_tables  # only now: it needs NumPy
+
+        path = find_data(where)
+        if study.data.kind == "archive" and has_pixel_tables(path):
+            study = dataclasses.replace(study, data=dataclasses.replace(study.data, kind="table"))
+        return study, path
     if quick:
         from casestudy.data.drawn import stand_in  # only now: it draws with NumPy and Pillow
 

@@ -160,12 +160,15 @@ def _random(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
 def _published(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     if images.parts is None:
         raise DataError("A published split needs data that came in parts; these came in one. Use --split random.")
-    rest, test = np.flatnonzero(images.parts != "test"), np.flatnonzero(images.parts == "test")
+    rest, validation, test = (np.flatnonzero(images.parts == part) for part in PARTS)
+    left_out = np.flatnonzero(~np.isin(images.parts, PARTS))
+    if len(validation):
+        return Splits(images, "published", rest, validation, test, left_out)
     groups, first = np.unique(images.groups[rest], return_index=True)
     labels = images.labels[rest][first]
     chosen = _stratified(images, np.arange(len(groups)), labels, spec.validation, seed)
     train, validation = (rest[np.isin(images.groups[rest], groups[part])] for part in chosen)
-    return Splits(images, "published", train, validation, test, left_out=np.empty(0, dtype=np.int64))
+    return Splits(images, "published", train, validation, test, left_out)
 
 
 def _stratified(

@@ -28,16 +28,20 @@ def nothing_lost(found: Contents) -> Outcome:
     """Ledger: a row for every entry of the archive, each with the SHA-256 of the original."""
     table = found.table("run/ledger.csv", ("entry", "sha256"))
     ours = Counter((row["entry"], row["sha256"]) for row in found.key.ledger)
-    theirs = Counter(zip(table["entry"], table["sha256"], strict=True))
+    given_up = table.get("status", table["sha256"]) == "lost"  # its bytes are not there, whatever hash it has
+    theirs = Counter(zip(table["entry"], table["sha256"].where(~given_up, ""), strict=True))
     lost, extra, total = (ours - theirs).total(), (theirs - ours).total(), ours.total()
     rows, entries = counted(len(table), "row"), counted(total, "entry")
     seen = f"run/ledger.csv: {rows} for {entries}, {total - lost:,} with the same bytes"
     if not lost and not extra:
-        return Outcome(EARNED, seen, "Every entry of the archive has its row, with its bytes unchanged.")
+        but = f", but for {counted(int(given_up.sum()), 'entry')} lost in the key, too" if given_up.any() else ""
+        return Outcome(EARNED, seen, f"Every entry of the archive has its row, with its bytes unchanged{but}.")
     if lost > total / 2:
         hint = "Compare the SHA-256 of your archive with that of the one you were given."
         return Outcome(NOT_EARNED, seen, "This ledger is that of another archive.", hint)
     hint = "Count the entries of the archive, and look for names that two users' folders share."
+    if given_up.any():
+        hint = f"Fetch the archive again: --salvage gave up {counted(int(given_up.sum()), 'entry')} of yours."
     if lost + extra <= total / 100:
         why = f"Nearly all is accounted for; without a match: {counted(lost + extra, 'row')}."
         return Outcome(PARTIAL, seen, why, hint)

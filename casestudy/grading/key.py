@@ -9,13 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from casestudy.cleaning import duplicate_groups, write_unlabelled
+from casestudy.cleaning import used_pictures, write_unlabelled
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
 from casestudy.runs import RunFolder
 
 SCHEMA_VERSION = 1
-FACTS = ("entry", "status", "stored_as", "signer", "label", "sha256", "duplicate_of", "near_duplicate_of")
+FACTS = (
+    *("entry", "status", "stored_as", "signer", "label", "sha256", "mended_as", "mended_sha256"),
+    *("duplicate_of", "near_duplicate_of"),
+)
+_NEWER = {"mended_as", "mended_sha256"}  # keys written before there was repair lack them
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class Key:
     @cached_property
     def photographs(self) -> dict[str, Photograph]:
         """Every usable photograph, by its name in letters.zip."""
-        groups, rows = duplicate_groups(self.ledger), {row["stored_as"]: row for row in self.ledger}
-        return {name: Photograph(rows[name]["label"], rows[name]["signer"], group) for name, group in groups.items()}
+        return {
+            name: Photograph(row["label"], row["signer"], group) for name, _, group, row in used_pictures(self.ledger)
+        }
 
 
 def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_out: Path = Path("hidden.zip")) -> Key:
@@ -63,8 +68,9 @@ def write_key(run: RunFolder, target: Path, *, hidden: Path | None = None, hand_
     if target.exists():
         raise GradingError(f"A key is never overwritten; {target} is there already. Name another file with --out.")
     wishes, labels = run.record.wishes, {}
+    data = wishes.study.data
     if hidden:
-        labels = write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=wishes.study.data.pattern)
+        labels = write_unlabelled(hidden, hand_out, seed=wishes.seed, pattern=data.pattern, layout=data.layout)
     ledger = run.read_table("ledger.csv")[list(FACTS)]
     key = Key(
         study=wishes.study.name,
@@ -92,7 +98,7 @@ def load_key(path: Path) -> Key:
         version = values.pop("schema_version")
         values |= {name: tuple(values[name]) for name in ("class_names", "ledger")}
         key = Key(**values)
-        if version != SCHEMA_VERSION or any(set(row) != set(FACTS) for row in key.ledger):
+        if version != SCHEMA_VERSION or any(set(row) | _NEWER != set(FACTS) for row in key.ledger):
             raise ValueError(f"schema {version!r}")
     except OSError as error:
         raise GradingError(f"A key is a JSON file; there is no file {path} to be read. {remedy}.") from error

@@ -251,7 +251,7 @@ class RunFolder(RunFiles):
         """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
         study, facts = (record := self.record).wishes.study, record.images
         known = bool(self.local.data) or self.has("letters.zip")  # a report of somebody else's run has no pictures
-        published = known and study.data.kind == "idx" and self.letters.exists()
+        published = known and study.data.kind != "archive" and self.letters.exists()
         source = self.load_images() if published else self.letters if known else self.path
         return open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None)
 

@@ -21,7 +21,7 @@ from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES
-from casestudy.study import Phase, Study, Variant
+from casestudy.study import DataSpec, Phase, Study, Variant
 from casestudy.words import did_you_mean
 
 if TYPE_CHECKING:
@@ -124,6 +124,7 @@ class Options(Record):
     )
     mirror: bool = _option(False, "also train on mirrored photographs")
     pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
+    layout: str | None = _option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
 
     @classmethod
     def called(cls, name: str) -> str:
@@ -190,7 +191,8 @@ class Options(Record):
         if self.mirror:
             model = replace(model, augmentation={**model.augmentation, "mirror": True})
         split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
-        data, crop = replace(data, pattern=self.pattern or data.pattern), self.crop or study.crop
+        data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
+        crop = self.crop or study.crop
         changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
         seed = study.seed if self.seed is None else self.seed
         return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision, self.quick)
@@ -201,6 +203,8 @@ class Options(Record):
         A DataError also says that the data cannot be had.
         """
         wishes = self.wishes()
+        if self.data is None and wishes.study.data == DataSpec() and wishes.study.split.protocol == "published":
+            raise DataError("A published split needs data that came in parts; the sample did not. Use --split signer.")
         study, data = data_for(wishes.study, self.data, quick=self.quick)
         return replace(wishes, study=study), data
 
@@ -274,6 +278,7 @@ def _settings(study: Study) -> dict[str, Any]:
         "crop": study.crop,
         "mirror": bool(study.model.augmentation.get("mirror")),
         "pattern": study.data.pattern,
+        "layout": study.data.layout,
     }
 
 
@@ -285,6 +290,8 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again and reads it so
     if drawn and study.name in STUDIES:
         study = replace(study, data=STUDIES[study.name].data)
+    if study.data.kind == "table":  # which is seen, and not asked for
+        study = replace(study, data=replace(study.data, kind="archive"))
     own = sample is not None and file_digest(sample) == data.sha256
     named = None if drawn or own else data.name
     return replace(resolved, study=study), named

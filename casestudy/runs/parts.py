@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from casestudy.choices import Protocol
-from casestudy.cleaning import duplicate_groups
+from casestudy.cleaning import used_pictures
 from casestudy.data import ImageSet, Splits, split_folds
 from casestudy.errors import DataError
 from casestudy.runs import recompute
@@ -31,7 +31,7 @@ def splits_again(run: RunFolder, images: ImageSet | None) -> ByProtocol | None:
     if images is None:
         if not run.has("ledger.csv"):
             return None
-        images = _labelled(recompute.read_rows(run.path / "ledger.csv"), facts.class_names, study.data.test_folder)
+        images = _labelled(recompute.read_rows(run.path / "ledger.csv"), facts.class_names)
     found: dict[Protocol, list[Splits]] = {}
     for protocol in {facts.protocol, *(model.protocol for model in run.models() if run.has(model.predictions()))}:
         try:
@@ -41,21 +41,21 @@ def splits_again(run: RunFolder, images: ImageSet | None) -> ByProtocol | None:
     return found
 
 
-def _labelled(ledger: recompute.Rows, names: Sequence[str], test_folder: str) -> ImageSet:
+def _labelled(ledger: recompute.Rows, names: Sequence[str]) -> ImageSet:
     """Returns the photographs of a ledger as a split needs them, without their pixels."""
-    group = duplicate_groups(ledger)
-    rows = [row for row in ledger if row["stored_as"] in group]
+    pictures = used_pictures(ledger)
+    rows = [picture.row for picture in pictures]
     signers = np.array([row["signer"] for row in rows])
     return ImageSet(
         images=np.empty((len(rows), 0)),
         labels=np.array([names.index(row["label"]) if row["label"] in names else -1 for row in rows]),
         class_names=tuple(names),
-        signers=signers if any(signers) and not test_folder else None,
-        names=np.array([row["stored_as"] for row in rows]),
-        groups=np.array([group[row["stored_as"]] for row in rows]),
+        signers=signers if any(signers) else None,
+        names=np.array([picture.name for picture in pictures]),
+        groups=np.array([picture.group for picture in pictures]),
         cropped=False,
         digest="",
-        parts=np.where(signers == test_folder, "test", "train") if test_folder else None,
+        parts=ImageSet.published(row.get("part", "") for row in rows),
     )
 
 
@@ -83,7 +83,7 @@ def check_split(run: RunFolder, splits: ByProtocol | None) -> Iterator[Check]:
         return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
     columns = [column for column in table.columns if column not in ("name", "signer", "label")]
     if run.has("ledger.csv"):
-        group = duplicate_groups(recompute.read_rows(run.path / "ledger.csv"))
+        group = {name: group for name, _, group, _ in used_pictures(recompute.read_rows(run.path / "ledger.csv"))}
         twins = _in_two_parts(table, columns, table["name"].map(group))
         named = sorted(name for name, number in group.items() if number in twins)
         yield ("no duplicate is in two parts", not twins, ", ".join(named[:5]))

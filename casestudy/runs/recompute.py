@@ -45,8 +45,9 @@ def seals(path: Path) -> tuple[str, str]:
 
 
 def lost_entries(letters: Path, ledger: Rows) -> list[str]:
-    """Returns the entries of a ledger whose bytes the zip does not hold."""
+    """Returns the entries of a ledger whose bytes the zip does not hold, but for those that it calls lost."""
     with zipfile.ZipFile(letters) as archive:
+        ledger = [row for row in ledger if row.get("status") != "lost"]
         there = {row["stored_as"] for row in ledger}.intersection(archive.namelist())
         digests = {name: hashlib.sha256(archive.read(name)).hexdigest() for name in there}
     return [row["entry"] for row in ledger if digests.get(row["stored_as"]) != row["sha256"]]

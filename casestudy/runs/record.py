@@ -36,14 +36,6 @@ class Wishes(Record):
     precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
     quick: bool = False  # whether it is but a look, for which `Study.quick` made the study smaller
 
-    def check(self) -> None:
-        data, protocol = self.study.data, self.study.split.protocol
-        if protocol == "published" and data.kind == "archive" and not data.test_folder:
-            raise DataError(
-                f"A published split needs data that came in parts; those of {self.study.name} come in one. Use "
-                f"--split signer or random."
-            )
-
     def differences(self, other: Wishes) -> list[str]:
         """Returns the dotted names of the settings that differ, but for `WORDS`."""
         before, now = _flat(self.to_json()), _flat(other.to_json())

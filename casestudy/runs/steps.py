@@ -119,8 +119,9 @@ def clean_run(run: RunFolder, *, password: str | None = None) -> None:
         clean_zip = source
     elif not clean_zip.exists():
         log.info("cleaning %s", source.name)
-        pattern = record.wishes.study.data.pattern
-        log.info("%s", clean_archive(source, clean_zip, password=password, pattern=pattern).summary())
+        data = record.wishes.study.data
+        ledger = clean_archive(source, clean_zip, password=password, pattern=data.pattern, layout=data.layout)
+        log.info("%s", ledger.summary())
     save_ledger(run, clean_zip)
 
 

@@ -21,8 +21,6 @@ LICENCE_PLATES = Study(
     # The original trains on the smaller part of its 80/20; here the larger part trains. No part is left to choose by.
     split=SplitSpec(protocol="published", validation=0.0),
     data=DataSpec(
-        pattern=r"(?P<signer>train|val)/class_(?P<label>[0-9A-Z])/",
-        test_folder="val",
         class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"),
         channels=1,
         home="https://github.com/SarthakV7/AI-based-indian-license-plate-detection",
