@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import io
+import itertools
 import os
 import random
 import re
@@ -32,6 +33,7 @@ from casestudy.cleaning.rebuild import plan, read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 from casestudy.cleaning.words import printable
+from casestudy.cleaning.zips import ZipReader
 from casestudy.data import load_images
 from casestudy.data.image_set import write_pixels
 
@@ -401,7 +403,7 @@ def test_somebody_else_counts_the_entries(counts, tmp_path, monkeypatch):
             target.writestr(f"user_1/A{k}.png", drawn(k))
     assert sum_up(tmp_path / "a.zip", None) == ("7-Zip", 2, len(drawn(0)) + len(drawn(1)))
     monkeypatch.setattr(counting, "sum_up", lambda path, password: counting.Sum("Somebody", counts, 1))
-    with pytest.raises(ConservationError, match=f"2 files could be read, and Somebody counts {counts}"):
+    with pytest.raises(ConservationError, match=f"2 entries of a.zip were read, and Somebody counts {counts}"):
         clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
     assert len(clean_archive(tmp_path / "a.zip", None, salvage=True, progress=False).rows) == 2  # of 2
@@ -438,7 +440,7 @@ def test_a_folder_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch
 
     assert clean_archive(tmp_path / "photos", None, progress=False).counts()["kept"] == 3
     monkeypatch.setattr(FolderReader, "members", read_and_add)
-    with pytest.raises(ConservationError, match="3 files could be read, and a second walk counts 4"):
+    with pytest.raises(ConservationError, match=r"3 entries of photos were read, and a second walk counts 4"):
         clean_archive(tmp_path / "photos", tmp_path / "letters.zip", progress=False)
 
 
@@ -559,3 +561,26 @@ def test_room_is_reserved_for_what_the_archive_holds_not_for_what_it_packs_it_to
 
 def test_what_is_unreadable_in_a_name_is_an_escape():
     assert readable("a\0b\udcff\ud800é") == "a%00b%FF%D800é"
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_an_entry_that_only_somebody_else_sees_is_no_success(kind, tmp_path, monkeypatch):
+    """7-Zip, and a second walk, count what the reading passed over."""
+    source = tmp_path / "photos"
+    (source / "user_1").mkdir(parents=True)
+    for k in range(3):
+        (source / "user_1" / f"A{k}.png").write_bytes(drawn(k))
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "photos.zip", "w") as target:
+            for path in sorted(source.rglob("*.png")):
+                target.write(path, path.relative_to(source))
+        source = tmp_path / "photos.zip"
+    assert len(clean_archive(source, None, progress=False).rows) == 3
+    for reader in (ZipReader, FolderReader):
+        names, members = reader.names, reader.members
+        monkeypatch.setattr(reader, "names", lambda self, names=names: names(self)[:-1])
+        monkeypatch.setattr(reader, "members", lambda self, members=members: itertools.islice(members(self), 2))
+    for out in (None, tmp_path / "letters.zip"):
+        with pytest.raises(ConservationError, match=r"2 entries of photos.* were read, and .* counts 3"):
+            clean_archive(source, out, progress=False)
+    assert not (tmp_path / "letters.zip").exists()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from casestudy.cleaning.errors import CaseStudyError, ConservationError
-from casestudy.cleaning.members import Member, Reader
+from casestudy.cleaning.ledger import LedgerRow
+from casestudy.cleaning.lost import outermost
 from casestudy.cleaning.sevenzip import KINDS, ask, seven_zips
 from casestudy.cleaning.words import counted
 
@@ -56,28 +57,17 @@ def space_for(path: Path, password: str | None) -> int:
     return found.bytes + _OVERHEAD * found.files
 
 
-def counted_members(reader: Reader) -> Iterator[Member]:
-    """Yields the members of one archive or folder, and holds their number against somebody else's when all are read.
+def require_counted(archives: Sequence[Path], password: str | None, rows: Sequence[LedgerRow]) -> None:
+    """Raises ConservationError unless others count as many entries as there are rows.
 
-    Entries of archives inside it are no members of its own: each has a reader, whose members are counted by themselves.
-
-    Raises:
-        ConservationError: The two counts differ, or a folder was changed meanwhile.
+    A folder is walked once more, an archive is listed by 7-Zip. What no other counter reads here is not compared.
     """
-    is_folder, came = reader.path.is_dir(), 0
-    counts = [sum_up(reader.path, None)] if is_folder else []
-    for member in reader.members():
-        came += 1
-        yield member
-    if reader.salvage:
-        return  # what is lost is no longer listed by everybody
-    counts.append(sum_up(reader.path, reader.password))
-    other = next((one for one in counts if one and one.files != came), None)
-    if other is not None:
-        advice = "Leave it as it is while it is read" if is_folder else "Fetch it again, or unpack it"
+    others, ours = [sum_up(archive, password) for archive in archives], len(outermost(rows))
+    if all(others) and sum(other.files for other in others if other) != ours:
+        counts = " and ".join(f"{other.by} counts {other.files:,}" for other in others if other)
         raise ConservationError(
-            f"{reader.path.name}: {counted(came, 'file')} could be read, and {other.by} counts {other.files:,}. "
-            f"Nothing was written. {advice}, and clean it again."
+            f"{counted(ours, 'entry')} of {', '.join(path.name for path in archives)} were read, and {counts}. "
+            "Nothing was written: unpack it with another program, and pass the folder."
         )
 
 

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from casestudy.cleaning.counting import counted_members
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, DecoderError, PasswordError
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.stored_names import clean_part
@@ -54,7 +53,7 @@ class NestedReader(Reader):
     def members(self) -> Iterator[Member]:
         inside = self._look_inside()
         remarks = list(self._unopened)
-        for position, member in enumerate(counted_members(self._outer)):
+        for position, member in enumerate(self._outer.members()):
             if position not in inside:
                 yield Member(member.name, member.data, self._notes.get(position, member.note), member.lost)
                 continue

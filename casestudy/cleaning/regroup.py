@@ -27,7 +27,7 @@ from tqdm.auto import tqdm
 
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
-from casestudy.cleaning.counting import space_for
+from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
@@ -83,7 +83,9 @@ def clean_archive(
     said = (Pattern(pattern) if pattern is not None else None, layout)
     reader = open_archives(archive, password=password, salvage=salvage)
     if out_zip is None:
-        return _regroup(reader, None, said, repair, workers, progress)
+        ledger = _regroup(reader, None, said, repair, workers, progress)
+        _require_counted(archive, password, ledger, salvage)
+        return ledger
     out_zip = Path(out_zip)
     for path in as_paths(archive):
         check_target(path, out_zip)
@@ -97,6 +99,7 @@ def clean_archive(
                 file.truncate()
             _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
+            _require_counted(archive, password, ledger, salvage)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
@@ -148,6 +151,13 @@ def _regroup(
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
+
+
+def _require_counted(
+    archive: str | Path | Sequence[str | Path], password: str | None, ledger: Ledger, salvage: bool
+) -> None:
+    if not salvage:  # then more is listed than others see
+        require_counted(as_paths(archive), password, ledger.rows)
 
 
 def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:
