@@ -149,8 +149,8 @@ def test_names_are_cut_with_their_ending_and_stay_apart():
         *("_sidecar/x", "_sidecar/x~2/y", "_sidecar/x~2/z"),
     ]
     assert len(clean_path("a" * 300 + "/" + "b" * 300 + ".txt")) <= 240
-    place = UniqueNames().claim(f"{'l' * 90}/{'x' * 130}.png")  # of a label that is a sentence
-    assert len(place) == 200 and place.startswith("l" * 90 + "/x") and place.endswith(".png")
+    place = UniqueNames().claim(f"{'l' * 69}/{'x' * 136}.png")  # of a label that is a sentence
+    assert len(place) == 200 and place.startswith("l" * 69 + "/x") and place.endswith(".png")
 
 
 def test_what_a_dead_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
