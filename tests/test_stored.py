@@ -141,6 +141,17 @@ def test_the_clean_command_prints_names_as_escapes(tmp_path):
         assert (b"\x1b" not in said and b"x1b" in said) or b"u001b" in said
 
 
+def test_what_is_said_on_the_way_is_no_command_to_a_terminal(tmp_path):
+    """Of a name that reaches a message, and of a path that cannot be read."""
+    code = "import logging, sys; from casestudy.cli import commands\n"
+    code += "def call(args):\n logging.warning('of %s\\nand more', 'a\\x1b[2Jb'); raise OSError(5, 'no', 'c\\x1bd')\n"
+    code += "commands._doctor = call; sys.exit(commands.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    first, second, last = done.stderr.splitlines()
+    assert (first, second, done.returncode) == ("of a\\x1b[2Jb", "and more", 2)
+    assert "c\\x1bd" in last and "\x1b" not in last
+
+
 def test_names_are_cut_with_their_ending_and_stay_apart():
     one, other = clean_part("手" * 100 + "1.jpg"), clean_part("手" * 100 + "2.jpg")
     assert one != other and one.endswith(".jpg") and len(one.encode()) <= 200

@@ -72,8 +72,8 @@ class NestedReader(Reader):
         if self._inside is None:
             names = self._outer.names()
             last = max((k for k, name in enumerate(names) if name.lower().endswith(EXTENSIONS)), default=-1)
-            folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
             self._inside = {}
+            folders = {str(folder) for name in names for folder in PurePosixPath(name).parents} if last >= 0 else set()
             for position, member in enumerate(itertools.islice(self._outer.members(), last + 1)):
                 if member.lost or not member.name.lower().endswith(EXTENSIONS):
                     continue

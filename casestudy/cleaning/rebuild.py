@@ -10,13 +10,12 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder, read_member
 from casestudy.cleaning.ledger import Ledger, to_csv
 from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.members import MAX_MEMBER_BYTES
+from casestudy.cleaning.progress import watched
 from casestudy.cleaning.stored_names import UniqueNames, clean_path
 
 SET_ASIDE = "_set_aside"  # the folder of entries that cannot have their own names, and of the list of them
@@ -56,8 +55,8 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
         if sum(row.bytes for row in rows) > shutil.disk_usage(folder.parent).free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with atomic_folder(folder) as tree, zipfile.ZipFile(clean_zip) as source:
-            bar = tqdm(rows, desc="rebuilding", unit=" files", disable=not progress, delay=2)
-            for place, row in zip(places, bar, strict=True):
+            watching = watched(rows, "rebuilding", show=progress, total=len(rows))
+            for place, row in zip(places, watching, strict=True):
                 data = b""
                 if source.getinfo(row.stored_as).file_size == row.bytes:  # a larger one would be unpacked for nothing
                     data = source.read(row.stored_as)

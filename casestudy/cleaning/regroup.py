@@ -23,8 +23,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
 from casestudy.cleaning.counting import require_counted, space_for
@@ -36,6 +34,7 @@ from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
+from casestudy.cleaning.progress import watched
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
@@ -116,15 +115,15 @@ def _regroup(
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
-    layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
+    names = reader.names()
+    layout = find_layout(names, *said, read=lambda names: _contents(reader, names))
     desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
-    bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with quiet(), bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
-        for member, screening in screened:
+    with quiet(), closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+        for member, screening in watched(screened, "screening", show=progress, total=len(names)):
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
@@ -135,7 +134,6 @@ def _regroup(
                 store(target, row.stored_as, member.data)
                 if row.mended_as and screening is not None:
                     store(target, row.mended_as, screening.mended)
-            bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()

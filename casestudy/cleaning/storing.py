@@ -10,12 +10,11 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from casestudy.cleaning.errors import CaseStudyError, ConservationError
 from casestudy.cleaning.ledger import Ledger
 from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.pixels import decode_image
+from casestudy.cleaning.progress import watched
 from casestudy.cleaning.rebuild import plan, read_ledger
 from casestudy.cleaning.stored_names import is_portable
 
@@ -73,7 +72,7 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
             raise ConservationError("The zip's files are not the ledger's rows. Nothing was written.")
         if odd := next((name for name in names if not is_portable(name)), None):
             raise ConservationError(f"{odd} is no name that every system can have. Nothing was written.")
-        for name, right in tqdm(stored.items(), desc="checking", unit=" files", disable=not progress, delay=2):
+        for name, right in watched(stored.items(), "checking", show=progress, total=len(stored)):
             digest = ""
             with suppress(zipfile.BadZipFile):
                 digest = hashlib.sha256(written.read(name)).hexdigest()

@@ -14,6 +14,7 @@ from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
+from casestudy.audit import audit_lines
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
@@ -37,7 +38,7 @@ RUN_EXAMPLES = (
     "casestudy run fashion-mnist --variants none",
 )
 RUN_GROUPS = {
-    "data": ("data", "pattern", "layout", "crop", "quick"),
+    "data": ("data", "pattern", "layout", "crop", "as_published", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
     "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
     "how to test": ("split", "compare_splits"),
@@ -51,15 +52,16 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
     args = build_parser().parse_args(arguments)
     level = logging.WARNING if args.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
-    logging.getLogger().handlers[0].setFormatter(_Lines())
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(_Lines())
+    logging.basicConfig(level=level, handlers=[said])
     try:
         return args.call(args)
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        said = str(error) if isinstance(error, CaseStudyError) else printable(_about(error))
-        print(f"casestudy: {said}", file=sys.stderr)
+        line = str(error) if isinstance(error, CaseStudyError) else printable(_about(error))
+        print(f"casestudy: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
@@ -117,6 +119,10 @@ def build_parser() -> CommandParser:
     command("doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor")
     command("studies", "list the studies and what each expects", _studies, "casestudy studies")
 
+    about = "hold what a study's source claims against its notebook, and against this"
+    audit = command("audit", about, _audit, "casestudy audit fashion-mnist", "casestudy audit")
+    audit.add_argument("study", nargs="?", default="", metavar="STUDY", help="a study's name (default: all)")
+
     group("from data to a report")
     about = "clean, train, evaluate and report; goes on where it was stopped"
     run = command("run", about, _run, *RUN_EXAMPLES)
@@ -165,8 +171,8 @@ def build_parser() -> CommandParser:
     tune.add_argument("study", metavar="STUDY", choices=spaces, help=f"one with a space to search: {', '.join(spaces)}")
     tune.add_argument("--data", help="archive, folder or web address (default: the study's own)")
     tune.add_argument("--out", type=Path, help="folder; an earlier search there goes on (default: runs/tune-STUDY)")
-    at_least_one, most = CommandParser.at_least_one, "so many in all (default: 20)"
-    tune.add_argument("--trials", type=at_least_one, default=20, metavar="N", help=most)
+    most = "so many in all (default: 20)"
+    tune.add_argument("--trials", type=CommandParser.at_least_one, default=20, metavar="N", help=most)
     tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 
@@ -253,6 +259,11 @@ def _studies(args: argparse.Namespace) -> int:
         for phase in study.phases:
             most = f"up to {counted(phase.epochs, 'epoch')} at {phase.learning_rate:g}"
             print(f"  {phase.name}: trains {phase.trainable}, {most}")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    print("\n".join(audit_lines(args.study)))
     return 0
 
 

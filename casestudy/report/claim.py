@@ -116,7 +116,5 @@ def _validation_above(run: RunFolder) -> bool:
     """Returns whether the validation part was read better than the training part when its best weights were kept."""
     history = run.read_table(f"{run.trainings()[0]}history.csv")
     last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
-    if "val_loss" not in last:
-        return False
-    kept = last.loc[last["val_loss"].idxmin()]
-    return bool(kept["val_accuracy"] > kept["accuracy"])
+    kept = last.iloc[run.record.wishes.study.phases[-1].kept_epoch({name: last[name].tolist() for name in last})]
+    return bool("val_accuracy" in kept and kept["val_accuracy"] > kept["accuracy"])

@@ -122,6 +122,7 @@ class Options(Record):
     crop: Crop | None = _choice(
         None, "cut hands out by boxes.csv (default: auto, where there are boxes)", get_args(Crop)
     )
+    as_published: bool = _option(False, "read the data as the study's source did, where that is another way (emnist)")
     mirror: bool = _option(False, "also train on mirrored photographs")
     pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
     layout: str | None = _option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
@@ -174,6 +175,12 @@ class Options(Record):
         study = STUDIES[self.study]
         study = study.quick() if self.quick else study
         model, phases, split, data = study.model, study.phases, study.split, study.data
+        if self.as_published:
+            if study.data_as_published is None:
+                raise DataError(
+                    f"{study.name} reads its data as its source does; received --as-published. Leave it out."
+                )
+            data = study.data_as_published
         if self.epochs:
             phases = _for_each_phase(phases, "epochs", self.epochs)
             study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
@@ -279,6 +286,8 @@ def _settings(study: Study) -> dict[str, Any]:
         "mirror": bool(study.model.augmentation.get("mirror")),
         "pattern": study.data.pattern,
         "layout": study.data.layout,
+        "as_published": (then := study.data_as_published) is not None
+        and (then.transposed, then.scaled_apart) == (study.data.transposed, study.data.scaled_apart),
     }
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from casestudy.choices import OWN
 from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
+from casestudy.runs.ahead import recipe
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
@@ -100,7 +101,7 @@ def _contender(run: RunFolder, model: TrainedModel) -> Contender:
     training = run.training(model.home)
     history = run.read_table(f"{model.home}history.csv")
     last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
-    kept = last.loc[last["val_loss"].idxmin() if "val_loss" in last else last.index[-1]]
+    kept = last.iloc[recipe(run, model)[1][-1].kept_epoch({name: last[name].tolist() for name in last})]
     return Contender(
         name=model.name,
         predictions=run.read_table(model.predictions()),

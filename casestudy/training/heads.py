@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +36,13 @@ def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: f
     compile_for(head, phase)
     stage = Stage(head, [features[splits.train]], features[splits.validation])
     best, epoch = head.get_weights(), 0
-    losses: list[float] = []
-    while not is_over(phase, losses, epoch):
+    values: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
+    while not is_over(phase, losses := values["val_loss"], epoch):
         logs = fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
-        if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
+        for name in logs.keys() & values.keys():
+            values[name].append(logs[name])
+        if phase.kept_epoch(values) == epoch:
             best = head.get_weights()
-        losses += [logs["val_loss"]] if "val_loss" in logs else []
         epoch += 1
     head.set_weights(best)
     return np.asarray(head(features[splits.test]))

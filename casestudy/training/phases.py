@@ -28,7 +28,7 @@ import pandas as pd
 from casestudy.data import Splits
 from casestudy.errors import DataError
 from casestudy.models import keras, origin_of
-from casestudy.study import Phase
+from casestudy.study import HIDDEN, Phase
 from casestudy.training import checkpoints as stored
 from casestudy.training.clock import Clock, compiling
 from casestudy.training.epochs import compile_for, fit_epoch
@@ -81,8 +81,8 @@ def train(
 ) -> TrainingRun:
     """Trains the model in one more phase, in place, and returns its history so far.
 
-    The phase ends with the weights of its lowest validation loss; without validation, of its last epoch. `splits.test`
-    is not looked at.
+    The phase ends with the weights of its lowest validation loss, or as its `keep` says; without validation, of its
+    last epoch. `splits.test` is not looked at.
 
     Args:
         model: What `build_model` returns, trained in the phases before this one.
@@ -171,7 +171,8 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
                 for metric, value in {**logs, "learning_rate": rate}.items()
             ]
             progress.seconds[index] = spent + time.perf_counter() - started
-            if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
+            values = {name: progress.values(phase.name, name) for name in ("loss", "val_loss", "val_accuracy")}
+            if phase.kept_epoch(values) == epoch:
                 stored.save(best, stage.model.variables)
             stored.save(checkpoint, variables, progress)
             lap, began = began, time.perf_counter()
@@ -190,7 +191,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
     """Returns the kind of layer and the value of every variable that training could change."""
     return [
-        (type(layer).__name__, np.asarray(variable).copy())
+        (type(layer).__name__ + " of the head" * (layer.name in HIDDEN), np.asarray(variable).copy())
         for layer in model._flatten_layers()
         if not isinstance(layer, keras.Model)
         for variable in layer.weights
