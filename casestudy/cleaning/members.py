@@ -71,10 +71,12 @@ class Reader(ABC):
 def readable(name: str) -> str:
     r"""Returns a name in which bytes that are no Unicode (old tars, Linux folders) are written as in a web address.
 
+    So is NUL, which ends a text for some readers of CSV.
+
     >>> readable("user_\udcff/A0.jpg"), readable("Zoë"), readable("half \ud83d")
     ('user_%FF/A0.jpg', 'Zoë', 'half %D83D')
     """
-    return re.sub("[\ud800-\udfff]", lambda odd: "%" + f"{ord(odd[0]):X}".removeprefix("DC"), name)
+    return re.sub("[\0\ud800-\udfff]", lambda odd: "%" + f"{ord(odd[0]):02X}".removeprefix("DC"), name)
 
 
 @contextlib.contextmanager

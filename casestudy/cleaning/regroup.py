@@ -25,7 +25,7 @@ from pathlib import Path
 
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
-from casestudy.cleaning.counting import require_counted
+from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
@@ -37,7 +37,7 @@ from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.progress import watched
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.several import as_paths, open_archives
-from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
+from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
@@ -88,9 +88,10 @@ def clean_archive(
     out_zip = Path(out_zip)
     for path in as_paths(archive):
         check_target(path, out_zip)
+    needed = sum(space_for(path, password) for path in as_paths(archive))
     try:
         with atomic_path(out_zip) as partial:
-            reserve(partial, sum(map(size_of, as_paths(archive))))
+            reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
                     ledger = _regroup(reader, target, said, repair, workers, progress)
@@ -101,7 +102,7 @@ def clean_archive(
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
-        raise CaseStudyError(f"Cannot write {out_zip} ({error.strerror}): name another place with --out.") from None
+        raise cannot_write(out_zip, error, needed) from None
     return ledger
 
 

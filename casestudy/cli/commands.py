@@ -20,7 +20,7 @@ from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
-from casestudy.words import MANY_LABELS, counted, duration
+from casestudy.words import MANY_LABELS, counted, duration, printable
 
 Call = Callable[[argparse.Namespace], int]
 
@@ -52,17 +52,31 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
     args = build_parser().parse_args(arguments)
     level = logging.WARNING if args.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(_Lines())
+    logging.basicConfig(level=level, handlers=[said])
     try:
         return args.call(args)
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        print(f"casestudy: {error if isinstance(error, CaseStudyError) else _about(error)}", file=sys.stderr)
+        line = str(error) if isinstance(error, CaseStudyError) else printable(_about(error))
+        print(f"casestudy: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
+
+
+class _Lines(logging.Formatter):
+    """What is said on the way: names of people and files in it say nothing to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _shown(super().format(record))
+
+
+def _shown(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _about(error: OSError) -> str:
@@ -178,7 +192,7 @@ def _run(args: argparse.Namespace) -> int:
     name = f"{options.study}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
     run = casestudy.run_study(wishes, data, args.out or Path("runs") / name, password=args.password)
     casestudy.write_report(run)
-    print(_screen(run))
+    print(_shown(_screen(run)))
     return 0
 
 
@@ -234,7 +248,7 @@ def _report(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
-    print("\n".join(checks.lines()))
+    print(_shown("\n".join(checks.lines())))
     return 0 if checks.hold else 1
 
 
