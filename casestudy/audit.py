@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scipy.special import stdtrit
-
 from casestudy.choices import OWN
 from casestudy.errors import DataError
 from casestudy.evaluation import how_sure
@@ -105,6 +103,8 @@ def judge(claim: Claim, here: Share | None = None, other: Share | None = None) -
 
     A claim that its own notebook contradicts does not hold; an accuracy that is higher here holds, too.
     """
+    from scipy.special import stdtrit  # only now: most commands need no scipy
+
     if claim.verdict:
         return claim.verdict, claim.why
     if claim.than:

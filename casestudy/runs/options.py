@@ -173,13 +173,10 @@ class Options(Record):
         """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
         study = STUDIES[self.study]
         study = study.quick() if self.quick else study
-        model, phases, split, data = study.model, study.phases, study.split, study.data
-        if self.as_published:
-            if study.data_as_published is None:
-                raise DataError(
-                    f"{study.name} reads its data as its source does; received --as-published. Leave it out."
-                )
-            data = study.data_as_published
+        model, phases, split = study.model, study.phases, study.split
+        data = (study.data_as_published if self.as_published else None) or study.data
+        if self.as_published and not study.data_as_published:
+            raise DataError(f"{study.name} reads its data as its source does; received --as-published. Leave it out.")
         if self.epochs:
             phases = _for_each_phase(phases, "epochs", self.epochs)
             study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
