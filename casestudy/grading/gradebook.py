@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from casestudy.errors import GradingError
@@ -18,6 +15,7 @@ from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.rubric import Rubric, load_rubric
 from casestudy.grading.scores import BY_HAND, merge
 from casestudy.grading.submission import find_submissions, readable
+from casestudy.grading.tables import csv_text
 from casestudy.report import page, points, source
 from casestudy.words import counted
 
@@ -102,13 +100,13 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
             seen = (result.evidence, result.sentence, result.comment)
             criteria.append((name, id, file, what, result.status, result.points, most, *seen))
             if result.waits:  # what a person has to judge, with room for points and a comment
-                scores.append((file, name, what, most, "", "", title, readable(answers_of(report, result), 1_500)))
+                scores.append((file, name, what, most, "", "", title, answers_of(report, result)))
         moodle = (f"Participant {id}" if id else "", name, report.points, report.most, report.open)
         grades.append((name, id, "", "", "", report.points, *moodle, standing(report), file))
-    _write(out / CRITERIA, _csv(CRITERIA_HEADER, criteria))
-    _write(out / SCORES, _csv(SCORES_HEADER, scores))
+    _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
+    _write(out / SCORES, csv_text(SCORES_HEADER, scores))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
-    _write(out / GRADES, _csv(GRADES_HEADER, grades))  # last: what says that the others are there
+    _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
 
 
 def _write(target: Path, text: str) -> None:
@@ -177,22 +175,6 @@ def gradescope_results(report: GradeReport) -> str:
 
 def _json(values: dict[str, object], indent: int | None = 1) -> str:
     return json.dumps(values, indent=indent, ensure_ascii=False) + "\n"
-
-
-def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in (header, *rows))
-    return text.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """Returns a cell that no spreadsheet takes for a formula (OWASP, CSV injection).
-
-    >>> _harmless("=1+1"), _harmless(-1.5), _harmless("Anna")
-    ("'=1+1", -1.5, 'Anna')
-    """
-    risky = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
-    return f"'{cell}" if risky else (points(cell) if isinstance(cell, float) and cell >= 0 else cell)
 
 
 def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:

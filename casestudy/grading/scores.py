@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from casestudy.errors import GradingError
 from casestudy.grading.contents import as_number
 from casestudy.grading.grade import GradeReport
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL
+from casestudy.grading.tables import bare, read_rows
 from casestudy.report import points
 
 BY_HAND = "Judged by your instructor."
@@ -33,11 +32,13 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
     """
     bank = {}
     if comments:
-        bank = {row["name"].strip("{}"): row["comment"] for _, row in _rows(comments, ("name", "comment"))}
+        bank = {
+            row["name"].strip("{}"): row["comment"] for _, row in read_rows(comments, ("name", "comment"), "Comments")
+        }
     results = {(report.source, result.criterion.id): result for report in reports for result in report.results}
     seen = set()
-    for place, row in _rows(scores, ("file", "criterion", "points", "comment")):
-        spot = file, criterion = _bare(row["file"]), row["criterion"].strip()
+    for place, row in read_rows(scores, ("file", "criterion", "points", "comment"), "Scores"):
+        spot = file, criterion = bare(row["file"]), row["criterion"].strip()
         if spot not in results:
             raise GradingError(
                 f"{place}: there is no criterion {criterion!r} for a file {file!r}. Keep both as written."
@@ -55,7 +56,7 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
                 )
             status = EARNED if value == most else PARTIAL if value else NOT_EARNED
             changes = {"status": status, "points": value, "sentence": BY_HAND, "hint": ""}
-        comment = _filled_in(_bare(row["comment"]), bank, place)
+        comment = _filled_in(bare(row["comment"]), bank, place)
         results[spot] = dataclasses.replace(results[spot], comment=comment, **changes)
     return [
         dataclasses.replace(report, results=tuple(results[report.source, r.criterion.id] for r in report.results))
@@ -69,26 +70,3 @@ def _filled_in(comment: str, bank: dict[str, str], place: str) -> str:
             what = f"there is no comment {{{name}}} in the bank"
             raise GradingError(f"{place}: {what}. Add it, or write the text itself.")
     return re.sub(r"\{([\w-]+)\}", lambda found: bank[found[1]], comment.strip())
-
-
-def _bare(cell: str) -> str:
-    """Returns a cell as it was before it was made harmless for spreadsheets."""
-    return cell[1:] if re.match(r"'\s*[=+@-]", cell) else cell
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-    """Returns each row of a CSV file that is not empty, with the place to name where it does not fit."""
-    try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), restval="")
-        rows = [(f"{path}, line {reader.line_num}", row) for row in reader if any(row.values())]
-    except FileNotFoundError as error:
-        what = f"Scores and comments are CSV files; there is no file {path}"
-        raise GradingError(f"{what}. Name one that is there.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GradingError(f"{path} is not a CSV table in UTF-8 ({error}). Save it as CSV UTF-8.") from error
-    lacking = [column for column in columns if column not in (reader.fieldnames or [])]
-    if lacking:
-        raise GradingError(
-            f"{path} needs the columns {', '.join(columns)}; it lacks {lacking[0]}. Put the header back."
-        )
-    return rows

@@ -12,9 +12,10 @@ from typing import Any
 import casestudy
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
-from casestudy.grading.checks import STEPS, notebooks_ran
-from casestudy.grading.contents import LEFT_OUT, Contents
+from casestudy.grading.checks_of_results import STEPS, notebooks_ran
+from casestudy.grading.contents import Contents
 from casestudy.grading.key import Key
+from casestudy.grading.notebooks import LEFT_OUT
 from casestudy.grading.outcomes import SHARES
 from casestudy.grading.rubric import Rubric
 from casestudy.grading.submission import MANIFEST, MOST_UNPACKED, MOST_WRITTEN, READ, Student, Submission, digests
