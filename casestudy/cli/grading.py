@@ -13,6 +13,8 @@ from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.errors import RunError
 from casestudy.words import counted
 
+FEWEST_STRANGERS = 3  # people of a hidden test, below which only guessing is told from reading
+
 
 def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy.RunFolder:
     """Returns the run folder that a call names; a RunError says which ones are here where it is none."""
@@ -59,6 +61,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     takes(key, "--hidden", "labelled photographs for a hidden test, which nobody has seen", metavar="ARCHIVE")
     out = "where those go without their labels, for students (default: hidden.zip)"
     takes(key, "--hand-out", out, default=Path("hidden.zip"), metavar="FILE")
+    takes(key, "--students", "a CSV file of the students: each gets a seed of their own", metavar="ROSTER")
+    out = "a line for each of them, for a mail merge (default: seeds.csv)"
+    takes(key, "--letters", out, default=Path("seeds.csv"), metavar="FILE")
 
     examples = (
         "casestudy grade downloads --key key.json",
@@ -85,9 +90,17 @@ def _rubric(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    key = grading.write_key(open_run(args), args.out, hidden=args.hidden, hand_out=args.hand_out)
+    run = casestudy.RunFolder.resume(open_run(args).path)  # one's own: its data lie where they lay
+    files = {"hidden": args.hidden, "hand_out": args.hand_out, "roster": args.students, "letter": args.letters}
+    key = grading.write_key(run, args.out, **files)
     if key.hidden:
         print(f"{args.hand_out}: {counted(len(key.hidden), 'photograph')} without labels, to hand out")
+        people = len({signer for _, signer in key.hidden.values() if signer})
+        if people < FEWEST_STRANGERS:
+            few = f"Of {counted(people, 'person')}, a hidden test tells little: people differ, and luck is allowed for."
+            print(f"{few} Take photographs of {FEWEST_STRANGERS} or more.")
+    if key.students:
+        print(f"{args.letters}: a seed for each of {counted(len(key.students), 'student')}, to send to them")
     entries, photographs = counted(len(key.ledger), "entry"), counted(len(key.photographs), "photograph")
     print(f"{args.out}: {entries}, {photographs}. Keep it to yourself.")
     return 0
