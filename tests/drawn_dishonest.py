@@ -527,7 +527,7 @@ SEALED = (
     Kind(
         "a file that the run did not have",
         lambda: _unsealed("run/predictions_random.csv"),
-        HELD,
+        REMARK,
         "is not the file that was there",
         (),
     ),

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from drawn_dishonest import HELD, KINDS, LOST, NOT_CAUGHT, REMARK, WHOSE, answered, hidden_rows
+from drawn_dishonest import COPIED, HELD, KINDS, LOST, NOT_CAUGHT, REMARK, WHOSE, answered, hidden_rows
 from drawn_submissions import LABELS, SEATS, bound_key, edited, honest, packed
 
 from casestudy.grading.grade import grade, grade_all
@@ -31,14 +31,14 @@ def test_there_are_more_than_fifty_kinds_and_each_has_a_name_of_its_own():
     assert len({kind.name for kind in KINDS}) == len(KINDS) >= 51
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.effect != REMARK], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in COPIED], ids=lambda kind: kind.name)
 def test_points_for_nothing(kind):
     report = judged(kind.make())
     unearned = {result.criterion.id: result for result in report.results
                 if result.criterion.id in AUTOMATIC and result.points < result.criterion.points}  # fmt: skip
     wanted = set(kind.criteria) or (AUTOMATIC if kind in WHOSE else set())
     assert wanted <= set(unearned), (unearned.keys(), report.remarks)
-    if wanted:
+    if kind.effect != REMARK:
         assert report.points < ALL_POINTS
     for name in kind.criteria:
         status = unearned[name].status
@@ -49,7 +49,7 @@ def test_points_for_nothing(kind):
     assert kind.says in said
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.effect == REMARK], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", COPIED, ids=lambda kind: kind.name)
 def test_copies_are_pointed_out(kind, tmp_path):
     other = {f: d for f, d in answered(lambda text: text).items() if f.startswith("notebooks/")}
     (tmp_path / "anna.zip").write_bytes(packed(kind.make()))

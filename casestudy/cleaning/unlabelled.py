@@ -62,7 +62,7 @@ def write_unlabelled(
             with atomic_path(target) as partial, zipfile.ZipFile(partial, "w") as hidden:
                 rows = []
                 for name, row in chosen.items():
-                    data = make(source.read(row.stored_as))
+                    data = make(source.read(row.stored_as)) or b""
                     hidden.writestr(zipfile.ZipInfo(name), data)
                     digest = hashlib.sha256(data).hexdigest()
                     rows.append(LedgerRow(name, "kept", name, label=NAMELESS, bytes=len(data), sha256=digest))

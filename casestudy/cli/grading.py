@@ -10,6 +10,7 @@ from typing import Any
 
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
+from casestudy.cleaning import at_least_one
 from casestudy.errors import RunError
 from casestudy.words import counted
 
@@ -76,6 +77,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     takes(grade, "--out", "new folder (default: grades)", default=Path("grades"), metavar="FOLDER")
     takes(grade, "--merge", "your own points and comments: scores.csv, filled in", metavar="CSV")
     takes(grade, "--gradescope", "where Gradescope looks for results.json; written in any case", metavar="FILE")
+    about = "train so many runs again, chosen by chance, and compare; a second call goes on"
+    grade.add_argument("--challenge", type=at_least_one, default=0, help=about, metavar="N")
+    takes(grade, "--data", "for --challenge: the archive that students were given", metavar="ARCHIVE")
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
 
@@ -129,6 +133,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
+    own |= {"challenged": args.challenge, "data": args.data}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections import Counter
@@ -38,6 +39,8 @@ def grade_submissions(
     scores: Path | None = None,
     comments: Path | None = None,
     gradescope: Path | None = None,
+    challenged: int = 0,
+    data: Path | None = None,
 ) -> list[GradeReport]:
     """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
@@ -47,6 +50,8 @@ def grade_submissions(
         key: Of `write_key`.
         out: A new folder.
         scores: An instructor's own points, and `comments` a bank of comments for them; see `scores.merge`.
+        challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
+        data: For these, the archive that students were given.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:
@@ -62,7 +67,20 @@ def grade_submissions(
             raise GradingError(f"There is no submission in {paths[0]}. Name the folder with the files in it.")
         if gradescope and len(files) > 1:
             raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
+        if challenged and data is None:
+            raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
         reports = grade_all(files, criteria, known)
+        if challenged and data is not None:
+            from casestudy.grading.challenge import challenge
+
+            home = out.with_name(f"{out.name}-challenge")
+            said = {one.source: one for one in challenge(reports, files, known, home, data, challenged)}
+            reports = [
+                dataclasses.replace(one, remarks=(said[one.source].sentence, *one.remarks))
+                if one.source in said
+                else one
+                for one in reports
+            ]
         if scores:
             reports = merge(reports, scores, comments)
         write_gradebook(reports, criteria, out)

@@ -66,7 +66,7 @@ class Key:
             digest="",
         )
 
-    def parts(self, protocol: str, seed: int, fraction: float = 1.0) -> dict[str, dict[str, str]] | None:
+    def parts(self, protocol: Any, seed: int, fraction: float = 1.0) -> dict[str, dict[str, str]] | None:
         """Returns the part of every photograph, by the column of splits.csv, as a run of the recipe has them.
 
         None where nothing can be said: by a key without a recipe, or where the rules allow no such split.

@@ -57,11 +57,11 @@ def shared(prints: Sequence[Prints]) -> list[dict[str, list[int]]]:
         for group in groups:
             for one in group:
                 found[one][kind] |= group - {one}
-    for one in found:
-        for other in one.get("the whole file", ()):  # what is in it needs no second word
-            for kind in [kind for kind in one if kind != "the whole file"]:
-                one[kind].discard(other)
-    return [{kind: sorted(others) for kind, others in one.items() if others} for one in found]
+    for own in found:
+        whole = own.get("the whole file", set())  # what is in it needs no second word
+        for kind in own.keys() - {"the whole file"}:
+            own[kind] -= whole
+    return [{kind: sorted(others) for kind, others in own.items() if others} for own in found]
 
 
 def _groups(prints: Sequence[Prints]) -> Iterable[tuple[str, list[set[int]]]]:
@@ -94,8 +94,8 @@ def near_tables(tables: Mapping[int, tuple[str, np.ndarray]]) -> list[set[int]]:
             for step in range(1, min(EARLIER, len(order))):
                 one, two = order[:-step], order[step:]
                 apart = np.sqrt(np.mean((sketches[one] - sketches[two]) ** 2, axis=1))
-                for k in np.flatnonzero(apart <= NEAR):
-                    links.join(members[one[k]], members[two[k]])
+                for place in np.flatnonzero(apart <= NEAR):
+                    links.join(members[one[place]], members[two[place]])
         groups += links.groups()
     return groups
 
@@ -103,7 +103,8 @@ def near_tables(tables: Mapping[int, tuple[str, np.ndarray]]) -> list[set[int]]:
 def alike_texts(texts: Mapping[int, str]) -> list[set[int]]:
     """Returns the groups of those that are alike, by the rarest pieces first."""
     pieces = {k: shingles(text) for k, text in texts.items()}
-    links, holders = _Links(pieces), defaultdict(list)
+    links = _Links(pieces)
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for k, own in pieces.items():
         common: Counter[int] = Counter()
         for piece in own:

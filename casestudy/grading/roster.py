@@ -70,10 +70,15 @@ def seat_of(seats: Iterable[Seat], id: str, *names: str) -> Seat | None:
     """Returns the one student who has this id, or else the first of these names; None where nobody or more than one."""
     seats = tuple(seats)
     found = [seat for seat in seats if id and seat.id == id]
-    for name in names:
-        if not found and (wanted := letters(name)):
-            found = [seat for seat in seats if wanted in (letters(seat.name), letters(seat.id))]
+    for name in filter(None, names):
+        for alike in (_words, letters):  # the same words first: names of the same letters are two people
+            if not found:
+                found = [seat for seat in seats if alike(name) in (alike(seat.name), alike(seat.id))]
     return found[0] if len(found) == 1 else None
+
+
+def _words(name: str) -> str:
+    return " ".join(sorted(re.findall(r"\w+", name.casefold())))
 
 
 def letters(name: str) -> str:
