@@ -475,7 +475,7 @@ def hostile() -> dict[str, tuple[bytes, dict[str, str]]]:
         "zeros": (zip_of_zeros("run/predictions.csv", 10), nothing),
         "many entries": (packed({f"run/{k}": b"" for k in range(100_000)}, manifest=False), nothing),
         "many cells": (packed(swollen), {**figures, "split": "no evidence", "notebooks": "partial"}),
-        "nested": (packed({"submission.zip": packed(files)}), nothing),
+        "nested": (packed({"submission.zip": packed({"submission.zip": packed(files)})}), nothing),
         "names": (packed({**files, **dict.fromkeys(HOSTILE_NAMES, b"entry,sha256\n")}), {}),
         "model": (packed(model), {}),
         "utf-16": (packed(utf16), {}),
@@ -565,7 +565,7 @@ def test_a_whole_folder_of_them(tmp_path, files, capsys, monkeypatch):
         assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
     rows = list(csv.DictReader((work / "one" / "grades.csv").open()))
     assert len(rows) == len(names) + 3
-    points = {row["File"].split("_")[0]: float(row["Case study"]) for row in rows}
+    points = {row["file"].split("_")[0]: float(row["points"]) for row in rows}
     assert points["good"] == points["copy"] == 65
     assert points["notes"] == points["empty"] == points["zeros"] == 0
     overview = (work / "one" / "overview.html").read_text()
@@ -670,7 +670,7 @@ def test_likeness_is_pointed_out_and_costs_nothing(tmp_path, files):
 def test_own_points_and_comments_finish_the_totals(tmp_path, files):
     reports = list(batch(tmp_path / "in" if (tmp_path / "in").mkdir() is None else tmp_path, anna=files).values())
     write_gradebook(reports, RUBRIC, tmp_path / "first")
-    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open(encoding="utf-8-sig")))
     assert [row["criterion"] for row in rows] == [c.id for c in RUBRIC.criteria if c.manual]
     assert ANSWERS["answer-05"] in [row["answer"] for row in rows]
     for row in rows:
@@ -1024,8 +1024,8 @@ def test_a_gradebook_by_hand(tmp_path, files):
     twice = [reports["anna"], dataclasses.replace(reports["anna"], student=Student("ANNA"))]
     write_gradebook(twice, RUBRIC, tmp_path / "out")
     row = next(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
-    assert {name: row[name] for name in ("Full name", "Grade", "Maximum Grade", "Open points", "Case study")} == {
-        "Full name": "anna", "Grade": "65", "Maximum Grade": "100", "Open points": "35", "Case study": "65",
+    assert {name: row[name] for name in ("student", "points", "most", "open points")} == {
+        "student": "anna", "points": "65", "most": "100", "open points": "35",
     }  # fmt: skip
     homes = sorted(path.name for path in (tmp_path / "out" / "students").iterdir())
     assert len({home.casefold() for home in homes}) == 2
@@ -1040,7 +1040,9 @@ def test_limits_of_a_zip_that_are_just_reached_hold(tmp_path, files, monkeypatch
     def read(limit=None, value=None):
         with monkeypatch.context() as patch:
             if limit:
-                patch.setattr(f"casestudy.grading.submission.{limit}", value)
+                patch.setattr(
+                    f"casestudy.grading.{'submission' if limit == 'MOST_PACKED' else 'containers'}.{limit}", value
+                )
             return read_submission(path)
 
     assert set(read().files) == set(part)

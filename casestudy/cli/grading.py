@@ -80,6 +80,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     about = "train so many runs again, chosen by chance, and compare; a second call goes on"
     grade.add_argument("--challenge", type=at_least_one, default=0, help=about, metavar="N")
     takes(grade, "--data", "for --challenge: the archive that students were given", metavar="ARCHIVE")
+    grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
 
@@ -133,7 +134,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
-    own |= {"challenged": args.challenge, "data": args.data}
+    own |= {"challenged": args.challenge, "data": args.data, "title": args.title}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections import Counter
 from pathlib import Path
 
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
+from casestudy.grading.exports import TITLE, canvas_csv, gradescope_results, json_lines, moodle_csv, standing
 from casestudy.grading.grade import GradeReport, answers_of, grade_all
 from casestudy.grading.key import load_key
 from casestudy.grading.outcomes import EARNED, REVIEW
+from casestudy.grading.roster import Seat
 from casestudy.grading.rubric import Rubric, load_rubric
 from casestudy.grading.scores import BY_HAND, merge
 from casestudy.grading.submission import find_submissions, readable
@@ -21,11 +22,8 @@ from casestudy.report import page, points, source
 from casestudy.words import counted
 
 GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
-# The columns that Canvas imports, whose sixth is the assignment's name there, then those that Moodle does.
-GRADES_HEADER = (
-    *("Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Case study"),
-    *("Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"),
-)
+CANVAS_FILE, MOODLE_FILE = "for_canvas.csv", "for_moodle.csv"
+GRADES_HEADER = ("student", "id", "file", "points", "most", "open points", "standing")
 CRITERIA_HEADER = ("student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment")
 SCORES_HEADER = ("file", "student", "criterion", "most", "points", "comment", "question", "answer")
 
@@ -39,6 +37,7 @@ def grade_submissions(
     scores: Path | None = None,
     comments: Path | None = None,
     gradescope: Path | None = None,
+    title: str = TITLE,
     challenged: int = 0,
     data: Path | None = None,
 ) -> list[GradeReport]:
@@ -50,6 +49,7 @@ def grade_submissions(
         key: Of `write_key`.
         out: A new folder.
         scores: An instructor's own points, and `comments` a bank of comments for them; see `scores.merge`.
+        title: Of the assignment in Canvas.
         challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
         data: For these, the archive that students were given.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
@@ -83,19 +83,25 @@ def grade_submissions(
             ]
         if scores:
             reports = merge(reports, scores, comments)
-        write_gradebook(reports, criteria, out)
+        write_gradebook(reports, criteria, out, seats=known.students, title=title)
         if gradescope:
             _write(gradescope, gradescope_results(reports[0]))
     except Exception as error:
         if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
             said = f"This submission could not be graded. Tell your instructor: {readable(error, 500)}"
-            _write(gradescope, _json({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None))
+            _write(
+                gradescope, json_lines({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None)
+            )
         raise
     return reports
 
 
-def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> None:
-    """Writes overview.html, grades.csv, criteria.csv, scores.csv, and for each submission a folder under students.
+def write_gradebook(
+    reports: list[GradeReport], rubric: Rubric, out: Path, *, seats: tuple[Seat, ...] = (), title: str = TITLE
+) -> None:
+    """Writes overview.html, the tables, a file for each platform, and for each submission a folder under students.
+
+    `seats` is the roster, for names and ids of the office; `title`, the assignment's name in Canvas.
 
     Raises:
         GradingError: There are grades in the folder already.
@@ -119,10 +125,11 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
             criteria.append((name, id, file, what, result.status, result.points, most, *seen))
             if result.waits:  # what a person has to judge, with room for points and a comment
                 scores.append((file, name, what, most, "", "", title, answers_of(report, result)))
-        moodle = (f"Participant {id}" if id else "", name, report.points, report.most, report.open)
-        grades.append((name, id, "", "", "", report.points, *moodle, standing(report), file))
+        grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
     _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
-    _write(out / SCORES, csv_text(SCORES_HEADER, scores))
+    _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
+    _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
+    _write(out / MOODLE_FILE, moodle_csv(reports))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
     _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
 
@@ -160,39 +167,9 @@ def feedback_text(report: GradeReport) -> str:
     return "\n".join(lines)
 
 
-def standing(report: GradeReport) -> str:
-    """Returns how many points there are, and how many wait for a person, in one sentence."""
-    said = f"{points(report.points)} of {counted(report.most, 'point')}"
-    if report.open:
-        return f"{said} so far; {counted(report.open, 'more point')} for what your instructor still has to read."
-    return f"{said}."
-
-
 def _plain(text: str) -> str:
     """Returns text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
-
-
-def gradescope_results(report: GradeReport) -> str:
-    """Returns results.json in the format of Gradescope's autograders (gradescope-autograders.readthedocs.io)."""
-    tests = [
-        {
-            "name": result.criterion.title,
-            "number": str(number),
-            "score": result.points,
-            "max_score": result.criterion.points,
-            "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
-            "output": " ".join(filter(None, (f"{result.status}:", result.sentence, result.hint, result.comment))),
-            "output_format": "text",
-            "visibility": "visible",
-        }
-        for number, result in enumerate(report.results, 1)
-    ]
-    return _json({"score": report.points, "output": standing(report), "output_format": "text", "tests": tests})
-
-
-def _json(values: dict[str, object], indent: int | None = 1) -> str:
-    return json.dumps(values, indent=indent, ensure_ascii=False) + "\n"
 
 
 def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:

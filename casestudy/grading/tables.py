@@ -36,7 +36,7 @@ def harmless(cell: object) -> object:
         return points(cell)
     if not isinstance(cell, str):
         return cell
-    cell = f"'{cell}" if cell.lstrip().startswith(RISKY) else cell
+    cell = f"'{cell}" if cell.lstrip().startswith(RISKY) and cell != "-" else cell  # a dash alone is none
     for separator in ";\t":  # read with it, what follows begins a cell of its own
         first, *rest = cell.split(separator)
         cell = separator.join([first, *(f"'{one}" if one.lstrip().startswith(RISKY) else one for one in rest)])
