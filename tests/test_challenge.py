@@ -43,7 +43,7 @@ def test_what_was_invented_does_not_come_out_of_a_training(handed_in, finished_r
     chosen = json.loads((tmp_path / "c" / "chosen.json").read_text())["chosen"]
     assert sorted(chosen) == ["anna.zip", "ben.zip"]
     # A second call trains nothing again, and chooses the same.
-    monkeypatch.setattr("casestudy.grading.challenge.verify_run", None)
+    monkeypatch.setattr("casestudy.grading.challenge._trained_again", None)
     assert challenge(reports, paths, key, tmp_path / "c", finished_run.letters, 5) == said
     assert [one.source for one in challenge(reports, paths, key, tmp_path / "c", finished_run.letters, 1)] == chosen[:1]
 

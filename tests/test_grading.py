@@ -575,6 +575,7 @@ def test_a_whole_folder_of_them(tmp_path, files, capsys, monkeypatch):
         result = json.loads(path.read_text())
         assert result["score"] == sum(test["score"] for test in result["tests"])
         assert len(result["tests"]) == len(RUBRIC.criteria)
+    (work / "one" / "gradebook.sqlite").unlink()
     assert main(["grade", str(inbox), "--key", str(key), "--out", "one"]) == 2
     assert "never overwritten" in capsys.readouterr().err
 

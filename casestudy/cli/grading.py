@@ -74,13 +74,21 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     takes(grade, "submissions", "files, or folders as a learning platform gives them", nargs="+", metavar="FILES")
     takes(grade, "--key", "from casestudy key", required=True, metavar="FILE")
     takes_rubric(grade)
-    takes(grade, "--out", "new folder (default: grades)", default=Path("grades"), metavar="FOLDER")
+    takes(
+        grade,
+        "--out",
+        "folder, a new one or that of an earlier grading (default: grades)",
+        default=Path("grades"),
+        metavar="FOLDER",
+    )
     takes(grade, "--merge", "your own points and comments: scores.csv, filled in", metavar="CSV")
     takes(grade, "--gradescope", "where Gradescope looks for results.json; written in any case", metavar="FILE")
     about = "train so many runs again, chosen by chance, and compare; a second call goes on"
     grade.add_argument("--challenge", type=at_least_one, default=0, help=about, metavar="N")
     takes(grade, "--data", "for --challenge: the archive that students were given", metavar="ARCHIVE")
     grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
+    about = "where the rubric's points have changed, every mark keeps its share of them"
+    grade.add_argument("--rescale", action="store_true", help=about)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
 
@@ -134,7 +142,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
-    own |= {"challenged": args.challenge, "data": args.data, "title": args.title}
+    own |= {"challenged": args.challenge, "data": args.data, "title": args.title, "rescale": args.rescale}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from casestudy.errors import CaseStudyError, GradingError
 from casestudy.files import atomic_path
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, NoEvidence
 from casestudy.grading.grade import GradeReport
 from casestudy.grading.key import Key
-from casestudy.grading.submission import Submission, read_submission, readable
-from casestudy.runs import RunFolder, verify_run
+from casestudy.grading.submission import Submission, read_submission
+from casestudy.runs import RunFolder
 
 CHOSEN, RESULT = "chosen.json", "result.json"
 AGAIN = re.compile(r"comes out (nearly )?the same")
@@ -86,6 +87,8 @@ def _chosen(path: Path, able: list[str], count: int) -> list[str]:
 
 
 def _trained_again(source: str, submission: Submission, key: Key, place: Path, data: Path) -> Challenge:
+    from casestudy.runs import verify_run  # which draws: grading alone needs none of it
+
     try:
         contents = Contents(submission, key)
         asked, ours = contents.recipe_phases(), key.recipe["phases"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from casestudy.cleaning import STATUSES
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, Outcome
-from casestudy.grading.submission import readable
 from casestudy.words import counted
 
 PARTS = ("train", "validation", "test", "left out")

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbers, inside
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, Outcome
 from casestudy.grading.strangers import people_of, too_low
-from casestudy.grading.submission import readable
 from casestudy.words import counted
 
 TOLERANCE = 1e-5  # of an accuracy or a loss that was written and read again

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, inside, is_number, moved_in
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, SHARES, Outcome
-from casestudy.grading.submission import readable
 from casestudy.words import counted
 
 MOST_PARAMETERS = 1e12

@@ -2,7 +2,8 @@
 
 A zip of `casestudy submit`, one that a Mac packed again with a folder on top, a zip in a zip, or an unpacked folder:
 the run is where run.json lies, notebooks are told by their names or by the answers in them. Nothing is unpacked to
-disk, and no name in a zip is used as a path. What grading does not read (a photograph, a model) is named and left closed.
+disk, and no name in a zip is used as a path. What grading does not read (a photograph, a model) is named, and stays
+closed.
 """
 
 from __future__ import annotations

@@ -16,9 +16,10 @@ import pandas as pd
 
 from casestudy.errors import CaseStudyError
 from casestudy.evaluation import PREFIX, Evaluation, evaluate_predictions
+from casestudy.grading.containers import readable
 from casestudy.grading.key import Key
 from casestudy.grading.notebooks import Cell, answer_by_heading, answer_in, cells_of
-from casestudy.grading.submission import Submission, readable
+from casestudy.grading.submission import Submission
 from casestudy.study import Phase
 from casestudy.words import counted
 

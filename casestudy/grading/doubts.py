@@ -17,10 +17,10 @@ import numpy as np
 import pandas as pd
 
 from casestudy.evaluation import PREFIX, evaluate_predictions
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbers, inside
 from casestudy.grading.history import history_faults, training_faults
 from casestudy.grading.roster import seat_of
-from casestudy.grading.submission import readable
 from casestudy.words import counted
 
 EVERYTHING = "*"  # a doubt about whose run it is

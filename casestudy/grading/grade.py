@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, NoEvidence, as_numbers
 from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
@@ -25,7 +26,7 @@ from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
 from casestudy.grading.roster import letters
 from casestudy.grading.rubric import Criterion, Rubric
-from casestudy.grading.submission import Student, Submission, read_submission, readable
+from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
 
 

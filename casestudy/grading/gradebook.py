@@ -9,14 +9,16 @@ from pathlib import Path
 
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
+from casestudy.grading.containers import readable
 from casestudy.grading.exports import TITLE, canvas_csv, gradescope_results, json_lines, moodle_csv, standing
 from casestudy.grading.grade import GradeReport, answers_of, grade_all
-from casestudy.grading.key import load_key
+from casestudy.grading.key import Key, load_key
+from casestudy.grading.marks import BOOK, BY_HAND, Marks
 from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.roster import Seat
 from casestudy.grading.rubric import Rubric, load_rubric
-from casestudy.grading.scores import BY_HAND, merge
-from casestudy.grading.submission import find_submissions, readable
+from casestudy.grading.scores import merge
+from casestudy.grading.submission import find_submissions
 from casestudy.grading.tables import csv_text
 from casestudy.report import page, points, source
 from casestudy.words import counted
@@ -38,6 +40,7 @@ def grade_submissions(
     comments: Path | None = None,
     gradescope: Path | None = None,
     title: str = TITLE,
+    rescale: bool = False,
     challenged: int = 0,
     data: Path | None = None,
 ) -> list[GradeReport]:
@@ -50,6 +53,7 @@ def grade_submissions(
         out: A new folder.
         scores: An instructor's own points, and `comments` a bank of comments for them; see `scores.merge`.
         title: Of the assignment in Canvas.
+        rescale: Marks keep their share where the rubric has other points than when they were given.
         challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
         data: For these, the archive that students were given.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
@@ -74,18 +78,17 @@ def grade_submissions(
             from casestudy.grading.challenge import challenge
 
             home = out.with_name(f"{out.name}-challenge")
-            said = {one.source: one for one in challenge(reports, files, known, home, data, challenged)}
+            trained = {one.source: one for one in challenge(reports, files, known, home, data, challenged)}
             reports = [
-                dataclasses.replace(one, remarks=(said[one.source].sentence, *one.remarks))
-                if one.source in said
+                dataclasses.replace(one, remarks=(trained[one.source].sentence, *one.remarks))
+                if one.source in trained
                 else one
                 for one in reports
             ]
-        if scores:
-            reports = merge(reports, scores, comments)
+        reports = _with_marks(reports, criteria, out, known, [scores] if scores else [], comments, rescale)
         write_gradebook(reports, criteria, out, seats=known.students, title=title)
         if gradescope:
-            _write(gradescope, gradescope_results(reports[0]))
+            _write(gradescope, gradescope_results(next(one for one in reports if one.source in files)))
     except Exception as error:
         if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
             said = f"This submission could not be graded. Tell your instructor: {readable(error, 500)}"
@@ -96,6 +99,40 @@ def grade_submissions(
     return reports
 
 
+def _with_marks(
+    reports: list[GradeReport],
+    rubric: Rubric,
+    out: Path,
+    key: Key,
+    given: list[Path],
+    comments: Path | None,
+    rescale: bool,
+) -> list[GradeReport]:
+    """Returns everybody's newest report with all marks: those remembered, those in scores.csv, and `given`.
+
+    Nothing is remembered where something does not fit.
+    """
+    _refuse_strangers(out)
+    book = Marks(out, key.students)
+    try:
+        everyone = book.applied(book.everyone(reports, rubric), rescale=rescale)
+        for file in [*([out / SCORES] if (out / SCORES).is_file() else []), *given]:
+            everyone = merge(everyone, file, comments, sources=book.sources(everyone), rescale=rescale)
+        book.keep(everyone)
+        book.close()
+    except BaseException:
+        book.base.close()
+        raise
+    return everyone
+
+
+def _refuse_strangers(out: Path) -> None:
+    there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
+    if there and not (out / BOOK).is_file():
+        what = f"{out} has {there[0]} already, and no {BOOK}"
+        raise GradingError(f"Grades are never overwritten; {what}. Name a new folder with --out.")
+
+
 def write_gradebook(
     reports: list[GradeReport], rubric: Rubric, out: Path, *, seats: tuple[Seat, ...] = (), title: str = TITLE
 ) -> None:
@@ -103,12 +140,9 @@ def write_gradebook(
 
     `seats` is the roster, for names and ids of the office; `title`, the assignment's name in Canvas.
 
-    Raises:
-        GradingError: There are grades in the folder already.
+    Pages and tables of a folder with a gradebook are written anew; in any other they are refused with a GradingError.
     """
-    there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
-    if there:
-        raise GradingError(f"Grades are never overwritten; {out} has {there[0]} already. Name a new folder with --out.")
+    _refuse_strangers(out)
     homes, style = _homes(reports), source("report.css") + source("grades.css")
     for report, home in zip(reports, homes, strict=True):
         _write(out / home / "feedback.html", page("feedback.html", report=report, style=style))
@@ -123,8 +157,9 @@ def write_gradebook(
             what, most, title = result.criterion.id, result.criterion.points, result.criterion.title
             seen = (result.evidence, result.sentence, result.comment)
             criteria.append((name, id, file, what, result.status, result.points, most, *seen))
-            if result.waits:  # what a person has to judge, with room for points and a comment
-                scores.append((file, name, what, most, "", "", title, answers_of(report, result)))
+            if result.waits or result.sentence == BY_HAND:  # what a person judges, with room for points and a comment
+                given = "" if result.waits else points(result.points)
+                scores.append((file, name, what, most, given, result.comment, title, answers_of(report, result)))
         grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
     _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
     _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))

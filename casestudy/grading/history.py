@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import as_number, inside, is_number
-from casestudy.grading.submission import readable
 from casestudy.study import Phase
 from casestudy.training import next_rate
 

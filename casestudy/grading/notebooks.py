@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from casestudy.grading.submission import readable
+from casestudy.grading.containers import readable
 
 LONGEST = 1_000  # cells of a notebook
 MOST_PRINTED = 100_000  # characters of a cell's output that are read
