@@ -30,7 +30,7 @@ NEVER_ONE = {
     ("grading/checks.py", "shown or 'no'"): "the parameters of networks",
     ("grading/checks.py", "len(STEPS)"): "five notebooks",
     ("grading/contents.py", "MOST_CELLS"): "a limit",
-    ("grading/submission.py", "MOST_ENTRIES"): "a limit",
+    ("grading/containers.py", "MOST_ENTRIES"): "a limit",
     ("report/claim.py", "everyone.sure.people"): "leaving one out takes two",
     ("report/claim.py", "len(found.class_names)"): "a network tells at least two labels apart",
     ("report/report.py", "len(rows)"): "of one signer there is another sentence",
