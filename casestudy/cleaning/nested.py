@@ -97,7 +97,9 @@ class NestedReader(Reader):
                 room -= inner.size
                 most = max(_SMALL, _GROWTH * member.size)
                 if len(names) > entries or room < 0 or self._left[1] - room > most:
-                    raise _TooMuch(f"it holds more than {entries:,} files or {min(most, self._left[1]):,} bytes")
+                    raise _TooMuch(
+                        f"it holds more than {counted(entries, 'file')} or {min(most, self._left[1]):,} bytes"
+                    )
         self._left = [entries - len(names), room]
         return names
 

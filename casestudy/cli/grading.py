@@ -10,7 +10,7 @@ from typing import Any
 
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
-from casestudy.cleaning import CommandParser.at_least_one
+from casestudy.cleaning import CommandParser
 from casestudy.errors import RunError
 from casestudy.words import counted
 

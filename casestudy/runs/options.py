@@ -171,8 +171,7 @@ class Options(Record):
 
     def wishes(self) -> Wishes:
         """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
-        study = STUDIES[self.study]
-        study = study.quick() if self.quick else study
+        study = STUDIES[self.study].quick() if self.quick else STUDIES[self.study]
         model, phases, split = study.model, study.phases, study.split
         data = (study.data_as_published if self.as_published else None) or study.data
         if self.as_published and not study.data_as_published:
