@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_submissions import good, notebook
+from drawn_submissions import good, honest, notebook
 
 from casestudy.cli import main
 from casestudy.errors import DataError, RunError
@@ -338,3 +338,21 @@ def test_nobody_in_a_download_is_overlooked(tmp_path):
 def test_a_manifest_that_is_none_is_empty():
     for data in (b"", b"[]", b"\xff", b"[" * 99_999):
         assert Submission("", student_of(Path("x.zip")), {"manifest.json": data}).manifest == {}
+
+
+def test_a_check_says_what_is_wrong_and_writes_nothing(work, tmp_path, capsys, monkeypatch):
+    run, notebooks = work
+    monkeypatch.chdir(tmp_path)
+    call = ["submit", str(run.path), "--notebooks", str(notebooks), "--rubric", str(ROOT / "rubric.md"), "--check"]
+    for name, data in honest(0).items():
+        place = run.path / name.removeprefix("run/") if name.startswith("run/") else notebooks / Path(name).name
+        place.write_bytes(data)
+    assert main(call) == 0
+    assert "does not fit" not in capsys.readouterr().out
+    history = run.path / "history.csv"
+    history.write_text(history.read_text().replace("head,1,loss,", "head,1,loss,-"))
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "run/history.csv is not the file that was there when the run was finished." in said
+    assert "a loss below zero in head" in said
+    assert not (tmp_path / "submission.zip").exists()
