@@ -21,6 +21,7 @@ from casestudy.grading.grade import GradeReport
 from casestudy.grading.key import Key
 from casestudy.grading.submission import Submission, read_submission
 from casestudy.runs import RunFolder
+from casestudy.words import counted
 
 CHOSEN, RESULT = "chosen.json", "result.json"
 AGAIN = re.compile(r"comes out (nearly )?the same")
@@ -94,7 +95,9 @@ def _trained_again(source: str, submission: Submission, key: Key, place: Path, d
         asked, ours = contents.recipe_phases(), key.recipe["phases"]
         most = sum(phase["epochs"] for phase in ours)
         if sum(phase.epochs for phase in asked) > 2 * most:
-            return Challenge(source, None, f"It asks for more than twice the recipe's {most} epochs: look yourself.")
+            return Challenge(
+                source, None, f"It asks for more than twice the recipe's {counted(most, 'epoch')}: look yourself."
+            )
         handed_in = place / "handed-in"
         for name, content in submission.files.items():
             if name.startswith("run/"):  # the names are those that `submission.READ` knows: none leads out of it

@@ -13,6 +13,7 @@ from casestudy.grading.containers import readable
 from casestudy.grading.contents import as_number, inside, is_number
 from casestudy.study import Phase
 from casestudy.training import next_rate
+from casestudy.words import counted
 
 METRICS = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 COUNTED = {"accuracy": 0, "val_accuracy": 1}  # shares of the images of training and of validation
@@ -54,7 +55,7 @@ def _phase_faults(phase: Phase, values: dict[str, list[float]], images: tuple[in
         yield f"a value of {phase.name} is no number"
         return
     if epochs > phase.epochs or next_rate(phase, losses, epochs) is not None:
-        yield f"{phase.name} ends after {epochs} of {phase.epochs} epochs, where it must go on or be over"
+        yield f"{phase.name} ends after {epochs} of {counted(phase.epochs, 'epoch')}, where it must go on or be over"
     for epoch, rate in enumerate(values["learning_rate"]):
         wanted_rate = next_rate(phase, losses[:epoch], epoch)
         if wanted_rate is None or not math.isclose(rate, wanted_rate, rel_tol=1e-9):
@@ -68,7 +69,7 @@ def _phase_faults(phase: Phase, values: dict[str, list[float]], images: tuple[in
         if name in COUNTED and (count := images[COUNTED[name]]):
             hits = np.array(series) * count
             if (hits < 0).any() or (hits > count).any() or (abs(hits - hits.round()) > 1e-3 + WHOLE * count).any():
-                yield f"a {name} of {phase.name} that no number of its {count} images gives"
+                yield f"a {name} of {phase.name} that no number of its {counted(count, 'image')} gives"
 
 
 def training_faults(training: dict[str, Any], history: dict[str, dict[str, list[float]]], images: int) -> Iterator[str]:
@@ -83,9 +84,9 @@ def training_faults(training: dict[str, Any], history: dict[str, dict[str, list[
             continue
         seen, told = images * len(metrics.get("loss", ())), seconds[phase] * pace[phase]
         if abs(told - seen) > 1e-3 * max(seen, 1):
-            yield f"seconds and pace of {readable(phase, 40)} come to {told:.0f} images, not {seen}"
+            yield f"seconds and pace of {readable(phase, 40)} come to {counted(round(told), 'image')}, not {seen}"
         elif not FASTEST * seen / 100 <= seconds[phase] <= SLOWEST * max(seen, 1):
-            yield f"{seconds[phase]:g} seconds for {seen} images"
+            yield f"{seconds[phase]:g} seconds for {counted(seen, 'image')}"
     change = training.get("batch_norm_change")
     if is_number(change) and change != 0 and not any(inside(training, "largest_change", phase) for phase in history):
         yield "a change of BatchNormalization that no phase has"

@@ -8,6 +8,7 @@ from itertools import takewhile
 from typing import Any
 
 from casestudy.grading.containers import readable
+from casestudy.words import counted
 
 LONGEST = 1_000  # cells of a notebook
 MOST_PRINTED = 100_000  # characters of a cell's output that are read
@@ -40,7 +41,7 @@ def cells_of(notebook: dict[str, Any]) -> list[Cell]:
     if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
         raise ValueError("is not a notebook")
     if len(cells) > LONGEST:
-        raise ValueError(f"has {len(cells):,} cells; a notebook has at most {LONGEST:,}")
+        raise ValueError(f"has {counted(len(cells), 'cell')}; a notebook has at most {LONGEST:,}")
     return [_cell(cell) for cell in cells]
 
 

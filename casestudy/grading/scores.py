@@ -13,6 +13,7 @@ from casestudy.grading.grade import GradeReport
 from casestudy.grading.marks import by_hand
 from casestudy.grading.tables import bare, read_rows
 from casestudy.report import points
+from casestudy.words import counted
 
 
 def merge(
@@ -63,7 +64,7 @@ def merge(
                 if not rescale:
                     raise GradingError(
                         f"{place}: a mark keeps its scale; this one is out of {points(scale)}, and {criterion} has "
-                        f"{points(most)} points now. Judge it again, or let it keep its share: --rescale"
+                        f"{counted(most, 'point')} now. Judge it again, or let it keep its share: --rescale"
                     )
                 value *= most / scale
             if not 0 <= value <= most:
