@@ -268,7 +268,7 @@ TOLD = (
         "more epochs than asked for",
         lambda: asked(lambda s: s["phases"][0].update(epochs=1)),
         HELD,
-        "ends after 3 of 1 epochs",
+        "ends after 3 of 1 epoch",
         PHASE_FILES,
     ),
     Kind(

@@ -4,15 +4,17 @@ import hashlib
 import io
 import json
 import os
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from drawn_submissions import good, notebook
+from drawn_submissions import good, honest, notebook
 
 from casestudy.cli import main
 from casestudy.errors import DataError, RunError
+from casestudy.grading.containers import Member, choose
 from casestudy.grading.contents import Contents
 from casestudy.grading.key import Key
 from casestudy.grading.rubric import load_rubric
@@ -338,3 +340,36 @@ def test_nobody_in_a_download_is_overlooked(tmp_path):
 def test_a_manifest_that_is_none_is_empty():
     for data in (b"", b"[]", b"\xff", b"[" * 99_999):
         assert Submission("", student_of(Path("x.zip")), {"manifest.json": data}).manifest == {}
+
+
+def test_a_check_says_what_is_wrong_and_writes_nothing(work, tmp_path, capsys, monkeypatch):
+    run, notebooks = work
+    monkeypatch.chdir(tmp_path)
+    call = ["submit", str(run.path), "--notebooks", str(notebooks), "--rubric", str(ROOT / "rubric.md"), "--check"]
+    for name, data in honest(0).items():
+        place = run.path / name.removeprefix("run/") if name.startswith("run/") else notebooks / Path(name).name
+        place.write_bytes(data)
+    assert main(call) == 0
+    assert "does not fit" not in capsys.readouterr().out
+    history = run.path / "history.csv"
+    history.write_text(history.read_text().replace("head,1,loss,", "head,1,loss,-"))
+    assert main(call) == 0
+    said = capsys.readouterr().out
+    assert "run/history.csv is not the file that was there when the run was finished." in said
+    assert "a loss below zero in head" in said
+    assert not (tmp_path / "submission.zip").exists()
+
+
+def test_a_bomb_in_a_zip_in_a_zip_and_a_thousand_strange_notebooks_stay_small(tmp_path):
+    bomb = zipped({f"run/folds/{k:04}/history.csv": bytes(7_900_000) for k in range(30)} | {"run/run.json": b"{}"})
+    assert len(bomb) < 1_000_000
+    (tmp_path / "bomb.zip").write_bytes(zipped({"s.zip": bomb}))
+    tracemalloc.start()
+    found = read_submission(tmp_path / "bomb.zip")
+    assert sum(map(len, found.files.values())) <= 60_000_000
+    assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    tracemalloc.stop()
+    opened = []
+    members = [Member(f"n{k}.ipynb", (0,), lambda most, k=k: (opened.append(k) or b"{}", "")) for k in range(1_000)]
+    assert choose(members, []) == {}
+    assert len(opened) == 20

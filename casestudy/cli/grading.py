@@ -49,6 +49,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     submit = command("submit", about, _submit, example, run="run folder")
     takes(submit, "--notebooks", "their folder (default: notebooks)", default=Path("notebooks"), metavar="FOLDER")
     submit.add_argument("--name", default="", help="who you are")
+    submit.add_argument("--check", action="store_true", help="say what is missing or wrong, and write nothing")
     takes(submit, "--out", "new file (default: submission.zip)", default=Path("submission.zip"), metavar="FILE")
     takes_rubric(submit)
 
@@ -127,7 +128,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _submit(args: argparse.Namespace) -> int:
     rubric = grading.load_rubric(args.rubric)
     run = open_run(args)
-    packed = grading.pack_submission(run, args.notebooks, args.out, rubric, student=args.name)
+    packed = grading.pack_submission(run, args.notebooks, None if args.check else args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
         print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
@@ -135,6 +136,11 @@ def _submit(args: argparse.Namespace) -> int:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
         print("Nothing is missing: every criterion has something to look at.")
+    if packed.wrong:
+        print("What does not fit together, and waits for your instructor if you hand it in so:")
+        print(*(f"  {one}" for one in packed.wrong), sep="\n")
+    if args.check:
+        return 0
     packed_as = f"{counted(packed.files, 'file')}, {packed.size / 1e6:.1f} MB, no photographs and no model"
     print(f"{args.out}: {packed_as}. Hand in this one file.")
     return 0

@@ -27,6 +27,7 @@ MOST_WRITTEN = 10_000_000  # bytes of a submission.zip of ours
 MOST_PACKED = 16_000_000  # bytes of one that is read
 MOST_ENTRIES = 2_000
 MOST_UNPACKED = {".json": 1_000_000, ".csv": 8_000_000, ".ipynb": 5_000_000}  # bytes of one file; parsed, it is larger
+MOST_LOOKS = 20  # notebooks with names of their own that are opened to see what they are
 MOST_TOGETHER = 60_000_000
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
 OF_RUN = re.compile(rf"{RunFolder.HANDED_IN.pattern}|hidden_predictions\.csv")
@@ -61,8 +62,7 @@ def zip_members(archive: zipfile.ZipFile, problems: list[str], *, inner: bool = 
     if len(zips) == 1 and not inner and not any(OF_RUN.fullmatch(Path(info.filename).name) for info in files):
         data, why = _unpacked(archive, zips[0], MOST_PACKED)
         if not why:
-            with zipfile.ZipFile(io.BytesIO(data)) as within:
-                return [_loaded(one) for one in zip_members(within, problems, inner=True)]
+            return zip_members(zipfile.ZipFile(io.BytesIO(data)), problems, inner=True)  # in memory: nothing to close
 
     def member(info: zipfile.ZipInfo) -> Member:
         reasons = {
@@ -75,13 +75,6 @@ def zip_members(archive: zipfile.ZipFile, problems: list[str], *, inner: bool = 
         return Member(info.filename, info.date_time, lambda most: (b"", why) if why else _unpacked(archive, info, most))
 
     return [member(info) for info in files]
-
-
-def _loaded(member: Member) -> Member:
-    """Returns a member that needs its zip no longer."""
-    suffix = PurePosixPath(member.name).suffix.lower()
-    found = member.read(MOST_UNPACKED[suffix]) if suffix in MOST_UNPACKED else (b"", "is of no use")
-    return Member(member.name, member.when, lambda _: found)
 
 
 def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int) -> tuple[bytes, str]:
@@ -156,12 +149,15 @@ def _places(members: list[Member], problems: list[str]) -> Iterator[tuple[str, l
     if others:
         problems.append(f"There is more than one run: {readable(home, 60) or 'the one on top'} was read.")
     found: dict[str, list[Member]] = {}
+    looks = MOST_LOOKS
     for one in members:
         inside = one.name.removeprefix(home) if one.name.startswith(home) else ""
         if inside and OF_RUN.fullmatch(inside) and home is not None:
             found.setdefault(f"run/{inside}", []).append(one)
-        elif one.name.lower().endswith(".ipynb") and (place := notebook_place(one)):
-            found.setdefault(place, []).append(one)
+        elif one.name.lower().endswith(".ipynb"):
+            looks -= not STEM.search(one.name)
+            if place := notebook_place(one, look=looks >= 0):
+                found.setdefault(place, []).append(one)
     yield from found.items()
 
 
@@ -177,17 +173,18 @@ def _home(names: list[str]) -> tuple[str, bool]:
     return (ranked[0] if ranked else "run/"), len(whole) > 1
 
 
-def notebook_place(member: Member) -> str:
+def notebook_place(member: Member, *, look: bool = True) -> str:
     """Returns the name in a submission of a notebook of the case, whatever its copy is called; "" for another one.
 
-    It is told by the name within its name ("Kopie von 05_results (2).ipynb"), or else by the answer cell that it has.
+    It is told by the name within its name ("Kopie von 05_results (2).ipynb"), or else, with `look`, by the answer cell
+    that it has.
     """
     stem = PurePosixPath(member.name).stem
     if found := STEM.search(stem):
         return f"notebooks/{found[0]}.ipynb"
     if READ.fullmatch(f"notebooks/{stem}.ipynb") and "/" not in member.name.removeprefix("notebooks/"):
         return f"notebooks/{stem}.ipynb"
-    data, _ = member.read(MOST_UNPACKED[".ipynb"])
+    data, _ = member.read(MOST_UNPACKED[".ipynb"]) if look else (b"", "")
     steps = {step.decode() for step in ANSWER.findall(data)}
     return f"notebooks/{(step := steps.pop())}_{STEPS[step]}.ipynb" if len(steps) == 1 else ""
 

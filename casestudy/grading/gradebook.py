@@ -126,6 +126,11 @@ def _with_marks(
     return everyone
 
 
+def _own_answers(report: GradeReport) -> dict[str, str]:
+    """Returns what the student wrote for each criterion that a person judges by an answer cell."""
+    return {one.criterion.id: answers_of(report, one) for one in report.results if one.criterion.answers}
+
+
 def _refuse_strangers(out: Path) -> None:
     there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
     if there and not (out / BOOK).is_file():
@@ -145,7 +150,10 @@ def write_gradebook(
     _refuse_strangers(out)
     homes, style = _homes(reports), source("report.css") + source("grades.css")
     for report, home in zip(reports, homes, strict=True):
-        _write(out / home / "feedback.html", page("feedback.html", report=report, style=style))
+        _write(
+            out / home / "feedback.html",
+            page("feedback.html", report=report, style=style, answers=_own_answers(report)),
+        )
         _write(out / home / "feedback.md", feedback_text(report))
         _write(out / home / "results.json", gradescope_results(report))
     criteria: list[tuple[object, ...]] = []

@@ -47,7 +47,7 @@ def give_seeds(path: Path) -> tuple[tuple[Seat, ...], str]:
         whole = _cell(row, NAMES) or " ".join(filter(None, (_cell(row, FIRST), _cell(row, LAST))))
         if not whole:
             raise GradingError(f"{place}: a roster names every student in a column Name; here is no name. Fill it in.")
-        one = (letters(whole), _cell(row, IDS))
+        one = (_words(whole), _cell(row, IDS))
         if one in seen:
             raise GradingError(f"{place}: {whole} is there already, at {seen[one]}. Keep one row, or give both an ID.")
         seen[one] = place

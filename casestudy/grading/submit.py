@@ -13,8 +13,9 @@ from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
 from casestudy.grading.checks_of_results import STEPS, notebooks_ran
 from casestudy.grading.containers import MANIFEST, MOST_UNPACKED, MOST_WRITTEN, OF_RUN, folder_members, notebook_place
-from casestudy.grading.contents import Contents
-from casestudy.grading.key import Key
+from casestudy.grading.contents import Contents, NoEvidence
+from casestudy.grading.doubts import doubts
+from casestudy.grading.key import FACTS, Key
 from casestudy.grading.notebooks import LEFT_OUT
 from casestudy.grading.outcomes import SHARES
 from casestudy.grading.rubric import Rubric
@@ -31,10 +32,15 @@ class Packed:
     files: int
     size: int
     missing: list[tuple[float, str, str]]
+    wrong: list[str]  # what contradicts itself, a sentence each
 
 
-def pack_submission(run: RunFolder, notebooks: Path, target: Path, rubric: Rubric, *, student: str = "") -> Packed:
+def pack_submission(
+    run: RunFolder, notebooks: Path, target: Path | None, rubric: Rubric, *, student: str = ""
+) -> Packed:
     """Returns what was written to the new file `target`: a run's tables and its notebooks, to be handed in.
+
+    With a target of None nothing is written, and the size is 0.
 
     Raises:
         DataError: There is no folder of notebooks, or one cannot be read.
@@ -42,7 +48,20 @@ def pack_submission(run: RunFolder, notebooks: Path, target: Path, rubric: Rubri
     """
     files = collect(run, notebooks)
     missing = lacking(files, rubric)
-    return Packed(len(files), write_submission(files, target, student=student), missing)
+    size = write_submission(files, target, student=student) if target else 0
+    return Packed(len(files), size, missing, contradictions(files))
+
+
+def contradictions(files: dict[str, bytes]) -> list[str]:
+    """Returns what in a submission does not fit together, as grading will find it, held against nothing but itself."""
+    found = Contents(Submission("", Student(""), files), Key("", "", (), (), {}))
+    try:
+        ledger = found.table("run/ledger.csv", FACTS)[list(FACTS)].to_dict("records")
+        names, study = found.settings["class_names"], found.settings["study"]
+        own = Key(study["name"], "", tuple(map(str, names)), tuple(ledger), {}, recipe=study)
+        return [doubt.sentence for doubt in doubts(Contents(found.submission, own))]
+    except (NoEvidence, KeyError, TypeError, ValueError):
+        return []  # what is missing is said already
 
 
 def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
