@@ -7,6 +7,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from casestudy.errors import GradingError
@@ -77,10 +78,12 @@ def seat_of(seats: Iterable[Seat], id: str, *names: str) -> Seat | None:
     return found[0] if len(found) == 1 else None
 
 
+@lru_cache(maxsize=100_000)
 def _words(name: str) -> str:
     return " ".join(sorted(re.findall(r"\w+", name.casefold())))
 
 
+@lru_cache(maxsize=100_000)
 def letters(name: str) -> str:
     """Returns the letters of a name, sorted: platforms turn names round and spell ü as u or ue.
 
