@@ -23,17 +23,18 @@ Side = Annotated[int, Between(8, 1024)]  # in pixels
 ImageSize = tuple[Side, Side]  # (height, width)
 
 # The networks of `models.architectures`, each with the options of its builder.
-_PUBLISHED = ("upsample", "momentum")
+_PUBLISHED = ("upsample", "enlarge", "momentum")
 ARCHITECTURES: dict[str, tuple[str, ...]] = {
     "resnet50v2": _PUBLISHED,
     "mobilenet_v2": (*_PUBLISHED, "alpha"),
     "mobilenet_v2_0.35": _PUBLISHED,
     "small_cnn": (),
     "dense": ("size", "units", "l2"),
-    "plain_cnn": ("filters",),
-    "emnist_cnn": ("pool",),
-    "fashion_cnn": ("filters", "units"),
-    "plates_cnn": ("filters", "dropout", "units", "batch_norm"),
+    "plain_cnn": ("filters", "units"),
+    "clothes_cnn": ("regularised",),
+    "emnist_cnn": (),
+    "fashion_cnn": ("filters", "dropout", "units"),
+    "plates_cnn": ("filters", "dropout", "batch_norm"),
     "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling"),
 }
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes

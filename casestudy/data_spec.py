@@ -39,6 +39,8 @@ class DataSpec(Record):
         subset: What the names of the IDX files begin with, as "emnist-balanced"; see `data.idx_sets`.
         class_names: Of the labels 0, 1, …, for IDX files without a mapping and for a drawn stand-in.
         transposed: Whether rows are stored as columns.
+        scaled_apart: Of IDX files, whether each pixel's column is stretched to 0-255 in the training and in the test
+            part apart, as some sources do: the test part then tells about itself.
         channels: Of the images of an archive: 3 for colours, 1 for greys.
         home: Where a person finds the data.
     """
@@ -50,6 +52,7 @@ class DataSpec(Record):
     subset: str = ""
     class_names: tuple[str, ...] = ()
     transposed: bool = False
+    scaled_apart: bool = False
     channels: Literal[1, 3] = 3
     home: str = ""
 

@@ -17,7 +17,18 @@ from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
 
-__all__ = ["DataSpec", "Download", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
+__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
+
+
+HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network
+
+
+@dataclass(frozen=True)
+class Hidden(Record):
+    """A Dense layer (ReLU) between the pooled base and the softmax; BatchNormalization stands before and after it."""
+
+    units: Annotated[int, Between(1, 65_536)]
+    l2: Annotated[float, Between(0)] = 0.0  # the penalty on its kernel
 
 
 @dataclass(frozen=True)
@@ -32,6 +43,7 @@ class ModelSpec(Record):
     image_size: choices.ImageSize | None = None  # (height, width) in pixels
     # "auto", "imagenet", "signs", the path of a .weights.h5 or quantised .npz file, or None for random numbers.
     weights: str | None = "auto"
+    hidden: Hidden | None = None  # of the head; None leaves dropout and softmax
     dropout: Annotated[float, Between(0, 1, open="[)")] = 0.2  # before the softmax layer; some bases have more
     augmentation: Augmentation = field(default_factory=lambda: Augmentation())  # empty for none
     options: dict[str, Any] = field(default_factory=dict)  # of the builder, as `alpha`; plain JSON values
@@ -81,6 +93,8 @@ class Phase(Record):
     # Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
     weight_decay: Annotated[float, Between(0)] | None = None
     label_smoothing: Annotated[float, Between(0, 1, open="[)")] = 0.0  # share of the truth spread over all labels
+    # The weights that it ends with: of the lowest validation loss, of the highest validation accuracy, or the last.
+    keep: Literal["best loss", "best accuracy", "last"] = "best loss"
 
 
 @dataclass(frozen=True)
@@ -98,9 +112,18 @@ class SplitSpec(Record):
     # Share of training and of validation that is used, for a machine or a patience that cannot do all; a stratified
     # choice. The test part is always whole.
     fraction: choices.Share = 1.0
+    # How a "published" training part is divided: "stratified" keeps copies together, and the mixture of labels;
+    # "shuffled" is scikit-learn's train_test_split of the rows as they lie, "last" Keras' validation_split.
+    draw: Literal["stratified", "shuffled", "last"] = "stratified"
+    seed: choices.Seed | None = None  # of the draw, where a source names one; None for the run's
 
     def check(self) -> None:
-        if self.validation + self.test >= 1:
+        if self.draw != "stratified" and self.protocol != "published":
+            raise DataError(
+                f"draw of a SplitSpec divides a published training part; received {self.draw!r} with the protocol "
+                f"{self.protocol!r}. Leave it out."
+            )
+        if self.protocol != "published" and self.validation + self.test >= 1:
             raise DataError(
                 f"validation and test of a SplitSpec must leave something to train on; received {self.validation:g} "
                 f"and {self.test:g}. Make them smaller."
@@ -127,12 +150,19 @@ class Variant(Record):
     name: Annotated[str, Matching(r"[a-z0-9]+([-_.][a-z0-9]+)*", "a name of small letters, digits and hyphens")]
     model: ModelSpec  # it sees images of the study's size
     phases: tuple[Phase, ...]
-    published: Annotated[float, Between(0, 1)] | None = None  # the accuracy that its source gives, if it gives one
+    published: Annotated[float, Between(0, 1)] | None = None  # the accuracy that its source's notebook prints, if any
     note: str = ""  # what it changes, or how it deviates from its source
     published_distorted: Annotated[float, Between(0, 1)] | None = None  # the same, on distorted test images
+    cells: str = ""  # where the published figures are printed: the notebook, its cells, and of which images
+    split: SplitSpec | None = None  # of a published training part, as the source divided it; None for the study's
 
     def check(self) -> None:
         _check_phases(self.phases, f"the variant {self.name}")
+        if self.split and self.split.protocol != "published":
+            raise DataError(
+                f"split of a Variant divides a published training part, for all models have one test part; received "
+                f"the protocol {self.split.protocol!r}. Leave it out."
+            )
         name = self.name.replace("_", "-")  # as it is in the names of files
         if name in RESERVED or name.startswith("unique") or name.endswith(("-distorted", "-unique")):
             raise DataError(

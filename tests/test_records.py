@@ -47,8 +47,8 @@ def refusal(make, *arguments, **options) -> str:
 
 
 NETWORKS = (
-    "resnet50v2, mobilenet_v2, mobilenet_v2_0.35, small_cnn, dense, plain_cnn, emnist_cnn, fashion_cnn, plates_cnn, "
-    "compact_cnn"
+    "resnet50v2, mobilenet_v2, mobilenet_v2_0.35, small_cnn, dense, plain_cnn, clothes_cnn, emnist_cnn, fashion_cnn, "
+    "plates_cnn, compact_cnn"
 )
 OPTIMIZERS = "adam, adamw, sgd, rmsprop, adadelta, adagrad, adamax, nadam, lion"
 PROTOCOLS = "signer, random, leave-one-signer-out, published"
@@ -105,11 +105,11 @@ def test_a_mistyped_key_is_named_with_those_there_are(kind, field, given, expect
     ("model", "option", "expected"),
     [
         ("dense", "unit", "an option of dense is one of size, units, l2; received 'unit'. Did you mean 'units'?"),
-        ("emnist_cnn", "xyz", "an option of emnist_cnn is one of pool; received 'xyz'. Use one of them."),
+        ("clothes_cnn", "xyz", "an option of clothes_cnn is one of regularised; received 'xyz'. Use one of them."),
         (
             "mobilenet_v2_0.35",  # its alpha is in its name
             "alpha",
-            "an option of mobilenet_v2_0.35 is one of upsample, momentum; received 'alpha'. Use one of them.",
+            "an option of mobilenet_v2_0.35 is one of upsample, enlarge, momentum; received 'alpha'. Use one of them.",
         ),
         ("small_cnn", "filters", "small_cnn has no options; received 'filters'. Leave it out."),
     ],

@@ -15,6 +15,7 @@ import pandas as pd
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
 from casestudy.report import interval, percent
+from casestudy.report.audit import UNMEASURED as NOT_YET, current
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
@@ -44,8 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def load() -> list[dict]:
-    """Returns the committed results, by the names of their studies."""
-    return [read_json(path) for path in sorted(FOLDER.glob("*.json"))]
+    """Returns the committed results, by the names of their studies; without networks that are others by now."""
+    return [current(read_json(path)) for path in sorted(FOLDER.glob("*.json"))]
 
 
 def summarise(run: RunFolder) -> dict:
@@ -78,12 +79,14 @@ def table(results: list[dict]) -> str:
     ]
     for result in results:
         study, scores = result["study"], {score["name"]: score for score in result["scores"]}
-        published = {variant["name"]: variant["published"] for variant in study["variants"]}
+        published = {variant.name: variant.published for variant in STUDIES[study["name"]].variants}
         for row in result["comparison"]:
             unique = scores.get(("headline" if row["name"] == OWN else row["name"]) + "-unique")
             cells = [study["name"], row["name"], percent(published.get(row["name"])), percent(row["accuracy"])]
             sure = interval((row["low"], row["high"]), " to ")
-            rank = "–" if sure == "–" else str(row["rank"])  # two people rank nothing
+            rank = (
+                "–" if sure == "–" or row["rank"] is None else str(row["rank"])
+            )  # two people rank nothing, nor do two runs
             cells += [sure, percent(unique and unique["accuracy"])]
             cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", rank]
             lines.append("| " + " | ".join(cells) + " |")
@@ -114,8 +117,10 @@ def block(result: dict | None) -> str:
         return UNMEASURED
     run = Study.from_json(result["study"])
     scores = {score["name"]: score["accuracy"] for score in result["scores"]}
-    epochs = {variant.name: variant.phases for variant in run.variants} | {OWN: run.phases}
     parameters = {row["name"]: row["parameters"] for row in result["comparison"]}
+    epochs = {variant.name: variant.phases for variant in run.variants if variant.name in parameters} | {
+        OWN: run.phases
+    }
     lines = [
         "| model | tested on | published | reproduced | ours | without copies | epochs | parameters | note |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -125,6 +130,8 @@ def block(result: dict | None) -> str:
         unique = ("headline" if row.model == OWN else row.model) + test.suffix
         shares = (row.published, row.reproduced, row.ours, scores.get(unique))
         cells = [row.model, row.tested, *map(percent, shares)]
+        if row.model not in parameters:
+            cells[3] = NOT_YET
         cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")
         cells.append(f"{parameters[row.model]:,.0f}" if row.model in parameters else "–")
         lines.append("| " + " | ".join([*cells, row.note]) + " |")

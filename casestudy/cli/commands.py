@@ -104,6 +104,10 @@ def build_parser() -> CommandParser:
     command("doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor")
     command("studies", "list the studies and what each expects", _studies, "casestudy studies")
 
+    about = "hold what a study's source claims against its notebook, and against this"
+    audit = command("audit", about, _audit, "casestudy audit fashion-mnist", "casestudy audit")
+    audit.add_argument("study", nargs="?", default="", metavar="STUDY", help="a study's name (default: all)")
+
     group("from data to a report")
     about = "clean, train, evaluate and report; goes on where it was stopped"
     run = command("run", about, _run, *RUN_EXAMPLES)
@@ -240,6 +244,11 @@ def _studies(args: argparse.Namespace) -> int:
         for phase in study.phases:
             most = f"up to {counted(phase.epochs, 'epoch')} at {phase.learning_rate:g}"
             print(f"  {phase.name}: trains {phase.trainable}, {most}")
+    return 0
+
+
+def _audit(args: argparse.Namespace) -> int:
+    print("\n".join(report.audit_lines(args.study)))
     return 0
 
 

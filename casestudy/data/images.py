@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from casestudy.choices import Crop
+from casestudy.data.columns import scale_apart
 from casestudy.data.drawn import drawn
 from casestudy.data.idx_sets import load_idx
 from casestudy.data.image_set import ImageSet
@@ -46,6 +47,7 @@ def load_images(
     if data.kind == "idx":
         names = data.class_names or None
         images = load_idx(source, subset=data.subset, class_names=names, transposed=data.transposed, **options)
+        images = scale_apart(images) if data.scaled_apart else images
     elif data.kind == "table" or has_pixel_tables(source):
         images = load_pixel_tables(source, channels=data.channels, **options)
     else:

@@ -164,6 +164,11 @@ def _published(images: ImageSet, spec: SplitSpec, seed: int) -> Splits:
     left_out = np.flatnonzero(~np.isin(images.parts, PARTS))
     if len(validation):
         return Splits(images, "published", rest, validation, test, left_out)
+    if spec.draw != "stratified" and spec.validation:
+        drawn = seed if spec.seed is None else spec.seed
+        shuffle = {"shuffle": True, "random_state": drawn} if spec.draw == "shuffled" else {"shuffle": False}
+        train, validation = map(np.sort, train_test_split(rest, test_size=spec.validation, **shuffle))
+        return Splits(images, "published", train, validation, test, left_out)
     groups, first = np.unique(images.groups[rest], return_index=True)
     labels = images.labels[rest][first]
     chosen = _stratified(images, np.arange(len(groups)), labels, spec.validation, seed)

@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from casestudy.errors import DataError
 from casestudy.models.backend import keras, tf
 from casestudy.models.network import cut_points
+from casestudy.study import HIDDEN
 
 CELLS = 7  # a side: as fine as the paper's
 BATCH = 64  # photographs at a time
@@ -35,6 +36,7 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
     before = keras.Model(base.input, layer.output)
     after = None if layer is base.layers[-1] else keras.Model(layer.output, base.output)
     scale, pool, head = (model.get_layer(name) for name in ("preprocessing", "pooling", "probabilities"))
+    hidden = [layer for layer in model.layers if layer.name in HIDDEN]
     towards = np.asarray(head.kernel).T  # (K, F): how a score grows with the pooled map
     heat = np.zeros((len(pixels), *layer.output.shape[1:3]), dtype=np.float32)
     starts = range(0, len(pixels), BATCH)
@@ -44,6 +46,8 @@ def grad_cam(model: keras.Model, pixels: np.ndarray, labels: np.ndarray, *, cell
         with tf.GradientTape() as tape:
             tape.watch(maps)
             pooled = pool(maps if after is None else after(maps, training=False))
+            for between in hidden:
+                pooled = between(pooled)
         gradients = tape.gradient(pooled, maps, tf.constant(towards[np.asarray(labels)[part]], pooled.dtype))
         speaks = tf.cast(maps, tf.float32) * tf.cast(gradients, tf.float32)
         heat[part] = tf.nn.relu(tf.reduce_sum(speaks, axis=-1)).numpy()

@@ -1,13 +1,15 @@
 """Whole networks: built around the base of an architecture, written to files and read back.
 
 Every model takes raw 0-255 pixels and owns its preprocessing, so `/255` stands nowhere else and a saved model is
-complete: augmentation (active in training only) -> scaling -> base -> pooling -> dropout -> softmax.
+complete: augmentation (active in training only) -> scaling -> base -> pooling -> hidden -> dropout -> softmax, where
+augmentation, pooling and hidden are there if they are asked for.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,7 +27,7 @@ from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights, signs_file
 from casestudy.records import Record
-from casestudy.study import ModelSpec
+from casestudy.study import HIDDEN, Hidden, ModelSpec
 
 SCALINGS = {"-1 to 1": {"scale": 1 / 127.5, "offset": -1.0}, "0 to 1": {"scale": 1 / 255}}
 # The layer of each augmentation, in the order in which they are applied.
@@ -136,10 +138,20 @@ def build_network(
     x = base(x, training=False)
     if len(x.shape) == 4:
         x = keras.layers.GlobalAveragePooling2D(name="pooling")(x)
+    x = _hidden(x, spec.hidden) if spec.hidden else x
     x = keras.layers.Dropout(spec.dropout, name="dropout")(x)
     # Probabilities stay float32 under mixed precision, as Keras' guide asks.
     outputs = keras.layers.Dense(num_classes, activation="softmax", dtype="float32", name="probabilities")(x)
     return keras.Model(pixels, outputs, name=spec.name.replace(".", "_"))
+
+
+def _hidden(x: keras.KerasTensor, hidden: Hidden) -> keras.KerasTensor:
+    """Returns features (batch, units) after a head's own Dense layer, normalised before and after it."""
+    before, name, after = HIDDEN
+    x = keras.layers.BatchNormalization(name=before)(x)
+    penalty = keras.regularizers.L2(hidden.l2) if hidden.l2 else None
+    x = keras.layers.Dense(hidden.units, activation="relu", kernel_regularizer=penalty, name=name)(x)
+    return keras.layers.BatchNormalization(name=after)(x)
 
 
 def build_augmentation(ranges: Mapping[str, object]) -> keras.Sequential:
@@ -163,7 +175,9 @@ def average_with_mirror(model: keras.Model) -> keras.Model:
 
 
 def load_model(path: str | Path) -> keras.Model:
-    """Returns the network of a `.keras` or an `.h5` file, from pixels to probabilities; no code from the file is run.
+    """Returns the network of a `.keras` or an `.h5` file, of Keras 2 too; no code from the file is run.
+
+    Networks of casestudy read pixels of 0-255; another's reads what its author gave it.
 
     Raises:
         DataError: There is no such file, it holds no network, or one that brings code of its own.
@@ -185,7 +199,10 @@ def load_model(path: str | Path) -> keras.Model:
                     f"A network is read only if it is made of Keras' own layers; {path} holds {kind} of {module}. "
                     f"Use a file that casestudy wrote."
                 )
-        return keras.saving.load_model(file, compile=False, safe_mode=True)
+        with warnings.catch_warnings():
+            for said in ("Do not pass an `input_shape`", "Argument `alpha`"):  # Keras 2 wrote so, and it is understood
+                warnings.filterwarnings("ignore", said, UserWarning)
+            return keras.saving.load_model(file, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise DataError(
             f"A network is loaded from a .keras file; {path} is none ({first_line(error)}). Train it again."

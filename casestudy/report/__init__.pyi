@@ -1,3 +1,4 @@
+from .audit import audit as audit, audit_lines as audit_lines
 from .claim import claims as claims
 from .pages import (
     decimals as decimals,

@@ -10,10 +10,12 @@ import pandas as pd
 from casestudy.choices import OWN
 from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
+from casestudy.runs.ahead import recipe
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
 from casestudy.study import Study
+from casestudy.training import kept_epoch
 
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
@@ -98,9 +100,7 @@ def published_table(study: Study, scores: pd.DataFrame, *, comparable: bool = Tr
 
 def _contender(run: RunFolder, model: TrainedModel) -> Contender:
     training = run.training(model.home)
-    history = run.read_table(f"{model.home}history.csv")
-    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
-    kept = last.loc[last["val_loss"].idxmin() if "val_loss" in last else last.index[-1]]
+    kept = kept_epoch(recipe(run, model)[1][-1], run.read_table(f"{model.home}history.csv"))
     return Contender(
         name=model.name,
         predictions=run.read_table(model.predictions()),

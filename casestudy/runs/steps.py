@@ -20,7 +20,7 @@ import pandas as pd
 
 from casestudy.choices import Protocol
 from casestudy.cleaning import clean_archive
-from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds
+from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds, split_images
 from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
 from casestudy.runs.ahead import Job, expected, recipe
@@ -74,10 +74,11 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     heads: list[Job] = []
     for model in run.models():
         if model.role == "head":
-            if by_signer and parts[model.protocol] and study.phases[0].trainable == "head":
+            alone = study.phases[0].trainable == "head" and study.model.hidden is None  # one layer on cached features
+            if by_signer and parts[model.protocol] and alone:
                 heads.append((model, parts[model.protocol]))
         elif model.role != "random" or (by_signer and parts["random"] and wishes.compare_splits):
-            trainings.append((model, parts[model.protocol]))
+            trainings.append((model, _own_splits(study, model, parts[model.protocol], seed=wishes.seed)))
     with expected(run, trainings, heads):
         for model, its_splits in trainings:
             train_model(run, model, its_splits, harder if model.role != "random" else None)
@@ -148,6 +149,14 @@ def _other_splits(run: RunFolder, images: ImageSet, protocol: Protocol) -> list[
     except DataError as error:  # the honest score stands without the other
         log.warning("no %s split to compare with: %s", protocol, error)
         return []
+
+
+def _own_splits(study: Study, model: TrainedModel, splits: Sequence[Splits], *, seed: int) -> Sequence[Splits]:
+    """Returns the splits that a model is trained on: a variant's own where it has one, with the same test part."""
+    variant = next((one for one in study.variants if model.role == "variant" and one.name == model.id), None)
+    if variant is None or variant.split is None or splits[0].protocol != "published":
+        return splits
+    return [split_images(splits[0].images, replace(variant.split, fraction=study.split.fraction), seed=seed)]
 
 
 def _distorted(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[Splits]) -> ImageSet | None:

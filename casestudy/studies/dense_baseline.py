@@ -13,7 +13,7 @@ from casestudy.study import ModelSpec, Phase, SplitSpec, Study, Variant
 # As the original has it, and as its ladder goes on: one change at a time, the same split and the same seed.
 _FROM_SCRATCH = (Phase("train", trainable="everything", epochs=30, learning_rate=1e-3),)
 _DENSE = ModelSpec("dense", weights=None, dropout=0.0, scaling="0 to 1")
-_CONVOLUTIONS = dataclasses.replace(_DENSE, name="fashion_cnn", options={"filters": [32, 64, 128], "units": [128, 64]})
+_CONVOLUTIONS = dataclasses.replace(_DENSE, name="plain_cnn", options={"units": [128, 64]})
 # No mirror: a mirrored sign is another hand's.
 _SIGN_AUGMENTATION: Augmentation = {"rotation": 0.06, "zoom": 0.2, "shift": 0.12}
 _AUGMENTED = dataclasses.replace(_CONVOLUTIONS, augmentation=_SIGN_AUGMENTATION)

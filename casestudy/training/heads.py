@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from casestudy.models import build_model, keras, origin_of
 from casestudy.study import ModelSpec, Phase
 from casestudy.training.clock import Clock
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.schedules import is_over, learning_rate
+from casestudy.training.schedules import KEPT, is_kept, is_over, learning_rate
 from casestudy.training.stages import Stage, compute_features, estimate_batch_norms, set_trainable, split_model
 
 
@@ -37,12 +36,13 @@ def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: f
     compile_for(head, phase)
     stage = Stage(head, [features[splits.train]], features[splits.validation])
     best, epoch = head.get_weights(), 0
-    losses: list[float] = []
+    judge, losses, judged = KEPT.get(phase.keep, ""), list[float](), list[float]()
     while not is_over(phase, losses, epoch):
         logs = fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
-        if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
-            best = head.get_weights()
         losses += [logs["val_loss"]] if "val_loss" in logs else []
+        judged += [logs[judge]] if judge in logs else []
+        if is_kept(phase, judged):
+            best = head.get_weights()
         epoch += 1
     head.set_weights(best)
     return np.asarray(head(features[splits.test]))

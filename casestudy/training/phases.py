@@ -28,11 +28,11 @@ import pandas as pd
 from casestudy.data import Splits
 from casestudy.errors import DataError
 from casestudy.models import keras, origin_of
-from casestudy.study import Phase
+from casestudy.study import HIDDEN, Phase
 from casestudy.training import checkpoints as stored
 from casestudy.training.clock import Clock, compiling
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.schedules import is_over, learning_rate
+from casestudy.training.schedules import KEPT, is_kept, is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
 
 log = logging.getLogger(__name__)
@@ -81,8 +81,8 @@ def train(
 ) -> TrainingRun:
     """Trains the model in one more phase, in place, and returns its history so far.
 
-    The phase ends with the weights of its lowest validation loss; without validation, of its last epoch. `splits.test`
-    is not looked at.
+    The phase ends with the weights of its lowest validation loss, or as its `keep` says; without validation, of its
+    last epoch. `splits.test` is not looked at.
 
     Args:
         model: What `build_model` returns, trained in the phases before this one.
@@ -171,7 +171,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
                 for metric, value in {**logs, "learning_rate": rate}.items()
             ]
             progress.seconds[index] = spent + time.perf_counter() - started
-            if logs.get("val_loss", -math.inf) < min(losses, default=math.inf):  # without validation, the last
+            if is_kept(phase, progress.values(phase.name, KEPT.get(phase.keep, ""))):
                 stored.save(best, stage.model.variables)
             stored.save(checkpoint, variables, progress)
             lap, began = began, time.perf_counter()
@@ -190,7 +190,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
 def _values(model: keras.Model) -> list[tuple[str, np.ndarray]]:
     """Returns the kind of layer and the value of every variable that training could change."""
     return [
-        (type(layer).__name__, np.asarray(variable).copy())
+        (type(layer).__name__ + " of the head" * (layer.name in HIDDEN), np.asarray(variable).copy())
         for layer in model._flatten_layers()
         if not isinstance(layer, keras.Model)
         for variable in layer.weights
