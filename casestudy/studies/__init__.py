@@ -5,6 +5,7 @@ To add one, write a file with a `Study` and name it here; the pipeline, the repo
 
 from casestudy.studies.asl import ASL
 from casestudy.studies.claims import CLAIMS, Claim, Verdict
+from casestudy.studies.clothes import CLOTHES
 from casestudy.studies.dense_baseline import DENSE_BASELINE
 from casestudy.studies.emnist import EMNIST, EMNIST_AS_PUBLISHED
 from casestudy.studies.fashion_mnist import FASHION_MNIST
@@ -12,7 +13,8 @@ from casestudy.studies.licence_plates import LICENCE_PLATES
 from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (ASL, DENSE_BASELINE, EMNIST, EMNIST_AS_PUBLISHED, FASHION_MNIST, LICENCE_PLATES)
+    study.name: study
+    for study in (ASL, CLOTHES, DENSE_BASELINE, EMNIST, EMNIST_AS_PUBLISHED, FASHION_MNIST, LICENCE_PLATES)
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]
