@@ -78,6 +78,18 @@ class ModelSpec(Record):
         if self.weights == "none":
             raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
 
+    def resized(self, image_size: choices.ImageSize) -> ModelSpec:
+        """Returns the same for images of another (height, width); what enlarges them keeps its proportion.
+
+        >>> ModelSpec("resnet50v2", (150, 150), options={"enlarge": [224, 224]}).resized((64, 64)).options
+        {'enlarge': [96, 96]}
+        """
+        options = dict(self.options)
+        if self.image_size and "enlarge" in options:
+            sides = zip(options["enlarge"], image_size, self.image_size, strict=True)
+            options["enlarge"] = [round(large * new / old) for large, new, old in sides]
+        return replace(self, image_size=image_size, options=options)
+
 
 @dataclass(frozen=True)
 class Plateau(Record):
@@ -221,6 +233,7 @@ class Study(Record):
     ladder: bool = False  # whether each variant changes one thing of the one before it, and `model` one of the last
     # What `data.distort` does to the test images for a second, harder test; empty for none.
     distortion: Distortion = field(default_factory=lambda: Distortion())
+    compare_splits: bool = False  # whether a run by signer always trains in full on a random split, too
     seed: choices.Seed = 7  # decides the split and the training where nobody asks for another one
     search: Search | None = None  # what to try when better settings of `model` are searched for
 
@@ -246,7 +259,7 @@ class Study(Record):
         """
         height, width = self.model.image_size or QUICK_IMAGE_SIZE
         smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
-        model, phases = replace(self.model, image_size=smaller), _quick(self.phases, QUICK_EPOCHS)
+        model, phases = self.model.resized(smaller), _quick(self.phases, QUICK_EPOCHS)
         variants = tuple(replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
         return replace(self, model=model, phases=phases, variants=variants)
 

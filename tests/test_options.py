@@ -285,7 +285,7 @@ def test_the_sample_needs_no_name(tmp_path):
 # Every option that takes a value, what is mistyped in it, and what the line says to do.
 MISTYPED = [
     ("study", "als", "Did you mean 'asl'?"),
-    ("study", "chess", "Use one of them."),
+    ("study", "xyz", "Use one of them."),
     ("data", "nowhere.rar", "Check its spelling, or name another with --data."),
     ("seed", "seven", "Change it."),
     ("seed", "1.5", "Change it."),
@@ -313,7 +313,7 @@ MISTYPED = [
     ("image_size", "64x1025", "Change it."),
     ("model", "resnet50", "Did you mean 'resnet50v2'?"),
     ("model", "gpt", "Use one of them."),
-    ("weights", "imagenett", "Check the path."),
+    ("weights", "imagenett", "Did you mean 'imagenet'?"),
     ("weights", "mine.weights.h5", "Check the path."),
     ("fine_tune", "top", "Change it."),
     ("fine_tune", "top:0", "Change it."),

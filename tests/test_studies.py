@@ -66,7 +66,12 @@ def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
     images = run.study_images(at_28_pixels(changed))
     names = study.data.class_names
     assert images.class_names == names
-    assert images.images.shape == ((TRAIN + TEST) * len(names), 28, 28, 1)
+    assert images.images.shape == (
+        (TRAIN + TEST) * len(names),
+        28,
+        28,
+        1 if study.data.kind == "idx" else study.data.channels,
+    )
     assert images.images.max() > 200
     assert np.bincount(images.labels[images.parts == "test"]).tolist() == [TEST] * len(names)
     first = where.read_bytes() if where.is_file() else (where / next(where.iterdir()).name).read_bytes()

@@ -4,6 +4,7 @@ To add one, write a file with a `Study` and name it here; the pipeline, the repo
 """
 
 from casestudy.studies.asl import ASL
+from casestudy.studies.asl_original import ASL_ORIGINAL
 from casestudy.studies.claims import CLAIMS, Claim, Verdict
 from casestudy.studies.clothes import CLOTHES
 from casestudy.studies.dense_baseline import DENSE_BASELINE
@@ -14,7 +15,16 @@ from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study
-    for study in (ASL, CLOTHES, DENSE_BASELINE, EMNIST, EMNIST_AS_PUBLISHED, FASHION_MNIST, LICENCE_PLATES)
+    for study in (
+        ASL,
+        ASL_ORIGINAL,
+        CLOTHES,
+        DENSE_BASELINE,
+        EMNIST,
+        EMNIST_AS_PUBLISHED,
+        FASHION_MNIST,
+        LICENCE_PLATES,
+    )
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]

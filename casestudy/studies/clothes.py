@@ -78,7 +78,7 @@ CLOTHES = Study(
         ),
         # No smaller rate than the head's: one cycle, which warms up, bends the base further than a small constant one.
         dataclasses.replace(
-            _ONE_CYCLE, name="fine-tune", trainable="all", epochs=24, learning_rate=1e-3, weight_decay=0.02
+            _ONE_CYCLE, name="fine-tune", trainable="all", epochs=18, learning_rate=1e-3, weight_decay=0.02
         ),
     ),
     split=SplitSpec(protocol="published"),  # three parts, as they came
