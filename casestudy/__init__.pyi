@@ -4,6 +4,7 @@ from .data import (
     Splits as Splits,
     data_for as data_for,
     decode_picture as decode_picture,
+    distort as distort,
     load_images as load_images,
     split_images as split_images,
 )

@@ -7,6 +7,7 @@ themselves, with the source of every number, are in `studies`.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal
 
@@ -131,6 +132,20 @@ class Phase(Record):
     # The weights that it ends with: of the lowest validation loss, of the highest validation accuracy, or the last.
     keep: Literal["best loss", "best accuracy", "last"] = "best loss"
 
+    def kept_epoch(self, values: Mapping[str, Sequence[float]]) -> int:
+        """Returns the epoch, from 0, whose weights the phase ends with, given every epoch's values of each metric.
+
+        Without validation it is the last.
+
+        >>> seen = {"loss": [3, 2, 1, 1], "val_loss": [0.5, 0.4, 0.4, 0.6], "val_accuracy": [0.8, 0.8, 0.9, 0.7]}
+        >>> [Phase("1", "all", 4, 1e-3, keep=k).kept_epoch(seen) for k in ("best loss", "best accuracy", "last")]
+        [1, 2, 3]
+        """
+        if self.keep == "last" or not values.get("val_loss"):
+            return len(values["loss"]) - 1
+        judged = values["val_loss"] if self.keep == "best loss" else values["val_accuracy"]
+        return judged.index(min(judged) if self.keep == "best loss" else max(judged))
+
 
 @dataclass(frozen=True)
 class SplitSpec(Record):
@@ -229,6 +244,7 @@ class Study(Record):
     crop: choices.Crop = "none"
     crop_margin: Annotated[float, Between(0, 10)] = 0.1
     data: DataSpec = field(default_factory=DataSpec)
+    data_as_published: DataSpec | None = None  # the same data as the source reads it, where that is another way
     variants: tuple[Variant, ...] = ()  # trained beside it, and compared on the same test images
     ladder: bool = False  # whether each variant changes one thing of the one before it, and `model` one of the last
     # What `data.distort` does to the test images for a second, harder test; empty for none.
@@ -251,6 +267,12 @@ class Study(Record):
                 f"distortion of {self.name} has {', '.join(Distortion.__annotations__)}; received "
                 f"{dict(self.distortion)!r}. Add what is missing."
             )
+
+    @property
+    def reads_as_published(self) -> bool:
+        """Whether its data are read as its source reads them, and that is another way than the study's own."""
+        then, now = self.data_as_published, self.data
+        return then is not None and (then.transposed, then.scaled_apart) == (now.transposed, now.scaled_apart)
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in minutes.

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import dataclasses
 import hashlib
 import io
 import json
 import struct
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
-from casestudy.evaluation.metrics import evaluate_predictions
+from casestudy.evaluation.metrics import Evaluation, evaluate_predictions
 from casestudy.evaluation.predictions import PREFIX
 from casestudy.grading.key import FACTS, Key
+from casestudy.grading.roster import Seat
 from casestudy.runs.files import table_text
 from casestudy.runs.results import result_tables
 from casestudy.studies import STUDIES
+from casestudy.training.schedules import learning_rate
 
 LABELS = tuple("ABCDE")
 ARCHIVE = "ab" * 32
@@ -57,34 +62,49 @@ def make_key(**changes: object) -> Key:
     return Key(**{**values, **changes})
 
 
-def good(seed: int = 7, skill: float = 1.8) -> dict[str, bytes]:
-    """Returns the files of a submission that earns every automatic point; a higher skill makes a better model."""
+SEATS = tuple(
+    Seat(name, f"s{k}", f"{name.split()[0].lower()}@example.org", 500_000 + 7 * k)
+    for k, name in enumerate(("Anna Müller", "Ben Berg", "Cleo Cruz", "Dan Diaz", "Eva Endo", "Finn Falk"))
+)
+EPOCHS = 3  # of each phase, as the students' runs have them
+RECIPE = STUDIES["asl"]
+PHASES = tuple(dataclasses.replace(phase, epochs=EPOCHS) for phase in RECIPE.phases)
+
+
+def bound_key(**changes: object) -> Key:
+    """Returns a key that knows the recipe and gave each of `SEATS` a seed."""
+    return make_key(recipe=json.loads(json.dumps(RECIPE.to_json())), students=SEATS, **changes)
+
+
+def honest(seat: int = 0, skill: float = 1.8) -> dict[str, bytes]:
+    """Returns what a student of `SEATS` hands in who trained with the seed given."""
+    seed = SEATS[seat].seed
+    return good(seed, skill, parts=bound_key().parts("signer", seed)["part"])
+
+
+def good(seed: int = 7, skill: float = 1.8, parts: dict[str, str] | None = None) -> dict[str, bytes]:
+    """Returns the files of a submission that earns every automatic point; a higher skill makes a better model.
+
+    `parts` says in which part each photograph is; without it, two people are tested whatever the seed.
+    """
     rows = ledger()
     used = [row for row in rows if row["status"] in ("kept", "duplicate")]
     part = {"user_1": "test", "user_2": "test", "user_3": "validation"}
     rows_of = ((row["stored_as"], row["signer"], row["label"]) for row in used)
     splits = pd.DataFrame(rows_of, columns=["name", "signer", "label"])
-    splits["part"] = [part.get(signer, "train") for signer in splits["signer"]]
+    splits["part"] = [
+        parts[name] if parts else part.get(signer, "train")
+        for name, signer in zip(splits["name"], splits["signer"], strict=True)
+    ]
     tested = splits[splits["part"] == "test"].reset_index(drop=True)
     chance = np.random.default_rng(seed)
-    scores = chance.normal(size=(len(tested), len(LABELS))) + skill * (
-        tested["label"].to_numpy()[:, None] == np.array(LABELS)
-    )
-    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    table = tested[["name", "signer", "label"]].assign(
-        **{PREFIX + n: probabilities[:, k] for k, n in enumerate(LABELS)}
-    )
-    evaluation = evaluate_predictions(table, LABELS)
+    evaluation = evaluate_predictions(read_by(tested, skill, chance), LABELS)
     results = result_tables(evaluation, seed=seed)
-    history = [
-        {"phase": phase, "epoch": epoch, "metric": metric, "value": value}
-        for phase, rate in (("head", 1e-3), ("fine-tune", 1e-4))
-        for epoch in (1, 2, 3)
-        for metric, value in (("loss", 1.5 / epoch), ("val_loss", 1.6 / epoch), ("learning_rate", rate))
-    ]
+    sizes = Counter(splits["part"])
+    seen = EPOCHS * sizes["train"]
     training = {
         "seconds": {"head": 40.0, "fine-tune": 60.0},
-        "images_per_second": {"head": 50.0, "fine-tune": 8.0},
+        "images_per_second": {"head": seen / 40, "fine-tune": seen / 60},
         "batch_norm_change": 0.0,
         "parameters": 23_564_800 + 2049 * len(LABELS),
         "largest_change": {
@@ -94,7 +114,7 @@ def good(seed: int = 7, skill: float = 1.8) -> dict[str, bytes]:
     }
     settings = {
         "schema_version": 1,
-        "study": STUDIES["asl"].to_json(),
+        "study": dataclasses.replace(RECIPE, phases=PHASES).to_json(),
         "seed": seed,
         "data": {"name": "letters.rar", "path": "/home/anna/letters.rar", "sha256": ARCHIVE},
         "started": "2026-01-01T00:00:00+00:00",
@@ -109,7 +129,7 @@ def good(seed: int = 7, skill: float = 1.8) -> dict[str, bytes]:
     tables = {
         "ledger": pd.DataFrame(rows),
         "splits": splits,
-        "history": pd.DataFrame(history),
+        "history": pd.DataFrame(history_rows(sizes, chance)),
         "predictions": evaluation.predictions,
         "per_label": results["per_label.csv"],
         "confusion": results["confusion.csv"],
@@ -120,12 +140,56 @@ def good(seed: int = 7, skill: float = 1.8) -> dict[str, bytes]:
     for name, values in (("run", settings), ("training", training), ("metrics", metrics)):
         files[f"run/{name}.json"] = json.dumps(values).encode()
     for step in ("01_read_the_case", "02_import_data", "03_clean_data", "04_train", "05_results"):
-        files[f"notebooks/{step}.ipynb"] = json.dumps(notebook(step[:2])).encode()
+        files[f"notebooks/{step}.ipynb"] = json.dumps(notebook(step[:2], evaluation)).encode()
+    return sealed(files)
+
+
+def read_by(tested: pd.DataFrame, skill: float, chance: np.random.Generator) -> pd.DataFrame:
+    """Returns predictions, float32 as a model's, of photographs with name, signer and label."""
+    scores = chance.normal(size=(len(tested), len(LABELS)))
+    scores = (scores + skill * (tested["label"].to_numpy()[:, None] == np.array(LABELS))).astype(np.float32)
+    probabilities = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    return tested[["name", "signer", "label"]].assign(**{PREFIX + n: probabilities[:, k] for k, n in enumerate(LABELS)})
+
+
+def history_rows(sizes: Counter[str], chance: np.random.Generator) -> list[dict]:
+    """Returns a history in which accuracies are counts of images, and all but the rates are float32."""
+    rows = []
+    for phase in PHASES:
+        losses: list[float] = []
+        for epoch in range(1, EPOCHS + 1):
+            hits = {"accuracy": ("train", 0.5), "val_accuracy": ("validation", 0.4)}
+            shares = {
+                metric: float(np.float32(round((low + 0.1 * epoch) * sizes[part]) / np.float32(max(sizes[part], 1))))
+                for metric, (part, low) in hits.items()
+            }
+            loss, val_loss = (float(np.float32((base + chance.random() / 50) / epoch)) for base in (1.5, 1.6))
+            values = {"accuracy": shares["accuracy"], "loss": loss, "val_accuracy": shares["val_accuracy"]}
+            values |= {"val_loss": val_loss, "learning_rate": learning_rate(phase, epoch - 1, losses)}
+            losses.append(val_loss)
+            rows += [{"phase": phase.name, "epoch": epoch, "metric": m, "value": v} for m, v in values.items()]
+    return rows
+
+
+def sealed(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Returns the files with the digests and the seal of a finished run in run.json; the rule is in README."""
+    files = dict(files)
+    try:
+        settings = json.loads(files["run/run.json"])
+        settings.pop("seal", None)
+    except (KeyError, ValueError, AttributeError):
+        return files
+    names = sorted(name for name in files if name.startswith("run/") and name != "run/run.json")
+    settings["files"] = {name[4:]: hashlib.sha256(files[name]).hexdigest() for name in names}
+    text = json.dumps({**settings, "seal": ""})
+    code = base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()
+    head, tail = text.rsplit('"seal": "', 1)
+    files["run/run.json"] = f'{head}"seal": "{code[:4]}-{code[4:8]}-{code[8:12]}-{code[12:]}{tail}'.encode()
     return files
 
 
-def notebook(step: str) -> dict:
-    """Returns an executed notebook with two code cells and an answer."""
+def notebook(step: str, evaluation: Evaluation | None = None) -> dict:
+    """Returns an executed notebook with code cells and an answer; the last step prints the score of an evaluation."""
     shown = {
         "output_type": "display_data",
         "data": {"text/plain": "figure"},
@@ -133,6 +197,13 @@ def notebook(step: str) -> dict:
     }
     code = {"cell_type": "code", "metadata": {}, "outputs": []}
     name = f"answer-{step}"
+    shows = []
+    if step == "05" and evaluation is not None:
+        said = f"{evaluation.accuracy:.1%} of {len(evaluation.predictions)} photographs are read rightly"
+        text = f"A banner.\n{said}, loss {evaluation.loss:.2f}\n"
+        source = 'print(f"{evaluation.accuracy:.1%} of {len(splits.test)} photographs are read rightly, loss …")'
+        printed = [{"output_type": "stream", "name": "stdout", "text": text}]
+        shows = [{**code, "id": "evaluate", "source": source, "execution_count": 3, "outputs": printed}]
     return {
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -141,6 +212,7 @@ def notebook(step: str) -> dict:
             {**code, "id": "set-up", "source": ["import casestudy as cs"], "execution_count": 1},
             {**code, "id": "draw", "source": "cs.plot_confusion(ax)", "execution_count": 2, "outputs": [shown]},
             {"cell_type": "markdown", "id": name, "metadata": {"tags": ["answer"]}, "source": ANSWERS[name]},
+            *shows,
         ],
     }
 
@@ -156,8 +228,11 @@ def packed(files: dict[str, bytes], *, student: str = "", manifest: bool = True)
     return buffer.getvalue()
 
 
-def edited(files: dict[str, bytes], name: str, change: Callable) -> dict[str, bytes]:
-    """Returns the files with one changed: a table as a DataFrame of str, JSON as values, in place or new."""
+def edited(files: dict[str, bytes], name: str, change: Callable, *, seal: bool = True) -> dict[str, bytes]:
+    """Returns the files with one changed: a table as a DataFrame of str, JSON as values, in place or new.
+
+    Whoever changes one knows how a run is sealed, unless `seal` is False.
+    """
     files = dict(files)
     if name.endswith(".csv"):
         table = pd.read_csv(io.BytesIO(files[name]), dtype=str, keep_default_na=False)
@@ -167,7 +242,7 @@ def edited(files: dict[str, bytes], name: str, change: Callable) -> dict[str, by
         values = copy.deepcopy(json.loads(files[name]))
         changed = change(values)
         files[name] = json.dumps(values if changed is None else changed).encode()
-    return files
+    return sealed(files) if seal else files
 
 
 def zip_of_zeros(name: str, gigabytes: int) -> bytes:

@@ -80,7 +80,7 @@ def test_the_options_of_run_stand_in_groups(capsys):
 
 # Calls that are mistyped, and what their line says.
 MISTYPED = {
-    "dance": "COMMAND is one of doctor, studies, run,",
+    "dance": "COMMAND is one of doctor, studies, audit, run,",
     "verfy runs/x": "Did you mean 'verify'?",
     "VERIFY runs/x": "Did you mean 'verify'?",
     "--verison": "there is no option --verison before a command. Did you mean '--version'?",

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from casestudy.audit import audit, audit_table, current
 from casestudy.studies import STUDIES
 from SCRIPTS.articles import figures, record_results, record_studies, values
 from SCRIPTS.articles.writing import replaced
@@ -59,7 +60,9 @@ def test_a_study_measured_for_the_first_time_gets_its_table():
     epochs = sum(phase.epochs for phase in STUDIES["emnist"].phases)
     assert f"| ours | clean | – | – | 90.0 % | – | {epochs} | – |  |" in lines
     (line,) = (line for line in lines if line.startswith("| custom-cnn | distorted |"))
-    assert line.startswith("| custom-cnn | distorted | 75.2 % | 75.0 % | – | 70.0 % | 10 |")
+    assert line.startswith(
+        "| custom-cnn | distorted | 75.2 % | not measured yet with the exact network | – | 70.0 % | – |"
+    )
 
 
 @pytest.mark.parametrize("name", sorted(set(STUDIES) - {"asl"}))
@@ -74,9 +77,10 @@ def test_a_number_in_the_article_on_the_studies_is_the_studys(name):
 def test_what_the_article_on_the_studies_says_in_words_holds():
     """Where one of these fails, a study or its result has changed: read the article again, and mend the sentences."""
     fashion, emnist = STUDIES["fashion-mnist"], STUDIES["emnist"]
-    assert {phase.epochs for variant in fashion.variants for phase in variant.phases} == {10}
-    assert [variant.phases[0].optimizer for variant in fashion.variants] == ["rmsprop"] * 3 + ["adam"]
-    assert [variant.model.dropout > 0 for variant in fashion.variants] == [False, True, True, True]
+    assert len(fashion.variants) == 5
+    assert {variant.phases[0].optimizer for variant in fashion.variants} == {"rmsprop", "adam"}
+    assert {variant.split.validation for variant in fashion.variants} == {0.2}
+    assert {len(variant.model.options.get("filters", "ab")) for variant in fashion.variants} == {2, 3}
     assert len(emnist.variants) == 6 and emnist.model.augmentation and emnist.model.name == "compact_cnn"
     assert not STUDIES["dense-baseline"].model.augmentation.get("mirror")
     results = {result["study"]["name"]: result for result in record_studies.load()}
@@ -88,12 +92,45 @@ def test_what_the_article_on_the_studies_says_in_words_holds():
     own = results["fashion-mnist"]["comparison"][-1]
     assert own["name"] == "ours" and own["parameters"] < 500_000
     plates = results["licence-plates"]
-    assert [row["rank"] for row in plates["comparison"]] == [1, 1]
+    by_name = {row["name"]: row for row in plates["comparison"]}
+    assert {row["parameters"] for row in plates["comparison"]} == {166_436, 167_332}
+    assert by_name["ours"]["rank"] == by_name["eighty-twenty"]["rank"] < by_name["twenty-eighty"]["rank"]
+    held_out = {
+        variant.name: variant.split.validation for variant in STUDIES["licence-plates"].variants if variant.split
+    }
+    assert held_out == {"twenty-eighty": 0.8, "eighty-twenty": 0.2}
     assert 0.4 < 100 / plates["parts"]["test"] < 0.6
     assert "validation" not in plates["parts"]
     dense = results["dense-baseline"]
     assert "random" in dense["variant_weights"]["mobilenet-v2"]
     assert "signs" in dense["variant_weights"]["resnet50v2"] and "signs" in dense["weights"]
+
+
+def test_a_network_that_is_another_by_now_has_no_figure():
+    """A result of before is read; the rows of its networks go, and so do the ranks among them."""
+    result = next(one for one in record_studies.load() if one["study"]["name"] == "licence-plates")
+    earlier = json.loads(json.dumps(result))
+    variants = earlier["study"]["variants"]
+    next(one for one in variants if one["name"] == "batch-norm")["model"]["options"] = {}
+    next(one for one in variants if one["name"] == "eighty-twenty")["split"]["seed"] = 14
+    next(one for one in variants if one["name"] == "twenty-eighty")["phases"][0]["epochs"] = 3  # asked for: no other
+    left = current(earlier)
+    assert [row["name"] for row in left["comparison"]] == ["twenty-eighty", "ours"]
+    assert {row["rank"] for row in left["comparison"]} == {None}
+    names = {score["name"] for score in left["scores"]}
+    assert names == {"headline", "headline-unique", "twenty-eighty", "twenty-eighty-unique"}
+    assert current(result) == result
+    assert (
+        "| batch-norm | clean | – | not measured yet with the exact network | – | – | – | – |"
+        in record_studies.block(left)
+    )
+
+
+def test_the_article_on_the_audit_shows_what_the_command_finds():
+    page = record_studies.AUDIT.read_text(encoding="utf-8")
+    assert replaced(page, audit_table(audit()), *record_studies.AUDIT_MARKS) == page
+    assert len(re.sub(r"^\|.*", "", page, flags=re.M).split()) <= 1200
+    assert page.count("\n| ") == 1 + len(audit())
 
 
 def test_the_committed_studies_are_whole():
@@ -251,11 +288,3 @@ def test_the_studies_reach_their_marks():
     assert sum(phase["epochs"] for phase in found["fashion-mnist"]["study"]["phases"]) <= 10
     assert score("licence-plates", "headline-unique")["accuracy"] >= 0.99
     assert row("emnist", "ours")["parameters"] <= 500_000
-    phases = [found["emnist"]["study"]["phases"], *(v["phases"] for v in found["emnist"]["study"]["variants"])]
-    assert len({sum(phase["epochs"] for phase in each) for each in phases}) == 1  # images seen, the same for all
-    for test in ("", "-distorted"):
-        ours = score("emnist", "headline" + test)
-        for custom in ("custom-cnn", "custom-cnn-augmented"):
-            assert ours["interval"][0] > score("emnist", custom + test)["interval"][1]
-        others = [v["name"] for v in found["emnist"]["study"]["variants"]]
-        assert all(ours["accuracy"] > score("emnist", name + test)["accuracy"] for name in others)

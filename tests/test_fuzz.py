@@ -115,7 +115,7 @@ def test_a_changed_archive_is_refused_in_a_line_or_accounted_for(kind, salvage, 
             for row in ledger.rows:
                 if row.status != "lost":
                     assert hashlib.sha256(made.read(row.stored_as)).hexdigest() == row.sha256
-        if kind in KEEPS_CHECKSUMS:
+        if kind in KEEPS_CHECKSUMS and not (salvage and ".tar" in kind):  # whose one checksum stands at its end
             assert {row.sha256 for row in ledger.rows if row.status != "lost"} <= digests
             assert salvage or len(ledger.rows) == len(truth.rows)
         undo(letters, room / "tree", progress=False)

@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawn_submissions import ANSWERS, LABELS, edited, good, make_key, packed, zip_of_zeros
-from scipy.stats import binomtest
 
 from casestudy.cli import main
 from casestudy.errors import GradingError
-from casestudy.evaluation import evaluate_predictions
 from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
 from casestudy.grading.contents import Contents, NoEvidence
-from casestudy.grading.grade import alike, grade, grade_all, shingles
+from casestudy.grading.grade import grade, grade_all
 from casestudy.grading.gradebook import write_gradebook
 from casestudy.grading.key import FACTS, load_key, write_key
+from casestudy.grading.likeness import alike, shingles
 from casestudy.grading.rubric import load_rubric
 from casestudy.grading.scores import merge
+from casestudy.grading.strangers import people_of, too_low
 from casestudy.grading.submission import Student, Submission, find_submissions, read_submission
 
 ROOT = Path(__file__).parents[1]
@@ -475,7 +475,7 @@ def hostile() -> dict[str, tuple[bytes, dict[str, str]]]:
         "zeros": (zip_of_zeros("run/predictions.csv", 10), nothing),
         "many entries": (packed({f"run/{k}": b"" for k in range(100_000)}, manifest=False), nothing),
         "many cells": (packed(swollen), {**figures, "split": "no evidence", "notebooks": "partial"}),
-        "nested": (packed({"submission.zip": packed(files)}), nothing),
+        "nested": (packed({"submission.zip": packed({"submission.zip": packed(files)})}), nothing),
         "names": (packed({**files, **dict.fromkeys(HOSTILE_NAMES, b"entry,sha256\n")}), {}),
         "model": (packed(model), {}),
         "utf-16": (packed(utf16), {}),
@@ -565,16 +565,17 @@ def test_a_whole_folder_of_them(tmp_path, files, capsys, monkeypatch):
         assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells)
     rows = list(csv.DictReader((work / "one" / "grades.csv").open()))
     assert len(rows) == len(names) + 3
-    points = {row["File"].split("_")[0]: float(row["Case study"]) for row in rows}
+    points = {row["file"].split("_")[0]: float(row["points"]) for row in rows}
     assert points["good"] == points["copy"] == 65
     assert points["notes"] == points["empty"] == points["zeros"] == 0
     overview = (work / "one" / "overview.html").read_text()
-    assert "Shares with good" in overview
+    assert re.search("Shares with .*good_1_99", overview)
     assert "The submission says it is somebody else" in overview
     for path in work.glob("one/students/*/results.json"):
         result = json.loads(path.read_text())
         assert result["score"] == sum(test["score"] for test in result["tests"])
         assert len(result["tests"]) == len(RUBRIC.criteria)
+    (work / "one" / "gradebook.sqlite").unlink()
     assert main(["grade", str(inbox), "--key", str(key), "--out", "one"]) == 2
     assert "never overwritten" in capsys.readouterr().err
 
@@ -670,7 +671,7 @@ def test_likeness_is_pointed_out_and_costs_nothing(tmp_path, files):
 def test_own_points_and_comments_finish_the_totals(tmp_path, files):
     reports = list(batch(tmp_path / "in" if (tmp_path / "in").mkdir() is None else tmp_path, anna=files).values())
     write_gradebook(reports, RUBRIC, tmp_path / "first")
-    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "first" / "scores.csv").open(encoding="utf-8-sig")))
     assert [row["criterion"] for row in rows] == [c.id for c in RUBRIC.criteria if c.manual]
     assert ANSWERS["answer-05"] in [row["answer"] for row in rows]
     for row in rows:
@@ -756,7 +757,7 @@ def test_a_key_that_is_none(text, tmp_path):
 
 def hidden_table(key, right: int) -> bytes:
     rows = []
-    for k, (name, label) in enumerate(sorted(key.hidden.items())):
+    for k, (name, (label, _)) in enumerate(sorted(key.hidden.items())):
         read = label if k < right else LABELS[(LABELS.index(label) + 1) % len(LABELS)]
         rows.append([name, *(1.0 if read == one else 0.0 for one in LABELS)])
     lines = [",".join(["name", *(f"p_{one}" for one in LABELS)]), *(",".join(map(str, row)) for row in rows)]
@@ -764,7 +765,7 @@ def hidden_table(key, right: int) -> bytes:
 
 
 def test_the_hidden_test_asks_whether_the_claim_holds(tmp_path, files):
-    key = make_key(hidden={f"unlabelled/{k:05d}.jpg": LABELS[k % 5] for k in range(60)})
+    key = make_key(hidden={f"unlabelled/{k:05d}.jpg": (LABELS[k % 5], f"user_{k % 3}") for k in range(60)})
     text = (ROOT / "rubric.md").read_text().rstrip("\n")
     rubric_file = tmp_path / "rubric.md"
     row = "| hidden | 10 | It holds on strangers | holds | lower | none | `hidden_predictions.csv` | hidden_test |\n"
@@ -960,7 +961,7 @@ def test_quarantine_with_a_sound_file_is_no_full_credit_and_left_out_copies_are_
 def test_hidden_answers_belong_to_their_names(files, tmp_path):
     """Rows in any order; and the claim is what chance could have made of it, not the number itself."""
     names = {f"unlabelled/{k:05d}.jpg": LABELS[k % 5] for k in range(60)}
-    key = make_key(hidden=names)
+    key = make_key(hidden={name: (label, f"user_{k % 3}") for k, (name, label) in enumerate(names.items())})
     header, *rows = hidden_table(key, 60).decode().splitlines()
     claimed = Contents(Submission("a.zip", Student("a"), files), key).evaluation
 
@@ -972,27 +973,14 @@ def test_hidden_answers_belong_to_their_names(files, tmp_path):
 
     assert "100.0% of 60" in outcome([header, *rows]).evidence
     assert "100.0% of 60" in outcome([header, *rows[::-1]]).evidence
-    # Two strangers were tested, so the claim has no interval: it reaches down to the score of the one read worse.
-    assert claimed.sure.people == 2 and math.isnan(claimed.interval[0])
-    lowest = claimed.per_signer["accuracy"].min()
-    assert lowest < claimed.accuracy
-
-    def most(right):
-        return binomtest(right, 60).proportion_ci(0.95, method="wilson").high
-
-    right = max(n for n in range(61) if most(n) < claimed.accuracy)
-    assert most(right) >= lowest
-    assert outcome(hidden_table(key, right).decode().splitlines()).status == "earned"
-    lower = max(n for n in range(61) if most(n) < lowest)
-    assert outcome(hidden_table(key, lower).decode().splitlines()).status == "partial"
-    assert "two people are too few for an interval" in outcome([header, *rows]).evidence
-    # Of three people it is interval against interval.
-    three = claimed.predictions.assign(signer=[f"user_{k % 3}" for k in range(len(claimed.predictions))])
-    more = evaluate_predictions(three, claimed.class_names)
-    assert lowest != more.interval[0] < more.per_signer["accuracy"].min()
-    right = min(n for n in range(61) if most(n) >= more.interval[0])
-    assert outcome(hidden_table(key, right).decode().splitlines(), more).status == "earned"
-    assert outcome(hidden_table(key, right - 1).decode().splitlines(), more).status == "partial"
+    # How far luck can take it down is held by simulation in tests/test_hidden.py; here, that the verdict follows it.
+    known, hidden = people_of(claimed.predictions["predicted"] == claimed.predictions["label"],
+                              claimed.predictions["signer"]), lambda right: people_of(
+        [k < right for k in range(60)], [f"user_{k % 3}" for k in range(60)])  # fmt: skip
+    fewest = min(right for right in range(61) if not too_low(known, hidden(right)).too_low)
+    assert 0 < fewest < 60
+    assert outcome(hidden_table(key, fewest).decode().splitlines()).status == "earned"
+    assert outcome(hidden_table(key, fewest - 1).decode().splitlines()).status == "partial"
 
 
 def test_probabilities_add_up_to_one_but_for_rounding(graded, files):
@@ -1029,12 +1017,12 @@ def test_points_go_from_nothing_to_all(points, fits, tmp_path, files):
             merge(reports, scores)
 
 
-def test_four_fifths_are_alike_and_less_is_not():
-    """By hand: of 10 pieces in all, 8 or 7 in both; a short answer within a long one is not the same answer."""
-    pieces = [(f"{k}", "a", "b") for k in range(10)]
-    assert alike(frozenset(pieces[:9]), frozenset(pieces[1:]))
-    assert not alike(frozenset(pieces[:8]), frozenset(pieces[1:]))
-    assert not alike(frozenset(pieces[:7]), frozenset(pieces))
+def test_three_tenths_are_alike_and_less_is_not():
+    """By hand: of 10 pieces in all, 3 or 2 in both; a short answer within a long one is not the same answer."""
+    pieces = [(f"{k}", "a", "b") for k in range(20)]
+    assert alike(frozenset(pieces[:7]), frozenset(pieces[4:10]))  # 3 of 10
+    assert not alike(frozenset(pieces[:6]), frozenset(pieces[4:10]))  # 2 of 10
+    assert not alike(frozenset(pieces[:5]), frozenset(pieces))  # all of the short one, a quarter of the long one
     assert not alike(frozenset(), frozenset())
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     assert len(shingles(" ".join(words))) == 10
@@ -1049,7 +1037,7 @@ def test_no_cell_of_a_spreadsheet_is_a_formula(sign, tmp_path, files):
     for table in ("grades.csv", "criteria.csv", "scores.csv"):
         cells = [cell for row in csv.reader((tmp_path / "out" / table).open()) for cell in row]
         assert not any(cell.lstrip().startswith(("=", "+", "-", "@")) for cell in cells)
-        assert f"'{name}" in cells
+        assert (f"'\t'{name[1:]}" if sign == "\t=" else f"'{name}") in cells
     scores = tmp_path / "scores.csv"
     scores.write_text((tmp_path / "out" / "scores.csv").read_text())
     assert merge([report], scores)[0].source == name  # and it is known again
@@ -1060,8 +1048,8 @@ def test_a_gradebook_by_hand(tmp_path, files):
     twice = [reports["anna"], dataclasses.replace(reports["anna"], student=Student("ANNA"))]
     write_gradebook(twice, RUBRIC, tmp_path / "out")
     row = next(csv.DictReader((tmp_path / "out" / "grades.csv").open()))
-    assert {name: row[name] for name in ("Full name", "Grade", "Maximum Grade", "Open points", "Case study")} == {
-        "Full name": "anna", "Grade": "65", "Maximum Grade": "100", "Open points": "35", "Case study": "65",
+    assert {name: row[name] for name in ("student", "points", "most", "open points")} == {
+        "student": "anna", "points": "65", "most": "100", "open points": "35",
     }  # fmt: skip
     homes = sorted(path.name for path in (tmp_path / "out" / "students").iterdir())
     assert len({home.casefold() for home in homes}) == 2
@@ -1076,7 +1064,9 @@ def test_limits_of_a_zip_that_are_just_reached_hold(tmp_path, files, monkeypatch
     def read(limit=None, value=None):
         with monkeypatch.context() as patch:
             if limit:
-                patch.setattr(f"casestudy.grading.submission.{limit}", value)
+                patch.setattr(
+                    f"casestudy.grading.{'submission' if limit == 'MOST_PACKED' else 'containers'}.{limit}", value
+                )
             return read_submission(path)
 
     assert set(read().files) == set(part)

@@ -45,6 +45,7 @@ FOUND = {
     "mirror": lambda wishes: wishes.study.model.augmentation["mirror"],
     "pattern": lambda wishes: wishes.study.data.pattern,
     "layout": lambda wishes: wishes.study.data.layout,
+    "as_published": lambda wishes: (wishes.study.data.transposed, wishes.study.data.scaled_apart) == (False, True),
 }
 
 
@@ -86,6 +87,7 @@ def drawn(study, chance, weights_file):
         "mirror": True,
         "pattern": chance.choice(PATTERNS),
         "layout": chance.choice(("signer/label", "part/signer/label", "any_label")),
+        **({"as_published": True} if study.name == "emnist" else {}),
     }
     chosen = {name: value for name, value in values.items() if chance.random() < 1 / 3}
     if chosen.get("weights") == "signs":

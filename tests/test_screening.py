@@ -246,6 +246,24 @@ def test_darker_is_as_different_as_brighter():
     grey = bytes([100] * 256)
     found = [grey, bytes([99] + [100] * 255), bytes([98] + [100] * 255), bytes([100] * 255 + [101])]
     assert [finder.find_or_add(thumbnail) for thumbnail in found] == [None, 0, 1, 0]
+    finder = NearDuplicates()
+    assert [finder.find_or_add(small) for small in (bytes([90] + [100] * 255), grey)] == [None, None]
+
+
+def test_the_earliest_match_counts_wherever_it_lies():
+    """The first adds up to just below a multiple of 2048, the others to that or more: another cell."""
+    finder = NearDuplicates()
+    found = [bytes([128] * 255 + [127]), bytes([128] * 256), bytes([129] + [128] * 255)]
+    assert [finder.find_or_add(small) for small in found] == [None, 0, 0]
+
+
+def test_a_turned_photograph_is_a_copy_of_the_upright_one():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = screen(encode(draw(), quality=95, exif=exif)).thumbnail
+    upright = screen(encode(draw().transpose(Image.Transpose.ROTATE_270), quality=95)).thumbnail
+    finder = NearDuplicates()
+    assert [finder.find_or_add(turned), finder.find_or_add(upright)] == [None, 0]
 
 
 def test_a_bmp_from_top_to_bottom_has_the_same_size():
@@ -253,6 +271,7 @@ def test_a_bmp_from_top_to_bottom_has_the_same_size():
     height = struct.unpack_from("<i", data, 22)[0]
     found = screen(with_bytes(data, 22, struct.pack("<i", -height)))
     assert (found.reason, found.width, found.height) == (None, 40, 40)
+    assert screen_image(with_bytes(data, 22, struct.pack("<i", -height))[:-50]).startswith("truncated")
 
 
 SAMPLINGS = {

@@ -265,3 +265,69 @@ def test_a_published_validation_part_is_stratified_by_the_training_labels(make_i
 def test_a_part_that_is_empty_lacks_nothing(make_images):
     split = split_images(make_images(signers=5), SplitSpec("signer", validation=0), seed=1)
     assert split.missing() == {}
+
+
+def published_parts(train, test):
+    """Returns an `ImageSet` of that many blank images in two parts, without copies; two labels take turns."""
+    from casestudy.data import ImageSet
+
+    count = train + test
+    return ImageSet(
+        images=np.zeros((count, 8, 8, 1), np.uint8),
+        labels=np.arange(count) % 2,
+        class_names=("A", "B"),
+        signers=None,
+        names=np.array([f"{k:05}" for k in range(count)]),
+        groups=np.arange(count),
+        cropped=False,
+        digest="",
+        parts=np.repeat(["train", "test"], [train, test]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("train", "share", "state", "counts"), [(1111, 0.8, 13, (222, 889)), (600, 0.2, 2023, (480, 120))]
+)
+def test_a_shuffled_draw_is_scikit_learns_of_the_rows_as_they_lie(train, share, state, counts):
+    from sklearn.model_selection import train_test_split
+
+    spec = SplitSpec("published", validation=share, draw="shuffled", seed=state)
+    found = split_images(published_parts(train, 30), spec, seed=7)
+    kept, held_out = train_test_split(list(range(train)), train_size=round(1 - share, 9), random_state=state)
+    assert (len(found.train), len(found.validation)) == counts
+    assert found.train.tolist() == sorted(kept)
+    assert found.validation.tolist() == sorted(held_out)
+    assert found.test.tolist() == list(range(train, train + 30))
+    assert (split_images(published_parts(train, 30), spec, seed=8).train == found.train).all()  # the draw's own seed
+
+
+def test_the_last_rows_are_held_out_as_keras_holds_them_out():
+    found = split_images(published_parts(50, 4), SplitSpec("published", validation=0.2, draw="last"), seed=1)
+    assert found.train.tolist() == list(range(40))
+    assert found.validation.tolist() == list(range(40, 50))
+
+
+def test_a_draw_divides_published_parts_alone():
+    with pytest.raises(DataError, match="draw of a SplitSpec divides a published training part; received 'last'"):
+        SplitSpec("random", draw="last")
+
+
+def test_each_pixel_is_stretched_over_its_own_part():
+    """Against scikit-learn's MinMaxScaler, fitted on each part."""
+    import dataclasses
+
+    from sklearn.preprocessing import MinMaxScaler
+
+    from casestudy.data.columns import scale_apart
+
+    images = published_parts(20, 9)
+    pixels = np.random.default_rng(2).integers(0, 200, images.images.shape).astype("uint8")
+    pixels[:, 0, 0] = 7  # the same everywhere: becomes 0
+    found = scale_apart(dataclasses.replace(images, images=pixels))
+    for part in ("train", "test"):
+        rows = pixels[images.parts == part].reshape(-1, 64)
+        wanted = MinMaxScaler((0, 255)).fit_transform(rows)
+        np.testing.assert_allclose(found.images[images.parts == part].reshape(-1, 64), wanted, atol=0.501)
+    assert found.images[:, 0, 0].max() == 0
+    assert found.digest != images.digest
+    assert pixels.max() < 200  # what was given stays

@@ -4,28 +4,38 @@ import csv
 import errno
 import hashlib
 import io
+import itertools
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 import unicodedata
 import zipfile
+from functools import cache
 from pathlib import Path, PureWindowsPath
 
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from casestudy.cleaning import counting, regroup
+from casestudy.cleaning.archive import FolderReader
+from casestudy.cleaning.counting import sum_up
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
 from casestudy.cleaning.files import atomic_folder, atomic_path, reserve
 from casestudy.cleaning.ledger import Ledger, LedgerRow
-from casestudy.cleaning.rebuild import read_ledger, undo
+from casestudy.cleaning.members import readable
+from casestudy.cleaning.rebuild import plan, read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
 from casestudy.cleaning.words import printable
+from casestudy.cleaning.zips import ZipReader
 from casestudy.data import load_images
+from casestudy.data.image_set import write_pixels
 
 ROOT = Path(__file__).parent.parent
 LONG = "手" * 80
@@ -44,6 +54,7 @@ ODD = [
 ]
 
 
+@cache  # the noise is another one each time
 def drawn(number):
     stream = io.BytesIO()
     Image.effect_noise((20, 20), 30 + number).save(stream, "PNG")
@@ -130,6 +141,17 @@ def test_the_clean_command_prints_names_as_escapes(tmp_path):
         assert (b"\x1b" not in said and b"x1b" in said) or b"u001b" in said
 
 
+def test_what_is_said_on_the_way_is_no_command_to_a_terminal(tmp_path):
+    """Of a name that reaches a message, and of a path that cannot be read."""
+    code = "import logging, sys; from casestudy.cli import commands\n"
+    code += "def call(args):\n logging.warning('of %s\\nand more', 'a\\x1b[2Jb'); raise OSError(5, 'no', 'c\\x1bd')\n"
+    code += "commands._doctor = call; sys.exit(commands.main(['doctor']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    first, second, last = done.stderr.splitlines()
+    assert (first, second, done.returncode) == ("of a\\x1b[2Jb", "and more", 2)
+    assert "c\\x1bd" in last and "\x1b" not in last
+
+
 def test_names_are_cut_with_their_ending_and_stay_apart():
     one, other = clean_part("手" * 100 + "1.jpg"), clean_part("手" * 100 + "2.jpg")
     assert one != other and one.endswith(".jpg") and len(one.encode()) <= 200
@@ -138,6 +160,8 @@ def test_names_are_cut_with_their_ending_and_stay_apart():
         *("_sidecar/x", "_sidecar/x~2/y", "_sidecar/x~2/z"),
     ]
     assert len(clean_path("a" * 300 + "/" + "b" * 300 + ".txt")) <= 240
+    place = UniqueNames().claim(f"{'l' * 69}/{'x' * 136}.png")  # of a label that is a sentence
+    assert len(place) == 200 and place.startswith("l" * 69 + "/x") and place.endswith(".png")
 
 
 def test_what_a_dead_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path):
@@ -238,6 +262,8 @@ def test_a_small_disk_gets_full_in_one_line(small_disk, tmp_path):
     clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
     with pytest.raises(CaseStudyError, match="No space left"):
         load_images(tmp_path / "letters.zip", image_size=(512, 512), cache_dir=small_disk)
+    with pytest.raises(CaseStudyError, match="No space left"):  # room for the pixels, none for the header before them
+        write_pixels(small_disk / "images-1.npy", (1, 512, 512, 1), [np.ones((1, 512, 512, 1), np.uint8)])
     with pytest.raises(CaseStudyError, match="No space left"):
         undo(tmp_path / "letters.zip", small_disk / "tree", progress=False)
     assert not list(small_disk.iterdir())
@@ -300,4 +326,274 @@ def test_a_ledger_that_does_not_read_as_written_is_no_success(tmp_path, monkeypa
     monkeypatch.setattr(Ledger, "to_csv", lambda ledger: written(ledger).replace("A0.png", "A1.png", 1))
     with pytest.raises(ConservationError, match="does not read as it was written"):
         clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert not (tmp_path / "letters.zip").exists()
+
+
+@pytest.mark.parametrize("length", [120, 132, 133, 150, 230, 255])
+def test_a_long_name_finds_room_under_its_label_and_beside_its_like(length, tmp_path):
+    names = [f"user_1/A/{'x' * (length - 5)}{k}.png" for k in range(2)] + [f"user_1/A/{'X' * (length - 5)}0.png"]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        for k, name in enumerate(names):
+            target.writestr(name, drawn(k))
+    ledger = clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    places = [row.stored_as for row in ledger.rows]
+    assert len({place.casefold() for place in places}) == 3
+    assert all(
+        place.lower().startswith("a/user_1__x") and place.endswith(".png") and len(place) <= 205 for place in places
+    )
+    noted = [bool(row.note) for row in ledger.rows]
+    assert noted == [length > 132] * 3  # user_1__ and the name have 140 bytes at the most
+    assert undo(tmp_path / "letters.zip", tmp_path / "tree", progress=False) == {}
+    assert all((tmp_path / "tree" / name).read_bytes() == drawn(k) for k, name in enumerate(names))
+
+
+def test_labels_that_no_windows_folder_can_have_are_stored_elsewhere_and_stay_labels(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        target.writestr("user_1/A/NUL.png", drawn(1))
+        target.writestr("user_2/A/x\u2028\u202ey\u200b.png", drawn(2))
+    ledger = clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert [row.stored_as for row in ledger.rows] == ["A/user_1__NUL.png", "A/user_2__x__y_.png"]
+    assert [row.note for row in ledger.rows] == ["", "stored under a name that every system takes"]
+    assert UniqueNames().claim("con/x.png") == "con_/x.png"
+    joined = UniqueNames()
+    assert joined.claim("A/نیم\u200cفاصله") != joined.claim("A/نیمفاصله") == "A/نیمفاصله~2"  # one name for some disks
+
+
+def test_a_tree_that_undo_made_is_cleaned_and_undone_again(tmp_path):
+    """What is called _set_aside there are entries as any other: none is overwritten, none gets another name."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        for k, name in enumerate(("../A0.png", "user_1/A1.png", "_set_aside/list.csv", "_set_aside/._/A0.png")):
+            target.writestr(name, drawn(k) if name.endswith("png") else b"my own list")
+    ledger = clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    set_aside = undo(tmp_path / "letters.zip", tmp_path / "tree", progress=False)
+    assert list(set_aside) == ["../A0.png"]
+    for row in ledger.rows:
+        there = tmp_path / "tree" / set_aside.get(row.entry, row.entry)
+        assert hashlib.sha256(there.read_bytes()).hexdigest() == row.sha256
+    files = [path for path in (tmp_path / "tree").rglob("*") if path.is_file()]
+    assert len(files) == len(ledger.rows) + 1
+
+
+def test_each_entry_is_planned_a_place_of_its_own_on_every_system():
+    entries = [*ODD, *ODD, "_set_aside/list.csv", "a//b", "a/b", "/etc/passwd", "../../x", "USER_1/a0.JPG"]
+    for windows in (False, True):
+        places = plan(entries, windows=windows)
+        assert len({place.casefold() if windows else place for place in places}) == len(entries)
+        folders = {place[:k] for place in places for k, letter in enumerate(place) if letter == "/"}
+        assert not folders & set(places)
+        assert not any({"", ".", ".."} & set(place.split("/")) for place in places)
+    assert plan(["a//b", "./c", "d/./e", "/f"], windows=False) == ["a/b", "c", "d/e", "_set_aside/f"]
+    assert plan(["A.jpg", "a.jpg", "nul.jpg"], windows=True) == ["A.jpg", "_set_aside/a.jpg", "_set_aside/nul_.jpg"]
+
+
+def test_names_that_the_file_system_refuses_are_set_aside(tmp_path, monkeypatch):
+    """As where case tells no names apart, or paths are shorter than planned."""
+    opened = Path.open
+
+    def picky(path, mode="r", *more, **options):
+        if mode in ("xb", "wb"):
+            path = path.with_name(path.name.lower())
+            if len(path.name) > 30:
+                raise OSError(errno.ENAMETOOLONG, "refused", str(path))
+        return opened(path, mode, *more, **options)
+
+    long = f"user_1/A/{'y' * 40}.png"
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        for k, name in enumerate(("user_1/A1.png", "user_1/a1.png", long)):
+            target.writestr(name, drawn(k))
+    clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    monkeypatch.setattr(Path, "open", picky)
+    set_aside = undo(tmp_path / "letters.zip", tmp_path / "tree", progress=False)
+    assert set_aside == {"user_1/a1.png": "_set_aside/user_1/a1.png", long: "_set_aside/entry"}
+    for k, place in enumerate(("user_1/a1.png", "_set_aside/user_1/a1.png", "_set_aside/entry")):
+        assert (tmp_path / "tree" / place).read_bytes() == drawn(k)
+
+
+@pytest.mark.parametrize("counts", [1, 3])
+def test_somebody_else_counts_the_entries(counts, tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        for k in range(2):
+            target.writestr(f"user_1/A{k}.png", drawn(k))
+    assert sum_up(tmp_path / "a.zip", None) == ("7-Zip", 2, len(drawn(0)) + len(drawn(1)))
+    monkeypatch.setattr(counting, "sum_up", lambda path, password: counting.Sum("Somebody", counts, 1))
+    with pytest.raises(ConservationError, match=f"2 entries of a.zip were read, and Somebody counts {counts}"):
+        clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    assert len(clean_archive(tmp_path / "a.zip", None, salvage=True, progress=False).rows) == 2  # of 2
+
+
+def test_each_of_several_archives_and_of_archives_inside_is_counted_by_itself(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as target:
+        for k in range(3):
+            target.writestr(f"A{k}.png", drawn(k))
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as target:
+        target.writestr("user_1.zip", inner.getvalue())
+        target.writestr("user_2/A0.png", drawn(7))
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as target:
+        target.writestr("user_3/A0.png", drawn(8))
+    archives = [tmp_path / "outer.zip", tmp_path / "more.zip"]
+    ledger = clean_archive(archives, tmp_path / "letters.zip", progress=False)
+    assert len(ledger.rows) == 2 + 3 + 1
+    assert undo(tmp_path / "letters.zip", tmp_path / "tree", progress=False) == {}
+    assert (tmp_path / "tree/outer.zip/user_1.zip").read_bytes() == inner.getvalue()
+
+
+def test_a_folder_that_changes_while_it_is_read_is_noticed(tmp_path, monkeypatch):
+    folder = tmp_path / "photos" / "user_1"
+    folder.mkdir(parents=True)
+    for k in range(3):
+        (folder / f"A{k}.png").write_bytes(drawn(k))
+    members = FolderReader.members
+
+    def read_and_add(reader):
+        for member in members(reader):
+            (folder / "late.png").write_bytes(drawn(9))
+            yield member
+
+    assert clean_archive(tmp_path / "photos", None, progress=False).counts()["kept"] == 3
+    monkeypatch.setattr(FolderReader, "members", read_and_add)
+    with pytest.raises(ConservationError, match=r"3 entries of photos were read, and a second walk counts 4"):
+        clean_archive(tmp_path / "photos", tmp_path / "letters.zip", progress=False)
+
+
+def test_a_picture_that_training_cannot_load_is_no_success(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
+        target.writestr("user_1/A0.png", drawn(1))
+        target.writestr("user_1/A1.png", drawn(2)[:-30])
+    kinds = clean_archive(tmp_path / "a.zip", None, progress=False).counts()
+    assert (kinds["kept"], kinds["corrupt"]) == (1, 1)
+    sound = regroup.screen(drawn(1))
+    monkeypatch.setattr(regroup, "screen", lambda data: sound)
+    with pytest.raises(ConservationError, match=r"A1\.png \(user_1/A1\.png\) was found sound, and cannot be loaded"):
+        clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert not (tmp_path / "letters.zip").exists()
+
+
+@pytest.mark.parametrize(
+    "giant", ["ledger.csv", "boxes.csv", "A/user_1__A0.png", "A/user_1__A0.png in the ledger, too"]
+)
+def test_a_letters_zip_that_would_fill_the_memory_is_refused(giant, tmp_path, write_letters, monkeypatch):
+    """Of a letters.zip that somebody handed on, a file of which says that it unpacks to 3 GB."""
+    row = {"entry": "user_1/A0.png", "stored_as": "A/user_1__A0.png", "label": "A", "signer": "user_1"}
+    handed = write_letters(tmp_path / "handed.zip", [{**row, "data": drawn(1)}], {row["stored_as"]: (1, 1, 9, 9)})
+    with zipfile.ZipFile(handed) as source:
+        contents = {info.filename: source.read(info) for info in source.infolist()}
+    name, _, too = giant.partition(" ")
+    if too:
+        said = contents["ledger.csv"].replace(b",%d," % len(drawn(1)), b",%d," % (3 << 30))
+        assert said != contents["ledger.csv"]
+        contents["ledger.csv"] = said
+    with zipfile.ZipFile(handed, "w") as target:
+        for one, data in contents.items():
+            target.writestr(one, data)
+    data = bytearray(handed.read_bytes())
+    index = data.index(name.encode(), data.index(b"PK\x01\x02")) - 46
+    data[index + 24 : index + 28] = (3 << 30).to_bytes(4, "little")
+    handed.write_bytes(data)
+    read = zipfile.ZipFile.read
+
+    def small(archive, one, *more):
+        assert archive.getinfo(one).file_size < 1 << 30, "it would have been unpacked"
+        return read(archive, one, *more)
+
+    monkeypatch.setattr(zipfile.ZipFile, "read", small)
+    if name != "boxes.csv":  # which --undo does not need
+        with pytest.raises(CaseStudyError):
+            undo(handed, tmp_path / "tree", progress=False)
+    with pytest.raises(CaseStudyError, match="bytes, allowed are"):
+        load_images(handed, image_size=(8, 8), cache_dir=tmp_path / "cache")
+    assert not (tmp_path / "tree").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no process numbers of the dead")
+def test_the_number_of_a_dead_process_may_be_that_of_a_living_one(tmp_path):
+    """As in containers, where numbers begin anew; and a machine that is not heard of any more leaves nothing either."""
+    sleeper = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with atomic_path(tmp_path / "letters.zip") as partial:
+        partial.write_text("x")
+        old = partial.name.replace(f"-{os.getpid()}.", f"-{sleeper.pid}.")
+        elsewhere = re.sub(r"\w{6}-\d+", "abcdef-12", partial.name)
+    for name, age in ((old, 3600), (elsewhere, 90_000), (elsewhere.replace("12", "13"), 600)):
+        (tmp_path / name).write_text("left")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with atomic_path(tmp_path / "letters.zip") as partial:
+        partial.write_text("y")
+    left = {path.name for path in tmp_path.iterdir()} - {"letters.zip"}
+    assert left == {elsewhere.replace("12", "13")} | (set() if sys.platform == "linux" else {old})
+    mine = tmp_path / f".tree.{partial.name.split('.')[2]}.tmp"
+    (mine / "half").mkdir(parents=True)  # of a dead process with the number of this one
+    with atomic_folder(tmp_path / "tree") as folder:
+        assert list(folder.iterdir()) == []
+    sleeper.communicate(b"\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_process_whose_end_nobody_asked_about_is_dead(tmp_path):
+    code = "import os, sys; from pathlib import Path; from casestudy.cleaning.files import atomic_path\n"
+    code += "with atomic_path(Path(sys.argv[1])) as partial:\n partial.write_text('x'); os._exit(9)\n"
+    zombie = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "a.zip")], cwd=ROOT)
+    while Path(f"/proc/{zombie.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.05)
+    assert len(list(tmp_path.iterdir())) == 1
+    with atomic_path(tmp_path / "a.zip") as partial:
+        partial.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
+    zombie.wait()
+
+
+def test_a_mapped_file_has_room_for_its_last_byte(tmp_path, monkeypatch):
+    reserved = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, size: reserved.append(start + size))
+    target = tmp_path / "images-1.npy"
+    left = tmp_path / ".images-2.abcdef-1.tmp.npy"  # of another setting, by a machine long gone
+    left.write_bytes(b"left")
+    os.utime(left, (1, 1))
+    write_pixels(target, (1, 64, 64, 1), [np.zeros((1, 64, 64, 1), np.uint8)])
+    assert reserved == [target.stat().st_size]
+    assert [path.name for path in tmp_path.iterdir()] == ["images-1.npy"]
+
+
+def test_room_is_reserved_for_what_the_archive_holds_not_for_what_it_packs_it_to(tmp_path, monkeypatch):
+    asked = []
+
+    def full(file, start, size):
+        asked.append(size)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as target:
+        target.writestr("user_1/A0.png", drawn(1))
+        target.writestr("user_1/A1.bmp", bytes(3_000_000))
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(CaseStudyError, match=r"it needs some 3\.0 MB, and [\d,.]+ MB are free\. Make room"):
+        clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
+    assert 3_000_000 < asked[0] < 3_010_000
+    monkeypatch.setattr(counting, "sum_up", lambda path, password: counting.Sum("7-Zip", 2, 1 << 60))  # a damaged size
+    assert counting.space_for(tmp_path / "a.zip", None) == (tmp_path / "a.zip").stat().st_size
+
+
+def test_what_is_unreadable_in_a_name_is_an_escape():
+    assert readable("a\0b\udcff\ud800é") == "a%00b%FF%D800é"
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder"])
+def test_an_entry_that_only_somebody_else_sees_is_no_success(kind, tmp_path, monkeypatch):
+    """7-Zip, and a second walk, count what the reading passed over."""
+    source = tmp_path / "photos"
+    (source / "user_1").mkdir(parents=True)
+    for k in range(3):
+        (source / "user_1" / f"A{k}.png").write_bytes(drawn(k))
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "photos.zip", "w") as target:
+            for path in sorted(source.rglob("*.png")):
+                target.write(path, path.relative_to(source))
+        source = tmp_path / "photos.zip"
+    assert len(clean_archive(source, None, progress=False).rows) == 3
+    for reader in (ZipReader, FolderReader):
+        names, members = reader.names, reader.members
+        monkeypatch.setattr(reader, "names", lambda self, names=names: names(self)[:-1])
+        monkeypatch.setattr(reader, "members", lambda self, members=members: itertools.islice(members(self), 2))
+    for out in (None, tmp_path / "letters.zip"):
+        with pytest.raises(ConservationError, match=r"2 entries of photos.* were read, and .* counts 3"):
+            clean_archive(source, out, progress=False)
     assert not (tmp_path / "letters.zip").exists()

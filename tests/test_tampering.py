@@ -251,7 +251,7 @@ def test_weights_and_patterns_are_used_only_when_they_are_named(run_copy, tmp_pa
 
 
 def test_an_honest_submission_is_whole_and_says_what_it_leaves_out(run_copy, tmp_path):
-    from casestudy.grading.submission import READ
+    from casestudy.grading.containers import READ
 
     folder = tmp_path / "unpacked"
     for path in run_copy.path.rglob("*"):

@@ -745,3 +745,48 @@ def test_a_checkpoint_is_replaced_whole(tmp_path, monkeypatch):
         checkpoints.save(path, [np.full(3, 7.0), np.full(2, 8.0)])
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.arrays"]
+
+
+@pytest.mark.parametrize(
+    ("keep", "chosen"), [("best loss", "val_loss"), ("best accuracy", "val_accuracy"), ("last", "")]
+)
+def test_a_phase_ends_with_the_weights_that_it_is_to_keep(keep, chosen, make_images, monkeypatch):
+    """What the epochs come to is made up, so that each rule has another; the bias of the head counts the epochs."""
+    from casestudy.models import build_model
+    from casestudy.training import phases as training, train
+
+    told = {"loss": [3, 2, 1, 0.5], "val_loss": [0.5, 0.3, 0.4, 0.6], "val_accuracy": [0.1, 0.2, 0.9, 0.3]}
+    splits = split_images(make_images(signers=4, takes=2), SplitSpec("signer"), seed=1)
+    model = build_model(ModelSpec("plain_cnn", options={"filters": [4]}), splits.images, seed=7, weights=None)
+    bias = model.get_layer("probabilities").bias
+
+    def made_up(*_, entropy, **__):
+        bias.assign(np.full(bias.shape, entropy[-1], "float32"))
+        return {name: float(values[entropy[-1]]) for name, values in told.items()}
+
+    monkeypatch.setattr(training, "fit_epoch", made_up)
+    train(model, splits, Phase("train", "everything", epochs=4, learning_rate=1e-3, keep=keep), seed=7)
+    best = {"val_loss": 1, "val_accuracy": 2, "": 3}[chosen]
+    assert set(np.asarray(bias).tolist()) == {best}
+
+
+def test_a_hidden_layer_of_the_head_trains_with_its_normalisation_while_the_base_stays_frozen(make_images):
+    from casestudy.models import build_model, grad_cam
+    from casestudy.study import Hidden
+    from casestudy.training import train
+
+    splits = split_images(make_images(signers=4, takes=2), SplitSpec("signer"), seed=1)
+    spec = ModelSpec("small_cnn", hidden=Hidden(6, l2=0.5), dropout=0.0)
+    model = build_model(spec, splits.images, seed=7, weights=None)
+    kernel = np.asarray(model.get_layer("hidden").kernel)
+    assert float(sum(model.losses)) == pytest.approx(0.5 * (kernel**2).sum(), rel=1e-5)
+    train(model, splits, Phase("head", "head", epochs=1, learning_rate=1e-2), seed=7)
+    run = train(model, splits, Phase("all", "all", epochs=1, learning_rate=1e-2), seed=7)
+    assert run.batch_norm_change == 0.0  # of the base
+    for phase in ("head", "all"):
+        assert run.largest_change[phase]["BatchNormalization of the head"] > 0
+    assert run.largest_change["head"].get("Conv2D") == 0.0
+    assert run.largest_change["all"]["Conv2D"] > 0
+    some = splits.test[:2]
+    heat = grad_cam(model, splits.images.images[some], splits.images.labels[some])
+    assert heat.shape[0] == 2 and np.isfinite(heat).all()

@@ -187,7 +187,12 @@ def cleaning(facts: dict) -> Figure:
     left.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
     left.minorticks_off()
     left.grid(axis="x", color=FAINT)
-    left.set(xlim=(0.7, 6000), ylim=(-0.6, 4.6), xlabel="entries of the sample's archive", title="every entry is a row")
+    left.set(
+        xlim=(0.7, 6000),
+        ylim=(-0.6, len(names) - 0.4),
+        xlabel="entries of the sample's archive",
+        title="every entry is a row",
+    )
     order = ["Pillow verify", "Pillow load", "ours"]
     right.barh([0, 1, 2], [40] * 3, color=FAINT)
     right.barh([0, 1, 2], [ways[way] for way in order], color=[ORANGE, ORANGE, BLUE])

@@ -12,10 +12,10 @@ from typing import Any
 
 import pandas as pd
 
+from casestudy.audit import UNMEASURED as NOT_YET, audit, audit_table, current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
 from casestudy.report import interval, percent
-from casestudy.report.audit import UNMEASURED as NOT_YET, current
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
@@ -26,7 +26,8 @@ from SCRIPTS.release.environment import ROOT
 FOLDER = ROOT / "DATA" / "results"
 BEGIN, END = "<!-- studies -->", "<!-- end of studies -->"
 ASKED = "as asked"  # ends the sentence about weights that nobody chose for the run
-ARTICLE = ARTICLES / "studies.md"
+ARTICLE, AUDIT = ARTICLES / "studies.md", ARTICLES / "audit.md"
+AUDIT_MARKS = "<!-- audit -->", "<!-- end of audit -->"
 UNMEASURED = "*Not measured yet: `casestudy run` has left no committed result of this study.*"
 
 
@@ -41,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
     page = README.read_text(encoding="utf-8")
     write_text(README, replaced(page, table(load()), BEGIN, END))
     write_text(ARTICLE, filled(ARTICLE.read_text(encoding="utf-8"), load()))
+    write_text(AUDIT, replaced(AUDIT.read_text(encoding="utf-8"), audit_table(audit()), *AUDIT_MARKS))
     return 0
 
 
@@ -84,9 +86,7 @@ def table(results: list[dict]) -> str:
             unique = scores.get(("headline" if row["name"] == OWN else row["name"]) + "-unique")
             cells = [study["name"], row["name"], percent(published.get(row["name"])), percent(row["accuracy"])]
             sure = interval((row["low"], row["high"]), " to ")
-            rank = (
-                "–" if sure == "–" or row["rank"] is None else str(row["rank"])
-            )  # two people rank nothing, nor do two runs
+            rank = str(row["rank"] or "–") if sure != "–" else "–"  # two people rank nothing, nor do two runs
             cells += [sure, percent(unique and unique["accuracy"])]
             cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", rank]
             lines.append("| " + " | ".join(cells) + " |")
@@ -118,9 +118,7 @@ def block(result: dict | None) -> str:
     run = Study.from_json(result["study"])
     scores = {score["name"]: score["accuracy"] for score in result["scores"]}
     parameters = {row["name"]: row["parameters"] for row in result["comparison"]}
-    epochs = {variant.name: variant.phases for variant in run.variants if variant.name in parameters} | {
-        OWN: run.phases
-    }
+    epochs = {one.name: one.phases for one in run.variants if one.name in parameters} | {OWN: run.phases}
     lines = [
         "| model | tested on | published | reproduced | ours | without copies | epochs | parameters | note |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -130,7 +128,7 @@ def block(result: dict | None) -> str:
         unique = ("headline" if row.model == OWN else row.model) + test.suffix
         shares = (row.published, row.reproduced, row.ours, scores.get(unique))
         cells = [row.model, row.tested, *map(percent, shares)]
-        if row.model not in parameters:
+        if row.model not in parameters and row.model != OWN:
             cells[3] = NOT_YET
         cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")
         cells.append(f"{parameters[row.model]:,.0f}" if row.model in parameters else "–")
@@ -146,8 +144,17 @@ def measured(run: Study, result: dict) -> list[str]:
     copies = f", {result['copies']:,} of them with a copy in training" if result["copies"] else ""
     images += [f"{parts['test']:,} to test{copies}."]
     some = "" if run.split.fraction == 1 else f", on {percent(run.split.fraction)} of the training images"
+    own_split: dict[str, list[str]] = {}
+    for row in result["comparison"]:
+        variant = next((one for one in run.variants if one.name == row["name"]), None)
+        if variant and variant.split:
+            share = percent(variant.split.validation)
+            own_split.setdefault(f"{share} of the training part held out ({variant.split.draw})", []).append(
+                row["name"]
+            )
     lines = [
         "- " + ", ".join(images),
+        *(f"- {', '.join(names)}: with {words}." for words, names in own_split.items()),
         f"- On a {machine['device']}, in {machine['precision']}, seed {result['seed']}{some}.",
     ]
     began: dict[str, Any] = {**result.get("variant_weights", {}), OWN: result.get("weights")}

@@ -13,15 +13,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import casestudy as cs
+from casestudy.audit import current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
 from casestudy.data import copies_across_parts, distort
 from casestudy.evaluation import evaluate_predictions
 from casestudy.models import inference_model
-from casestudy.report.audit import current
 from casestudy.runs.record import Score
-from casestudy.training import kept_epoch, local_machine, remove_checkpoints
+from casestudy.training import local_machine, remove_checkpoints
 from SCRIPTS.articles.record_studies import FOLDER
 from SCRIPTS.articles.writing import read_json, write_json
 
@@ -60,7 +62,7 @@ def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Pa
     tests = [("", images, splits.test)]
     if study.distortion:
         harder = distort(images, splits.test, **study.distortion)
-        tests.append(("-distorted", harder, range(len(harder))))
+        tests.append(("-distorted", harder, np.arange(len(harder))))
     scores, found = [], None
     for suffix, pictures, chosen in tests:
         one = cs.evaluate(model, pictures, chosen)
@@ -70,7 +72,9 @@ def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Pa
         if copies:
             again = evaluate_predictions(rest, images.class_names)
             scores.append(_score(f"{variant.name}{suffix}-unique", again, splits.protocol))
-    kept = kept_epoch(variant.phases[-1], training.history)
+    last = training.history[training.history["phase"] == variant.phases[-1].name]
+    last = last.pivot(index="epoch", columns="metric", values="value")
+    kept = last.iloc[variant.phases[-1].kept_epoch({name: last[name].tolist() for name in last})]
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.keras")
         size = (Path(folder) / "model.keras").stat().st_size

@@ -212,10 +212,10 @@ def of_ledger() -> dict[str, str]:
 
 
 def ledger_counts() -> dict[str, int]:
-    """Returns how many entries of the sample have each status, by its key."""
+    """Returns how many entries of the sample have each status that occurs in it, by its key."""
     with (ROOT / "DATA" / "sample" / "asl_sample.key.csv").open(encoding="utf-8", newline="") as file:
         counts = Counter(row["status"] for row in csv.DictReader(file))
-    return {status: counts[status] for status in STATUSES}
+    return {status: counts[status] for status in STATUSES if status in counts}
 
 
 def of_study() -> dict[str, str]:

@@ -115,11 +115,12 @@ def _undo(args: argparse.Namespace) -> int:
         raise CaseStudyError(f"--undo rebuilds one letters.zip; received {len(args.archive)}: call it once for each.")
     set_aside = undo(args.archive[0], args.undo, progress=not args.quiet)
     if args.json:
-        print(json.dumps({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))
+        print(_json({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))
     elif not args.quiet:
-        print(f"{args.undo} holds the original files again, byte for byte.")
+        print(f"{printable(str(args.undo))} holds the original files again, byte for byte.")
         for entry, place in set_aside.items():
-            print(f"  {printable(entry)} has a name that cannot be used here: it is in {printable(place)}")
+            named = printable(entry) or "An entry without a name"
+            print(f"  {named} has a name that cannot be used here: it is in {printable(place)}")
     return 0
 
 
@@ -131,11 +132,16 @@ def _clean(args: argparse.Namespace) -> int:
     options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "salvage", "workers")}
     ledger = clean_archive(args.archive, out, **options, progress=not args.quiet)
     if args.json:
-        print(json.dumps(ledger.to_json()))  # in ASCII: a name may hold what a terminal obeys
+        print(_json(ledger.to_json()))
     elif not args.quiet:
         print(ledger.summary())
-        print(outcome if out else "nothing was written (--dry-run)")
+        print(printable(outcome) if out else "nothing was written (--dry-run)")
     return 0 if ledger.labelled() else 1
+
+
+def _json(values: dict[str, Any]) -> str:
+    """Returns one line of JSON, in ASCII: a name may hold what a terminal obeys."""
+    return json.dumps(values).replace("\x7f", "\\u007f")
 
 
 def layout_word(text: str) -> str:

@@ -10,7 +10,7 @@ from casestudy.cleaning.ledger import LedgerRow
 from casestudy.cleaning.members import Member
 from casestudy.cleaning.near import NearDuplicates, is_blank
 from casestudy.cleaning.screening import Screening
-from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path
+from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path, why_renamed
 
 _FOLDERS = {
     **dict.fromkeys(("repairable", "unsupported", "corrupt"), "_quarantine"),
@@ -86,7 +86,7 @@ class Desk:
         """Returns all rows, with the remarks that depend on two of them."""
         rows = []
         for row, twin in zip(self._rows, self._twins, strict=True):
-            notes = [row.note]
+            notes = [row.note, why_renamed(row.entry, row.stored_as)]
             if twin is not None:
                 notes.append("different label" if row.label != self._rows[twin].label else "")
                 notes.append("different signer" if row.signer != self._rows[twin].signer else "")

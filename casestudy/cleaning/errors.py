@@ -1,5 +1,7 @@
 """What cleaning raises on purpose: the lower half of the exception tree, which `casestudy.errors` shows whole."""
 
+import csv
+import lzma
 import struct
 import zipfile
 import zlib
@@ -8,8 +10,8 @@ from casestudy.cleaning.words import printable
 
 # What a zip that was changed or cut may raise, from opening it to the last byte.
 UNREADABLE = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, KeyError, NotImplementedError, RuntimeError),
-    *(ValueError, OverflowError, TypeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, csv.Error, EOFError, LookupError),
+    *(NotImplementedError, RuntimeError, ValueError, OverflowError, TypeError, MemoryError),
 )
 
 

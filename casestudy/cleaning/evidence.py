@@ -110,6 +110,9 @@ def _one_folder(group: Group) -> Reading | Doubt:
     begins = {one.upper() for letters in group.letters for one in letters if one}
     labels = {label for label, letters in zip(group.column(-1), group.letters, strict=True) if any(letters)}
     why = f"folders {_some(labels)} and file names {_some(begins)} could both be the label"
+    counts = {label.rstrip("0123456789") for label in labels}
+    if len(counts) == 1 and len(labels) > 1 and not group.has_letters(-1):
+        return name  # `Zoë_0`, `Zoë_1`: folders that are only counted are no labels
     if group.has_letters(-1) or not (len(begins) >= len(labels) or _is_alphabet(begins, 10)):
         return Doubt((name, folder), why)
     return name

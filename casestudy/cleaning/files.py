@@ -9,11 +9,24 @@ import os
 import platform
 import re
 import shutil
+import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-# A process is told by its number on its machine: folders are shared between machines, and numbers are not.
-_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+from casestudy.cleaning.members import MAX_MEMBER_BYTES
+
+
+def _machine() -> str:
+    """Returns what tells those machines and containers apart that number their processes each for themselves."""
+    name = platform.node()
+    with contextlib.suppress(OSError):
+        name += str(Path("/proc/self/ns/pid").readlink())
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:6]
+
+
+_HOST = _machine()
+_FORGOTTEN = 86_400.0  # seconds without a byte written, after which a process of another machine is taken for dead
 
 
 @contextlib.contextmanager
@@ -25,9 +38,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     # The ending stays the target's, all of ".weights.h5": some writers choose their format by it.
     stem, dot, ending = target.name.partition(".")
     partial = target.with_name(f".{stem}.{_HOST}-{os.getpid()}.tmp{dot}{ending}")
-    for left in _left_by_the_dead(target.parent, f".{stem}.", f".tmp{dot}{ending}"):
-        with contextlib.suppress(OSError):
-            left.unlink()
+    remove_left_behind(target.parent, target.name)
     try:
         yield partial
         partial.replace(target)
@@ -42,8 +53,8 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     `target` may be there already if it is empty. What a killed process left beside it is removed first.
     """
     partial = target.with_name(f".{target.name}.{_HOST}-{os.getpid()}.tmp")
-    for left in _left_by_the_dead(target.parent, f".{target.name}.", ".tmp"):
-        shutil.rmtree(left, ignore_errors=True)
+    remove_left_behind(target.parent, target.name, folders=True)
+    shutil.rmtree(partial, ignore_errors=True)  # of a dead process that had the number of this one
     partial.mkdir(parents=True)
     try:
         yield partial
@@ -54,29 +65,49 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _left_by_the_dead(folder: Path, start: str, end: str) -> list[Path]:
-    """Returns what processes of this machine that are no more were writing, by the names of `atomic_path`."""
-    form = re.compile(rf"{re.escape(start)}{_HOST}-(\d{{1,9}}){re.escape(end)}")
-    named = [(path, form.fullmatch(path.name)) for path in folder.iterdir()] if folder.is_dir() else []
-    return [path for path, found in named if found and not _is_alive(int(found[1]))]
+def remove_left_behind(folder: Path, name: str, *, folders: bool = False) -> None:
+    """Removes what processes that are no more were writing to files, or folders, of a name; "*" in it is any text."""
+    stem, dot, ending = (name, "", "") if folders else name.partition(".")
+    form = re.escape(f".{stem}.").replace(r"\*", ".*") + r"(\w{6})-(\d{1,9})" + re.escape(f".tmp{dot}{ending}")
+    with contextlib.suppress(OSError):  # a folder that does not say what it holds may take a file all the same
+        for path in list(folder.iterdir()):
+            found = re.fullmatch(form, path.name)
+            if not found or _is_at_work(path, found[1], int(found[2])):
+                continue
+            with contextlib.suppress(OSError):
+                if folders:
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
-def _is_alive(process: int) -> bool:
-    if os.name == "nt":
-        return process == os.getpid()  # a file that is being written cannot be removed there
+def _is_at_work(path: Path, host: str, process: int) -> bool:
+    """Returns whether the process that began a partial file may still be writing it."""
+    silent = time.time() - path.lstat().st_mtime
+    if host != _HOST:
+        return silent < _FORGOTTEN
+    if process == os.getpid() or os.name == "nt":
+        return process == os.getpid()  # Windows removes no file that is being written
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's
-    return True
+        pass  # somebody else's
+    try:  # another one may have got its number since, or its parent has not asked how it ended
+        facts = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        up = float(Path("/proc/uptime").read_text().split()[0])
+        runs = up - int(facts[19]) / os.sysconf("SC_CLK_TCK")  # seconds since it was started
+    except (OSError, ValueError, IndexError):
+        return True  # no Linux
+    return facts[0] not in "ZX" and (runs < 0 or silent < runs + 2)
 
 
 def reserve(path: Path, size: int) -> None:
     """Has the disk keep room for `size` bytes of a file, which is made if need be; an OSError says that there is none.
 
-    Where a file system cannot promise room, what is free is compared.
+    Where a file system cannot promise room, what is free is compared. Needed before a file is mapped: writing to a
+    mapped one on a full disk ends the program without a word.
     """
     with path.open("ab") as file:
         if size and hasattr(os, "posix_fallocate"):
@@ -88,6 +119,13 @@ def reserve(path: Path, size: int) -> None:
                     raise
     if size > shutil.disk_usage(path.parent).free:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def read_member(archive: zipfile.ZipFile, name: str, most: int = MAX_MEMBER_BYTES) -> bytes:
+    """Returns the bytes of one file of a zip; a ValueError says that it would have too many to be what it should be."""
+    if (size := archive.getinfo(name).file_size) > most:
+        raise ValueError(f"{name} has {size:,} bytes, allowed are {most:,}")
+    return archive.read(name)
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

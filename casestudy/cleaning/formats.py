@@ -165,5 +165,6 @@ def ends_early(name: str, data: bytes) -> bool:
     if name == "BMP" and len(data) >= 30:
         width, height = stated_size(name, data)
         bits = struct.unpack_from("<H", data, 24 if data[14:15] == b"\x0c" else 28)[0]
-        return bool(width and height and len(data) < (width * bits + 31) // 32 * 4 * height)
+        start = struct.unpack_from("<I", data, 10)[0]
+        return bool(width and height and len(data) < start + (width * bits + 31) // 32 * 4 * height)
     return False

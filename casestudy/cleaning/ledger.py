@@ -166,9 +166,10 @@ class Ledger:
     @classmethod
     def from_csv(cls, text: str) -> Ledger:
         """Returns the ledger that `to_csv` wrote."""
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
         for row in rows:
             row.update({name: int(row[name]) if row[name] else None for name in ("width", "height", "bytes")})
+            row["bytes"] = row["bytes"] or 0
         return cls(tuple(LedgerRow(**{name: row[name] for name in row if name in _COLUMNS}) for row in rows))
 
 

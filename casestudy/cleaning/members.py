@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import lzma
+import re
 import struct
 import tarfile
 import zipfile
@@ -68,11 +69,14 @@ class Reader(ABC):
 
 
 def readable(name: str) -> str:
-    """Returns a name in which what is not valid Unicode (old tars, Linux folders) is an escape that a CSV can hold."""
-    try:
-        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # half a character of UTF-16
-        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    r"""Returns a name in which bytes that are no Unicode (old tars, Linux folders) are written as in a web address.
+
+    So is NUL, which ends a text for some readers of CSV.
+
+    >>> readable("user_\udcff/A0.jpg"), readable("Zoë"), readable("half \ud83d")
+    ('user_%FF/A0.jpg', 'Zoë', 'half %D83D')
+    """
+    return re.sub("[\0\ud800-\udfff]", lambda odd: "%" + f"{ord(odd[0]):02X}".removeprefix("DC"), name)
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def decode_names(names: Sequence[StoredName]) -> tuple[list[str], list[str]]:
     """Returns the names, with "/" between folders, and a remark for each choice that the archive left open.
 
     The unicode path field counts where its checksum fits the name; then UTF-8 where the bytes are; then the page of
-    `PAGES` that is most plausible over all names that are left. Bytes that mean nothing become `\\xNN`, a NUL too.
+    `PAGES` that is most plausible over all names that are left. Bytes that mean nothing become `%NN`, a NUL too.
     """
     sure = [_sure(name) for name in names]
     open_ones = [name.raw for name, known in zip(names, sure, strict=True) if known is None and not name.is_utf8]
@@ -45,7 +45,7 @@ def decode_names(names: Sequence[StoredName]) -> tuple[list[str], list[str]]:
     remarks = [f"names decoded as {page}"] if page else []
     if false_ones:
         remarks.append(
-            f"{counted(false_ones, 'name')} said to be UTF-8 and not: read as 7-Zip reads, odd bytes written \\xNN"
+            f"{counted(false_ones, 'name')} said to be UTF-8 and not: read as 7-Zip reads, odd bytes written %NN"
         )
     texts = (_open(name, page) if known is None else known for name, known in zip(names, sure, strict=True))
     return [_written(text) for text in texts], remarks
@@ -85,8 +85,8 @@ def _open(name: StoredName, page: str) -> str:
 
 
 def _written(name: str) -> str:
-    name = name.replace("\\", "/").replace("\0", "\\x00")  # after decoding: half of a Japanese letter can be a "\"
-    return name if name.isascii() else re.sub("[\udc80-\udcff]", lambda odd: f"\\x{ord(odd[0]) - 0xDC00:02x}", name)
+    name = name.replace("\\", "/").replace("\0", "%00")  # after decoding: half of a Japanese letter can be a "\"
+    return name if name.isascii() else re.sub("[\udc80-\udcff]", lambda odd: f"%{ord(odd[0]) - 0xDC00:02X}", name)
 
 
 def _plausible(part: bytes, page: str) -> float:

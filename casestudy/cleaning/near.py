@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image
 
 SIDE = 16
+_SMALL = 180 * 180  # pixels, below which Pillow is as fast
+_LONG = 2048  # pixels a side, from which on weights and floats would be larger than the picture
 _EIGHT = np.uint64(0x0101010101010101)
 _ONE = 1 << 22  # the unit of Pillow's weights
 _BLANK = 2  # grey levels between the darkest and the brightest part of a picture that shows nothing
@@ -24,7 +26,7 @@ def thumbnail(grey: np.ndarray | Image.Image) -> Image.Image:
     first, as in all of Pillow's versions for common shapes; for others, their order differs.
     """
     sides = grey.size if isinstance(grey, Image.Image) else grey.shape
-    if max(sides) > 2048:  # weights and floats would be larger than the picture
+    if sides[0] * sides[1] < _SMALL or max(sides) > _LONG:
         image = grey if isinstance(grey, Image.Image) else Image.fromarray(grey)
         return image.resize((SIDE, image.height), Image.Resampling.LANCZOS).resize(
             (SIDE, SIDE), Image.Resampling.LANCZOS
@@ -38,10 +40,12 @@ def thumbnail(grey: np.ndarray | Image.Image) -> Image.Image:
 
 
 def _rounded(sums: np.ndarray) -> np.ndarray:
-    return np.clip(np.floor((sums + _ONE // 2) / _ONE), 0, 255)
+    sums += _ONE // 2
+    sums /= _ONE
+    return np.floor(sums, out=sums).clip(0, 255, out=sums)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=512)  # of the sides that scaled JPEGs have; some 20 MB
 def _weights(size: int) -> np.ndarray:
     """Returns float64 (size, 16): what each of so many pixels adds to each of the sixteen, as whole numbers."""
     scale = size / SIDE

@@ -72,8 +72,8 @@ class NestedReader(Reader):
         if self._inside is None:
             names = self._outer.names()
             last = max((k for k, name in enumerate(names) if name.lower().endswith(EXTENSIONS)), default=-1)
-            folders = {str(folder) for name in names for folder in PurePosixPath(name).parents}
             self._inside = {}
+            folders = {str(folder) for name in names for folder in PurePosixPath(name).parents} if last >= 0 else set()
             for position, member in enumerate(itertools.islice(self._outer.members(), last + 1)):
                 if member.lost or not member.name.lower().endswith(EXTENSIONS):
                     continue
@@ -97,7 +97,9 @@ class NestedReader(Reader):
                 room -= inner.size
                 most = max(_SMALL, _GROWTH * member.size)
                 if len(names) > entries or room < 0 or self._left[1] - room > most:
-                    raise _TooMuch(f"it holds more than {entries:,} files or {min(most, self._left[1]):,} bytes")
+                    raise _TooMuch(
+                        f"it holds more than {counted(entries, 'file')} or {min(most, self._left[1]):,} bytes"
+                    )
         self._left = [entries - len(names), room]
         return names
 

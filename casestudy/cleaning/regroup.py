@@ -23,10 +23,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from casestudy.cleaning.box_files import BoxFile, read_box_file
 from casestudy.cleaning.boxes import merge_boxes, shown_size
+from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
@@ -35,9 +34,10 @@ from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
+from casestudy.cleaning.progress import watched
 from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.several import as_paths, open_archives
-from casestudy.cleaning.storing import check_target, require_conserved, size_of, store
+from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
@@ -82,23 +82,27 @@ def clean_archive(
     said = (Pattern(pattern) if pattern is not None else None, layout)
     reader = open_archives(archive, password=password, salvage=salvage)
     if out_zip is None:
-        return _regroup(reader, None, said, repair, workers, progress)
+        ledger = _regroup(reader, None, said, repair, workers, progress)
+        _require_counted(archive, password, ledger, salvage)
+        return ledger
     out_zip = Path(out_zip)
     for path in as_paths(archive):
         check_target(path, out_zip)
+    needed = sum(space_for(path, password) for path in as_paths(archive))
     try:
         with atomic_path(out_zip) as partial:
-            reserve(partial, sum(map(size_of, as_paths(archive))))
+            reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
                     ledger = _regroup(reader, target, said, repair, workers, progress)
                 file.truncate()
             _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
+            _require_counted(archive, password, ledger, salvage)
             if out_zip.exists() and file_digest(out_zip) != file_digest(partial):
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
-        raise CaseStudyError(f"Cannot write {out_zip} ({error.strerror}): name another place with --out.") from None
+        raise cannot_write(out_zip, error, needed) from None
     return ledger
 
 
@@ -111,15 +115,15 @@ def _regroup(
     progress: bool,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
-    layout = find_layout(reader.names(), *said, read=lambda names: _contents(reader, names))
+    names = reader.names()
+    layout = find_layout(names, *said, read=lambda names: _contents(reader, names))
     desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
-    bar = tqdm(desc="screening", unit=" files", disable=not progress, delay=2)
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with quiet(), bar, closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
-        for member, screening in screened:
+    with quiet(), closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+        for member, screening in watched(screened, "screening", show=progress, total=len(names)):
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
@@ -130,7 +134,6 @@ def _regroup(
                 store(target, row.stored_as, member.data)
                 if row.mended_as and screening is not None:
                     store(target, row.mended_as, screening.mended)
-            bar.update()
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
@@ -146,6 +149,13 @@ def _regroup(
         store(target, "boxes.csv", boxes.encode())
         store(target, "ledger.csv", ledger.to_csv().encode())
     return ledger
+
+
+def _require_counted(
+    archive: str | Path | Sequence[str | Path], password: str | None, ledger: Ledger, salvage: bool
+) -> None:
+    if not salvage:  # then more is listed than others see
+        require_counted(as_paths(archive), password, ledger.rows)
 
 
 def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:

@@ -19,7 +19,6 @@ from casestudy.cleaning.words import printable
 KINDS = ("7z", "zip", "Rar", "Rar5", "tar", "Split", "Cab", "Iso", "Udf", "wim", "Arj", "Lzh", "cpio")
 STREAMS = ("gzip", "bzip2", "xz", "zstd", "lzma", "Z")  # of one file, whose size they need not say
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
-_COUNTED = re.compile(r"(\d+) files(?:, \d+ folders)?$")
 
 
 @dataclass(frozen=True)
@@ -269,19 +268,3 @@ class SevenZipReader(Reader):
         if self.password is not None and "Wrong password" in complaints:
             raise wrong_password(self.path)
         return set(re.findall(r"^ERROR: [^:\n]+ : (.+)$", complaints, re.MULTILINE))
-
-
-def count_elsewhere(path: Path, password: str | None) -> tuple[str, int] | None:
-    """Returns (the counter, the number of files) of an archive as 7-Zip counts it, links among them, folders not.
-
-    None where 7-Zip is missing, reports errors, or counts something else than the entries: folders, compressed TARs,
-    TARs with something behind their end. Of several volumes the first is given; versions of files are files.
-    """
-    if path.is_dir() or not seven_zips():
-        return None
-    status, said, _ = ask(path, password, "l")
-    kinds = set(re.findall(r"^Type = (.+)$", said, re.MULTILINE))
-    found = [match for line in said.rstrip().split("\n")[-8:] if (match := _COUNTED.search(line))]
-    if status or not found or not kinds or not kinds <= set(KINDS[:6]) or ("tar" in kinds and "WARNINGS:" in said):
-        return None
-    return "7-Zip", int(found[-1][1])

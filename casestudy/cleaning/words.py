@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -23,8 +24,12 @@ def printable(text: str) -> str:
     >>> printable("Icon\r"), printable("a\x1b[2Jb"), printable("photo\u202egpj.exe"), printable("Zoë ñ")
     ('Icon\\r', 'a\\x1b[2Jb', 'photo\\u202egpj.exe', 'Zoë ñ')
     """
-    plain = ((letter, letter.isprintable() or letter == "\u00a0") for letter in text)
-    return "".join(letter if shown else letter.encode("unicode_escape").decode() for letter, shown in plain)
+    if text.isprintable():
+        return text
+    shown = (letter.isprintable() or unicodedata.category(letter) == "Zs" for letter in text)  # spaces of any width
+    return "".join(
+        letter if plain else letter.encode("unicode_escape").decode() for letter, plain in zip(text, shown, strict=True)
+    )
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:

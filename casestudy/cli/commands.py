@@ -14,12 +14,13 @@ from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
+from casestudy.audit import audit_lines
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
-from casestudy.words import MANY_LABELS, counted, duration
+from casestudy.words import MANY_LABELS, counted, duration, printable
 
 Call = Callable[[argparse.Namespace], int]
 
@@ -37,7 +38,7 @@ RUN_EXAMPLES = (
     "casestudy run fashion-mnist --variants none",
 )
 RUN_GROUPS = {
-    "data": ("data", "pattern", "layout", "crop", "quick"),
+    "data": ("data", "pattern", "layout", "crop", "as_published", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
     "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
     "how to test": ("split", "compare_splits"),
@@ -51,17 +52,31 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a console that cannot show ë shows ?, and the work goes on
     args = build_parser().parse_args(arguments)
     level = logging.WARNING if args.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(message)s", stream=sys.stderr)
+    said = logging.StreamHandler(sys.stderr)
+    said.setFormatter(_Lines())
+    logging.basicConfig(level=level, handlers=[said])
     try:
         return args.call(args)
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        print(f"casestudy: {error if isinstance(error, CaseStudyError) else _about(error)}", file=sys.stderr)
+        line = str(error) if isinstance(error, CaseStudyError) else printable(_about(error))
+        print(f"casestudy: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
+
+
+class _Lines(logging.Formatter):
+    """What is said on the way: names of people and files in it say nothing to the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _shown(super().format(record))
+
+
+def _shown(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _about(error: OSError) -> str:
@@ -156,8 +171,8 @@ def build_parser() -> CommandParser:
     tune.add_argument("study", metavar="STUDY", choices=spaces, help=f"one with a space to search: {', '.join(spaces)}")
     tune.add_argument("--data", help="archive, folder or web address (default: the study's own)")
     tune.add_argument("--out", type=Path, help="folder; an earlier search there goes on (default: runs/tune-STUDY)")
-    at_least_one, most = CommandParser.at_least_one, "so many in all (default: 20)"
-    tune.add_argument("--trials", type=at_least_one, default=20, metavar="N", help=most)
+    most = "so many in all (default: 20)"
+    tune.add_argument("--trials", type=CommandParser.at_least_one, default=20, metavar="N", help=most)
     tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 
@@ -177,7 +192,7 @@ def _run(args: argparse.Namespace) -> int:
     name = f"{options.study}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
     run = casestudy.run_study(wishes, data, args.out or Path("runs") / name, password=args.password)
     casestudy.write_report(run)
-    print(_screen(run))
+    print(_shown(_screen(run)))
     return 0
 
 
@@ -233,7 +248,7 @@ def _report(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
-    print("\n".join(checks.lines()))
+    print(_shown("\n".join(checks.lines())))
     return 0 if checks.hold else 1
 
 
@@ -248,7 +263,7 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
-    print("\n".join(report.audit_lines(args.study)))
+    print("\n".join(audit_lines(args.study)))
     return 0
 
 

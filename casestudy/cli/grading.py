@@ -10,8 +10,11 @@ from typing import Any
 
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
+from casestudy.cleaning import CommandParser
 from casestudy.errors import RunError
 from casestudy.words import counted
+
+FEWEST_STRANGERS = 3  # people of a hidden test, below which only guessing is told from reading
 
 
 def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy.RunFolder:
@@ -46,6 +49,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     submit = command("submit", about, _submit, example, run="run folder")
     takes(submit, "--notebooks", "their folder (default: notebooks)", default=Path("notebooks"), metavar="FOLDER")
     submit.add_argument("--name", default="", help="who you are")
+    submit.add_argument("--check", action="store_true", help="say what is missing or wrong, and write nothing")
     takes(submit, "--out", "new file (default: submission.zip)", default=Path("submission.zip"), metavar="FILE")
     takes_rubric(submit)
 
@@ -59,6 +63,9 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     takes(key, "--hidden", "labelled photographs for a hidden test, which nobody has seen", metavar="ARCHIVE")
     out = "where those go without their labels, for students (default: hidden.zip)"
     takes(key, "--hand-out", out, default=Path("hidden.zip"), metavar="FILE")
+    takes(key, "--students", "a CSV file of the students: each gets a seed of their own", metavar="ROSTER")
+    out = "a line for each of them, for a mail merge (default: seeds.csv)"
+    takes(key, "--letters", out, default=Path("seeds.csv"), metavar="FILE")
 
     examples = (
         "casestudy grade downloads --key key.json",
@@ -68,9 +75,21 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     takes(grade, "submissions", "files, or folders as a learning platform gives them", nargs="+", metavar="FILES")
     takes(grade, "--key", "from casestudy key", required=True, metavar="FILE")
     takes_rubric(grade)
-    takes(grade, "--out", "new folder (default: grades)", default=Path("grades"), metavar="FOLDER")
+    takes(
+        grade,
+        "--out",
+        "folder, a new one or that of an earlier grading (default: grades)",
+        default=Path("grades"),
+        metavar="FOLDER",
+    )
     takes(grade, "--merge", "your own points and comments: scores.csv, filled in", metavar="CSV")
     takes(grade, "--gradescope", "where Gradescope looks for results.json; written in any case", metavar="FILE")
+    about = "train so many runs again, chosen by chance, and compare; a second call goes on"
+    grade.add_argument("--challenge", type=CommandParser.at_least_one, default=0, help=about, metavar="N")
+    takes(grade, "--data", "for --challenge: the archive that students were given", metavar="ARCHIVE")
+    grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
+    about = "where the rubric's points have changed, every mark keeps its share of them"
+    grade.add_argument("--rescale", action="store_true", help=about)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
 
@@ -85,9 +104,17 @@ def _rubric(args: argparse.Namespace) -> int:
 
 
 def _key(args: argparse.Namespace) -> int:
-    key = grading.write_key(open_run(args), args.out, hidden=args.hidden, hand_out=args.hand_out)
+    run = casestudy.RunFolder.resume(open_run(args).path)  # one's own: its data lie where they lay
+    files = {"hidden": args.hidden, "hand_out": args.hand_out, "roster": args.students, "letter": args.letters}
+    key = grading.write_key(run, args.out, **files)
     if key.hidden:
         print(f"{args.hand_out}: {counted(len(key.hidden), 'photograph')} without labels, to hand out")
+        people = len({signer for _, signer in key.hidden.values() if signer})
+        if people < FEWEST_STRANGERS:
+            few = f"Of {counted(people, 'person')}, a hidden test tells little: people differ, and luck is allowed for."
+            print(f"{few} Take photographs of {FEWEST_STRANGERS} or more.")
+    if key.students:
+        print(f"{args.letters}: a seed for each of {counted(len(key.students), 'student')}, to send to them")
     entries, photographs = counted(len(key.ledger), "entry"), counted(len(key.photographs), "photograph")
     print(f"{args.out}: {entries}, {photographs}. Keep it to yourself.")
     return 0
@@ -101,7 +128,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _submit(args: argparse.Namespace) -> int:
     rubric = grading.load_rubric(args.rubric)
     run = open_run(args)
-    packed = grading.pack_submission(run, args.notebooks, args.out, rubric, student=args.name)
+    packed = grading.pack_submission(run, args.notebooks, None if args.check else args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
         print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
@@ -109,6 +136,11 @@ def _submit(args: argparse.Namespace) -> int:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
         print("Nothing is missing: every criterion has something to look at.")
+    if packed.wrong:
+        print("What does not fit together, and waits for your instructor if you hand it in so:")
+        print(*(f"  {one}" for one in packed.wrong), sep="\n")
+    if args.check:
+        return 0
     packed_as = f"{counted(packed.files, 'file')}, {packed.size / 1e6:.1f} MB, no photographs and no model"
     print(f"{args.out}: {packed_as}. Hand in this one file.")
     return 0
@@ -116,6 +148,7 @@ def _submit(args: argparse.Namespace) -> int:
 
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
+    own |= {"challenged": args.challenge, "data": args.data, "title": args.title, "rescale": args.rescale}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from casestudy.choices import Drawn
 from casestudy.errors import DataError
-from casestudy.files import atomic_path, reserve
+from casestudy.files import atomic_path, remove_left_behind, reserve
 
 log = logging.getLogger(__name__)
 
@@ -88,10 +88,11 @@ def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarr
     """Writes uint8 `shape`, block by block, to a `.npy` file that can be mapped into memory."""
     target.parent.mkdir(parents=True, exist_ok=True)
     size = math.prod(shape)
+    remove_left_behind(target.parent, "images-*.npy")  # of other settings, too: they may be what fills the disk
     with atomic_path(target) as unfinished, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
         pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
         try:
-            reserve(unfinished, size)  # a mapped file on a full disk ends the program without a word
+            reserve(unfinished, unfinished.stat().st_size)  # header and all
         except OSError as error:
             free = shutil.disk_usage(target.parent).free
             raise DataError(

@@ -17,6 +17,7 @@ import zipfile
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -26,12 +27,14 @@ from PIL import Image
 from casestudy.cleaning import decode_image, find_layout, used_pictures
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import UNREADABLE, DataError
-from casestudy.words import counted
+from casestudy.files import read_member
+from casestudy.words import counted, printable
 
 log = logging.getLogger(__name__)
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
+MOST_TABLE = 1 << 28  # bytes of ledger.csv and boxes.csv, unpacked: for a million photographs
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 
 
@@ -80,7 +83,8 @@ def load_letters(
             )
         cropped = crop != "none" and len(lacking) < len(photos)
         if cropped and lacking:
-            log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), lacking[0])
+            first = printable(lacking[0])
+            log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), first)
         recipe = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
         digest = hashlib.sha256(json.dumps(recipe + [channels] * (channels != 3)).encode()).hexdigest()
         # The bytes that lie there count, too: pixels of a zip that was changed since are not taken for its own.
@@ -127,31 +131,34 @@ def _open(path: Path, *said: str | None) -> Iterator[_Source]:
 
 
 def _from_ledger(archive: zipfile.ZipFile) -> _Source:
-    ledger = archive.read("ledger.csv")
+    ledger = read_member(archive, "ledger.csv", MOST_TABLE)
     boxes = read_boxes(archive)
-    rows = list(csv.DictReader(io.StringIO(ledger.decode())))
+    rows = list(csv.DictReader(io.StringIO(ledger.decode(), newline=""), restval=""))
     photos = [
         _Photo(name, row["label"], row["signer"], group, boxes.get(name), sha256, row.get("part", ""))
         for name, sha256, group, row in used_pictures(rows)
     ]
     there = json.dumps(sorted((info.filename, info.CRC, info.file_size) for info in archive.infolist()))
     # The ledger holds the SHA-256 of every image, so its own hash stands for all their bytes.
-    content = ledger + (archive.read("boxes.csv") if "boxes.csv" in archive.namelist() else b"")
-    return _Source(photos, hashlib.sha256(content).hexdigest(), archive.read, there)
+    content = ledger + _box_table(archive)
+    return _Source(photos, hashlib.sha256(content).hexdigest(), partial(read_member, archive), there)
 
 
 def read_boxes(archive: zipfile.ZipFile) -> dict[str, Box]:
     """Returns the hand boxes of a letters.zip by the names of its images."""
-    text = archive.read("boxes.csv").decode() if "boxes.csv" in archive.namelist() else ""
     corners = ("top_left_x", "top_left_y", "bottom_right_x", "bottom_right_y")
-    rows = csv.DictReader(io.StringIO(text))
+    rows = csv.DictReader(io.StringIO(_box_table(archive).decode(), newline=""))
     return {row["image"]: cast("Box", tuple(float(row[corner]) for corner in corners)) for row in rows}
+
+
+def _box_table(archive: zipfile.ZipFile) -> bytes:
+    return read_member(archive, "boxes.csv", MOST_TABLE) if "boxes.csv" in archive.namelist() else b""
 
 
 def _from_names(archive: zipfile.ZipFile, *said: str | None) -> _Source:
     contents = {info.filename: (info.CRC, info.file_size) for info in archive.infolist() if _is_image(info.filename)}
     others = (name for name in archive.namelist() if Path(name).suffix.lower() not in IMAGE_SUFFIXES)
-    return _named(dict(sorted(contents.items())), others, archive.read, *said)
+    return _named(dict(sorted(contents.items())), others, partial(read_member, archive), *said)
 
 
 def _from_folder(path: Path, *said: str | None) -> _Source:

@@ -25,11 +25,10 @@ import numpy as np
 from PIL import Image
 
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
-from casestudy.errors import DataError
+from casestudy.errors import UNREADABLE, DataError
 
 _ROWS = 2000  # read at a time
 _PIXEL = re.compile(r"pixel_?\d+|\d+x\d+", re.IGNORECASE)
-_NOT_READ = (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError)  # of a zip: damaged, or encrypted
 _PART = re.compile(r"(?<![a-z])(train|valid|val|test)", re.IGNORECASE)
 
 
@@ -90,7 +89,7 @@ def _tables(source: Path, stack: ExitStack) -> dict[str, BinaryIO]:
         files = {source.name: source.open("rb")}
     elif source.is_file() and zipfile.is_zipfile(source):
         files = {}
-        with suppress(*_NOT_READ):
+        with suppress(OSError, *UNREADABLE):
             archive = stack.enter_context(zipfile.ZipFile(source))
             inside = [name for name in archive.namelist() if name.lower().endswith(".csv")]
             opened = {name: cast("BinaryIO", archive.open(name)) for name in inside if "ledger.csv" not in inside}
@@ -100,7 +99,10 @@ def _tables(source: Path, stack: ExitStack) -> dict[str, BinaryIO]:
     found: dict[str, BinaryIO] = {}
     for name in sorted(files, key=lambda name: (name.count("/"), _order(name), name)):
         file = stack.enter_context(files[name])
-        if _is_header(file.readline(1 << 20)):
+        begins = b""
+        with suppress(OSError, *UNREADABLE):
+            begins = file.readline(1 << 20)
+        if _is_header(begins):
             found.setdefault(name.rpartition("/")[2], file)
     return found
 

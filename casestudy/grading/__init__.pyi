@@ -1,4 +1,5 @@
-from .gradebook import grade_submissions as grade_submissions, standing as standing
+from .exports import standing as standing
+from .gradebook import grade_submissions as grade_submissions
 from .hidden import predict_hidden as predict_hidden
 from .key import load_key as load_key, write_key as write_key
 from .rubric import load_rubric as load_rubric

@@ -9,39 +9,26 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import takewhile
 from typing import Any, TypeGuard
 
 import numpy as np
 import pandas as pd
 
+from casestudy.errors import CaseStudyError
 from casestudy.evaluation import PREFIX, Evaluation, evaluate_predictions
+from casestudy.grading.containers import readable
 from casestudy.grading.key import Key
-from casestudy.grading.submission import Submission, readable
+from casestudy.grading.notebooks import Cell, answer_by_heading, answer_in, cells_of
+from casestudy.grading.submission import Submission
+from casestudy.study import Phase
 from casestudy.words import counted
 
 MOST_CELLS = 1_000_000  # of a table
-LONGEST = 1_000  # cells of a notebook
-PLACEHOLDER = "Your answer: replace this line."
-AFTER_ANSWERS = ("next", "hand-in")  # the notebooks' own cells below an answer
-LEFT_OUT = "picture-left-out"  # how `casestudy submit` marks an output that it took out
-PICTURES = {"image/png", "image/jpeg", "image/svg+xml"}
+LARGEST = 1e300  # of a number: JSON knows no limit, arithmetic does
 
 
 class NoEvidence(Exception):
     """A file is not there or cannot be read; the message is a sentence for the student."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A notebook's cell, with its execution count, the error it ended with, and whether it shows a picture."""
-
-    id: str
-    kind: str
-    source: str
-    count: int | None
-    error: str
-    picture: bool
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class Contents:
         if need == "*.ipynb":
             return any(name.startswith("notebooks/") for name in names)
         if need.startswith("answer-"):
-            return bool(self._cells_from(need))
+            return self._answers(need) is not None
         return any(re.fullmatch(rf"run/(folds/[^/]+/)?{re.escape(need)}", name) for name in names)
 
     def text(self, name: str) -> str:
@@ -167,14 +154,25 @@ class Contents:
             raise NoEvidence(f"{name}, row {row + 1}: the probabilities add up to {sums[row]:.3f}, not to 1.")
         return values
 
-    def hidden_answers(self) -> np.ndarray:
-        """Returns bool (N,): whether each photograph of the hidden test was read rightly."""
+    def hidden_answers(self) -> tuple[np.ndarray, list[str]]:
+        """Returns bool (N,), whether each photograph of the hidden test was read rightly, and who is in each."""
         name = "run/hidden_predictions.csv"
         table, columns = self._predictions(name)
         if sorted(table["name"]) != sorted(self.key.hidden):
             raise NoEvidence(f"{name} must have every photograph of the hidden test once.")
         read = np.array(self.key.class_names)[self._probabilities(name, table[columns]).argmax(axis=1)]
-        return read == np.array([self.key.hidden[one] for one in table["name"]])
+        facts = [self.key.hidden[one] for one in table["name"]]
+        return read == np.array([label for label, _ in facts]), [signer for _, signer in facts]
+
+    def recipe_phases(self) -> tuple[Phase, ...]:
+        """Returns the phases that run.json says it was asked for, where they are the recipe's but for their epochs."""
+        asked = inside(self.settings, "study").get("phases")
+        try:
+            phases = tuple(Phase.from_json(one, source="run.json") for one in asked or ())
+            ours = tuple(Phase.from_json(one, source="the key") for one in self.key.recipe["phases"])
+        except (CaseStudyError, TypeError, AttributeError) as error:
+            raise NoEvidence("run/run.json has no phases that can be read.") from error
+        return phases if len(phases) == len(ours) else ours
 
     def trainings(self) -> dict[str, dict[str, Any]]:
         """Returns training.json of every fold, or of the whole where there are no folds, by where it lies."""
@@ -199,49 +197,45 @@ class Contents:
         for name in sorted(self.submission.files):
             if name.startswith("notebooks/"):
                 try:
-                    found[name] = self._cells(name)
-                except NoEvidence as reason:
-                    unreadable.append(str(reason))
+                    found[name] = cells_of(self.json(name))
+                except (NoEvidence, ValueError) as reason:
+                    unreadable.append(str(reason) if isinstance(reason, NoEvidence) else f"{name} {reason}.")
         return found, unreadable
 
-    def _cells(self, name: str) -> list[Cell]:
-        cells = self.json(name).get("cells")
-        if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
-            raise NoEvidence(f"{name} is not a notebook.")
-        if len(cells) > LONGEST:
-            raise NoEvidence(f"{name} has {counted(len(cells), 'cell')}; a notebook has at most {LONGEST:,}.")
-        return [_cell(cell) for cell in cells]
-
     def answer(self, name: str) -> str:
-        """Returns what stands in an answer cell and in the texts added below it; "" where nothing was written."""
-        cells = self._cells_from(name)
-        if not cells:
+        """Returns what was written to a question; "" where nothing was."""
+        cells = self._answers(name)
+        if cells is None:
             raise NoEvidence(f"There is no cell {name} in the notebooks.")
-        added = takewhile(lambda cell: cell.kind != "code" and cell.id not in AFTER_ANSWERS, cells[1:])
-        written = "\n\n".join([cells[0].source.replace(PLACEHOLDER, ""), *(cell.source for cell in added)])
+        written = "\n\n".join(cells)
         return written.strip() if re.search(r"\w", readable(written, len(written) + 1)) else ""
 
-    def _cells_from(self, name: str) -> list[Cell]:
-        """Returns the answer cell of that name and all below it in its notebook; [] where there is none."""
-        for cells in self.notebooks[0].values():
-            for k, cell in enumerate(cells):
-                if cell.id == name:
-                    return cells[k:]
-        return []
+    def _answers(self, name: str) -> list[str] | None:
+        step = name.removeprefix("answer-")
+        own = {file: cells for file, cells in self.notebooks[0].items() if file[10:12] == step}
+        for cells in (*own.values(), *self.notebooks[0].values()):
+            if (found := answer_in(cells, name)) is not None:
+                return found
+        return next((found for cells in own.values() if (found := answer_by_heading(cells)) is not None), None)
 
+    @property
+    def own_parts(self) -> dict[str, dict[str, str]] | None:
+        """The part of every photograph as the rules of the case make it of the run's seed; None where nobody knows."""
+        seed, fraction = self.settings.get("seed"), inside(self.settings, "study", "split").get("fraction", 1.0)
+        if type(seed) is not int or not 0 <= seed < 2**32 or not is_number(fraction):
+            return None
+        return self.key.parts(str(self.settings.get("protocol")), seed, float(fraction))
 
-def _cell(values: dict[str, Any]) -> Cell:
-    outputs, source, count = values.get("outputs"), values.get("source") or "", values.get("execution_count")
-    shown = [output for output in outputs if isinstance(output, dict)] if isinstance(outputs, list) else []
-    error = next((output.get("ename", "error") for output in shown if output.get("output_type") == "error"), "")
-    return Cell(
-        id=str(values.get("id") or inside(values, "metadata").get("id") or ""),  # Colab keeps it in the metadata
-        kind=str(values.get("cell_type", "")),
-        source="".join(map(str, source)) if isinstance(source, list) else str(source),
-        count=count if isinstance(count, int) else None,
-        error=readable(error, 80),
-        picture=any(LEFT_OUT in inside(o, "metadata") or PICTURES & inside(o, "data").keys() for o in shown),
-    )
+    def differs_from_rules(self, column: str) -> str:
+        """Returns how a column of `splits` differs from what the rules make of the seed; "" where it does not."""
+        parts = self.own_parts
+        if parts is None:
+            return ""
+        if set(parts) != set(self.part_columns):
+            return f"columns {readable(', '.join(self.part_columns), 60)}, not {readable(', '.join(parts), 60)}"
+        ours, theirs = parts[column], dict(zip(self.splits["name"], self.splits[column], strict=True))
+        other = sum(theirs.get(name) != part for name, part in ours.items())
+        return f"{counted(other, 'photograph')} not where seed {self.settings['seed']} puts them" if other else ""
 
 
 def inside(values: Any, *names: str) -> dict[str, Any]:
@@ -261,8 +255,12 @@ def moved_in(training: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Returns whether a value of a JSON file is a number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Returns whether a value of a JSON file is a number that arithmetic can bear.
+
+    >>> is_number(7), is_number(10**400), is_number(float("inf")), is_number(True)
+    (True, False, False, False)
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def as_number(cell: object) -> float:

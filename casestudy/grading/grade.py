@@ -7,25 +7,27 @@ a submission is run or unpickled, and its numbers are computed again from its pr
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
-import unicodedata
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from tqdm.auto import tqdm
 
+from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.contents import Contents, NoEvidence
+from casestudy.grading.containers import readable
+from casestudy.grading.contents import Contents, NoEvidence, as_numbers
+from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
-from casestudy.grading.outcomes import NOT_EARNED, NOTHING, REVIEW, SHARES, Outcome
+from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
+from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
+from casestudy.grading.roster import letters
 from casestudy.grading.rubric import Criterion, Rubric
-from casestudy.grading.submission import Student, Submission, read_submission, readable
+from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
-
-EXCERPT = 1_500  # characters of an answer that are shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +54,8 @@ class GradeReport:
     results: tuple[Result, ...]  # in the order of the rubric
     score: str  # a sentence on the accuracy that was computed again; "" where it could not be
     remarks: tuple[str, ...]  # what the instructor should know; nothing here costs points
-    prints: dict[str, str]  # digests and answers that `similar` compares; not shown
+    prints: Prints  # what `likenesses` compares; not shown
+    answers: Mapping[str, str] = field(default_factory=dict)  # what the student wrote, by answer cell
 
     @property
     def points(self) -> float:
@@ -76,7 +79,7 @@ def grade_all(files: dict[str, Path], rubric: Rubric, key: Key) -> list[GradeRep
     reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
     return [
         dataclasses.replace(report, remarks=(*report.remarks, *likeness))
-        for report, likeness in zip(reports, similar(reports), strict=True)
+        for report, likeness in zip(reports, likenesses(reports), strict=True)
     ]
 
 
@@ -92,23 +95,33 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
             *(submission.source, submission.student, submission.problems, results),
             score="",
             remarks=(*submission.problems, remark),
-            prints={"file": submission.digest},
+            prints=Prints(submission.digest),
         )
 
 
 def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
     """Returns the grade of one submission; the same submission always gets the same."""
     found = Contents(submission, key)
+    doubted = doubts(found)
+    told = dict.fromkeys(one.remark or one.sentence for one in doubted)
     return GradeReport(
         *(submission.source, submission.student, submission.problems),
-        results=tuple(_judge(criterion, found) for criterion in rubric.criteria),
+        results=tuple(_judge(criterion, found, doubted) for criterion in rubric.criteria),
         score=_score(found),
-        remarks=(*submission.problems, *submission.remarks, *_other_name(submission)),
+        remarks=(*submission.problems, *submission.remarks, *_other_name(submission), *_few(told)),
         prints=_prints(found, rubric),
+        answers=_answers(found, rubric),
     )
 
 
-def _judge(criterion: Criterion, found: Contents) -> Result:
+def _few(told: Iterable[str], most: int = 6) -> list[str]:
+    """Returns the first sentences, and how many more there are."""
+    shown = list(told)
+    more = [f"And {counted(len(shown) - most, 'more contradiction')}."] if len(shown) > most else []
+    return [*shown[:most], *more]
+
+
+def _judge(criterion: Criterion, found: Contents, doubts: tuple[Doubt, ...]) -> Result:
     if lacking := ", ".join(need for need in criterion.needs if not found.has(need)):
         sentence = f"There is nothing to judge: the submission lacks {lacking}."
         hint = "Call casestudy submit once more: it says what is missing before you hand in."
@@ -122,7 +135,19 @@ def _judge(criterion: Criterion, found: Contents) -> Result:
     except Exception as error:  # a check's own fault costs nobody points and stops nobody's grading
         sentence = f"The check could not judge this ({type(error).__name__}); a person will."
         return Result(REVIEW, readable(error), sentence, criterion=criterion)
+    if outcome.status in (EARNED, PARTIAL) and (doubt := _doubted(criterion, doubts)):
+        hint = "Hand in the run folder as casestudy left it, or show your instructor how it came about."
+        return Result(REVIEW, outcome.evidence, f"{doubt.sentence} A person has to look.", hint, criterion=criterion)
     return Result(**vars(outcome), criterion=criterion, points=SHARES[outcome.status] * criterion.points)
+
+
+def _doubted(criterion: Criterion, doubts: tuple[Doubt, ...]) -> Doubt | None:
+    """Returns the first doubt about a file that a criterion rests on, in a fold's folder or not."""
+    needs = [rf"run/(folds/[^/]+/)?{re.escape(need)}" for need in criterion.needs if not need.startswith("*")]
+    needs += [r"notebooks/.*"] * ("*.ipynb" in criterion.needs)
+    return next(
+        (one for one in doubts if one.file == EVERYTHING or any(re.fullmatch(n, one.file) for n in needs)), None
+    )
 
 
 def _answered(criterion: Criterion, found: Contents) -> Outcome:
@@ -138,8 +163,9 @@ def _answered(criterion: Criterion, found: Contents) -> Outcome:
 
 def answers_of(report: GradeReport, result: Result) -> str:
     """Returns what the student wrote for a criterion, for the one who reads it; "" where it is no answer."""
-    texts = (report.prints.get(need, "") for need in result.criterion.answers)
-    return "\n\n".join(text[:EXCERPT] + ("…" if len(text) > EXCERPT else "") for text in texts)
+    needs = result.criterion.answers or (report.answers if "*.ipynb" in result.criterion.needs else ())
+    shown = ((need, report.answers.get(need, "")) for need in needs)
+    return "\n\n".join(f"{need}: {text}" if len(tuple(needs)) > 1 else text for need, text in shown if text)
 
 
 def _score(found: Contents) -> str:
@@ -161,65 +187,57 @@ def _score(found: Contents) -> str:
 def _other_name(submission: Submission) -> list[str]:
     """Returns a remark where the name inside is not the one outside: perhaps somebody else's work."""
     inside, student = readable(submission.manifest.get("student") or "", 80), submission.student
-    if not inside or not student.id or _letters(inside) == _letters(student.name):
+    if not inside or not student.id or letters(inside) == letters(student.name):
         return []
     return [f"The submission says it is {inside}'s; the file was handed in by {student.name}."]
 
 
-def _letters(name: str) -> list[str]:
-    """Returns the letters of a name, sorted: platforms turn names round and spell ü as u or ue."""
-    bare = unicodedata.normalize("NFKD", name.casefold())
-    return sorted(re.sub(r"([aou])e", r"\1", re.sub(r"[\W_]", "", bare)))
-
-
-def _prints(found: Contents, rubric: Rubric) -> dict[str, str]:
+def _prints(found: Contents, rubric: Rubric) -> Prints:
     """Returns what two submissions can share: the file, its predictions, the seed, and each answer."""
-    predictions = found.submission.files.get("run/predictions.csv")
-    try:
+    columns = [PREFIX + label for label in found.key.class_names]
+    tables = {}
+    for table in ("predictions", "hidden_predictions"):
+        with suppress(NoEvidence):
+            cells = found.table(f"run/{table}.csv", ("name", *columns))
+            if np.isfinite(values := as_numbers(cells[columns])).all():
+                tables[table] = table_print(cells["name"].tolist(), values)
+    with suppress(NoEvidence):
         seed = str(found.settings.get("seed"))
-    except NoEvidence:
-        seed = ""
-    return {
-        "file": found.submission.digest,
-        "predictions": hashlib.sha256(predictions).hexdigest() if predictions is not None else "",
-        "seed": seed,
-        **{need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)},
-    }
+        return Prints(found.submission.digest, seed, _answers(found, rubric), tables)
+    return Prints(found.submission.digest, "", _answers(found, rubric), tables)
 
 
-def similar(reports: list[GradeReport]) -> list[list[str]]:
-    """Returns for each report what it shares with others, worth a look: identical predictions or nearly equal answers.
+def _answers(found: Contents, rubric: Rubric) -> dict[str, str]:
+    return {need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)}
 
-    The same seed on the same kind of machine gives the same predictions by design, and the remark says so.
+
+def likenesses(reports: list[GradeReport]) -> list[list[str]]:
+    """Returns for each report what it shares with others, a sentence for each kind; worth a look.
+
+    The same seed on the same kind of machine gives the same predictions by design, and the sentence says so.
     """
-    found: list[list[str]] = [[] for _ in reports]
-    words = [
-        {need: shingles(text) for need, text in report.prints.items() if need.startswith("answer-")}
-        for report in reports
-    ]
-    for one, two in combinations(range(len(reports)), 2):
-        first, second = reports[one], reports[two]
-        same = {name for name, text in first.prints.items() if text and text == second.prints.get(name)}
-        shared = []
-        if "file" in same:
-            shared.append("the whole file")
-        elif "predictions" in same:
-            seeds = [report.prints["seed"] for report in (first, second)]
-            equal = f" (both have seed {readable(seeds[0], 20)}, which on equal machines gives equal runs)"
-            shared.append("every prediction" + (equal if seeds[0] == seeds[1] else ", though their seeds differ"))
-        shared += [need for need, own in words[one].items() if alike(own, words[two].get(need, frozenset()))]
-        if shared:
-            found[one].append(f"Shares with {second.student.name} ({second.source}): {', '.join(shared)}.")
-            found[two].append(f"Shares with {first.student.name} ({first.source}): {', '.join(shared)}.")
+    found: list[list[str]] = []
+    prints = [report.prints for report in reports]
+    for report, likeness in zip(reports, shared(prints), strict=True):
+        said: dict[tuple[int, ...], list[str]] = {}
+        for kind, others in likeness.items():
+            by_seed = {
+                own: tuple(k for k in others if (prints[k].seed == report.prints.seed) is own) for own in (True, False)
+            }
+            if not kind.startswith("every prediction"):
+                said.setdefault(tuple(others), []).append(kind)
+                continue
+            gives = (
+                f"{kind} (both have seed {readable(report.prints.seed, 20)}, which on equal machines gives equal runs)"
+            )
+            for same, sentence in ((True, gives), (False, f"{kind}, though their seeds differ")):
+                if by_seed[same]:
+                    said.setdefault(by_seed[same], []).append(sentence)
+        found.append([f"Shares with {_named(reports, others)}: {', '.join(kinds)}." for others, kinds in said.items()])
     return found
 
 
-def shingles(text: str) -> frozenset[tuple[str, ...]]:
-    """Returns every three words in a row; none for an answer too short to compare."""
-    words = re.findall(r"\w+", text.casefold())
-    return frozenset(zip(words, words[1:], words[2:], strict=False)) if len(words) >= 12 else frozenset()
-
-
-def alike(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) -> bool:
-    """Returns whether two answers share four fifths of their three-word pieces (Broder 1997)."""
-    return bool(one) and bool(two) and len(one & two) >= 0.8 * len(one | two)
+def _named(reports: list[GradeReport], others: tuple[int, ...]) -> str:
+    shown = [f"{reports[k].student.name} ({reports[k].source})" for k in others[:MOST_NAMED]]
+    more = [f"{len(others) - MOST_NAMED:,} more"] if len(others) > MOST_NAMED else []
+    return ", ".join([*shown[:-1], " and ".join([*shown[-1:], *more])]) if more else ", ".join(shown)

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
+from casestudy.grading.containers import readable
+from casestudy.grading.exports import TITLE, canvas_csv, gradescope_results, json_lines, moodle_csv, standing
 from casestudy.grading.grade import GradeReport, answers_of, grade_all
-from casestudy.grading.key import load_key
+from casestudy.grading.key import Key, load_key
+from casestudy.grading.marks import BOOK, BY_HAND, Marks
 from casestudy.grading.outcomes import EARNED, REVIEW
+from casestudy.grading.roster import Seat
 from casestudy.grading.rubric import Rubric, load_rubric
-from casestudy.grading.scores import BY_HAND, merge
-from casestudy.grading.submission import find_submissions, readable
+from casestudy.grading.scores import merge
+from casestudy.grading.submission import find_submissions
+from casestudy.grading.tables import csv_text
 from casestudy.report import page, points, source
 from casestudy.words import counted
 
 GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
-# The columns that Canvas imports, whose sixth is the assignment's name there, then those that Moodle does.
-GRADES_HEADER = (
-    *("Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Case study"),
-    *("Identifier", "Full name", "Grade", "Maximum Grade", "Open points", "Feedback comments", "File"),
-)
+CANVAS_FILE, MOODLE_FILE = "for_canvas.csv", "for_moodle.csv"
+GRADES_HEADER = ("student", "id", "file", "points", "most", "open points", "standing")
 CRITERIA_HEADER = ("student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment")
 SCORES_HEADER = ("file", "student", "criterion", "most", "points", "comment", "question", "answer")
 
@@ -40,6 +39,10 @@ def grade_submissions(
     scores: Path | None = None,
     comments: Path | None = None,
     gradescope: Path | None = None,
+    title: str = TITLE,
+    rescale: bool = False,
+    challenged: int = 0,
+    data: Path | None = None,
 ) -> list[GradeReport]:
     """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
@@ -49,6 +52,10 @@ def grade_submissions(
         key: Of `write_key`.
         out: A new folder.
         scores: An instructor's own points, and `comments` a bank of comments for them; see `scores.merge`.
+        title: Of the assignment in Canvas.
+        rescale: Marks keep their share where the rubric has other points than when they were given.
+        challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
+        data: For these, the archive that students were given.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:
@@ -64,32 +71,89 @@ def grade_submissions(
             raise GradingError(f"There is no submission in {paths[0]}. Name the folder with the files in it.")
         if gradescope and len(files) > 1:
             raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
+        if challenged and data is None:
+            raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
         reports = grade_all(files, criteria, known)
-        if scores:
-            reports = merge(reports, scores, comments)
-        write_gradebook(reports, criteria, out)
+        if challenged and data is not None:
+            from casestudy.grading.challenge import challenge
+
+            home = out.with_name(f"{out.name}-challenge")
+            trained = {one.source: one for one in challenge(reports, files, known, home, data, challenged)}
+            reports = [
+                dataclasses.replace(one, remarks=(trained[one.source].sentence, *one.remarks))
+                if one.source in trained
+                else one
+                for one in reports
+            ]
+        reports = _with_marks(reports, criteria, out, known, [scores] if scores else [], comments, rescale)
+        write_gradebook(reports, criteria, out, seats=known.students, title=title)
         if gradescope:
-            _write(gradescope, gradescope_results(reports[0]))
+            _write(gradescope, gradescope_results(next(one for one in reports if one.source in files)))
     except Exception as error:
         if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
             said = f"This submission could not be graded. Tell your instructor: {readable(error, 500)}"
-            _write(gradescope, _json({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None))
+            _write(
+                gradescope, json_lines({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None)
+            )
         raise
     return reports
 
 
-def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> None:
-    """Writes overview.html, grades.csv, criteria.csv, scores.csv, and for each submission a folder under students.
+def _with_marks(
+    reports: list[GradeReport],
+    rubric: Rubric,
+    out: Path,
+    key: Key,
+    given: list[Path],
+    comments: Path | None,
+    rescale: bool,
+) -> list[GradeReport]:
+    """Returns everybody's newest report with all marks: those remembered, those in scores.csv, and `given`.
 
-    Raises:
-        GradingError: There are grades in the folder already.
+    Nothing is remembered where something does not fit.
     """
+    _refuse_strangers(out)
+    book = Marks(out, key.students)
+    try:
+        everyone = book.applied(book.everyone(reports, rubric), rescale=rescale)
+        for file in [*([out / SCORES] if (out / SCORES).is_file() else []), *given]:
+            everyone = merge(everyone, file, comments, sources=book.sources(everyone), rescale=rescale)
+        book.keep(everyone)
+        book.close()
+    except BaseException:
+        book.base.close()
+        raise
+    return everyone
+
+
+def _own_answers(report: GradeReport) -> dict[str, str]:
+    """Returns what the student wrote for each criterion that a person judges by an answer cell."""
+    return {one.criterion.id: answers_of(report, one) for one in report.results if one.criterion.answers}
+
+
+def _refuse_strangers(out: Path) -> None:
     there = [name for name in (GRADES, CRITERIA, SCORES, OVERVIEW, "students") if (out / name).exists()]
-    if there:
-        raise GradingError(f"Grades are never overwritten; {out} has {there[0]} already. Name a new folder with --out.")
+    if there and not (out / BOOK).is_file():
+        what = f"{out} has {there[0]} already, and no {BOOK}"
+        raise GradingError(f"Grades are never overwritten; {what}. Name a new folder with --out.")
+
+
+def write_gradebook(
+    reports: list[GradeReport], rubric: Rubric, out: Path, *, seats: tuple[Seat, ...] = (), title: str = TITLE
+) -> None:
+    """Writes overview.html, the tables, a file for each platform, and for each submission a folder under students.
+
+    `seats` is the roster, for names and ids of the office; `title`, the assignment's name in Canvas.
+
+    Pages and tables of a folder with a gradebook are written anew; in any other they are refused with a GradingError.
+    """
+    _refuse_strangers(out)
     homes, style = _homes(reports), source("report.css") + source("grades.css")
     for report, home in zip(reports, homes, strict=True):
-        _write(out / home / "feedback.html", page("feedback.html", report=report, style=style))
+        _write(
+            out / home / "feedback.html",
+            page("feedback.html", report=report, style=style, answers=_own_answers(report)),
+        )
         _write(out / home / "feedback.md", feedback_text(report))
         _write(out / home / "results.json", gradescope_results(report))
     criteria: list[tuple[object, ...]] = []
@@ -101,14 +165,16 @@ def write_gradebook(reports: list[GradeReport], rubric: Rubric, out: Path) -> No
             what, most, title = result.criterion.id, result.criterion.points, result.criterion.title
             seen = (result.evidence, result.sentence, result.comment)
             criteria.append((name, id, file, what, result.status, result.points, most, *seen))
-            if result.waits:  # what a person has to judge, with room for points and a comment
-                scores.append((file, name, what, most, "", "", title, readable(answers_of(report, result), 1_500)))
-        moodle = (f"Participant {id}" if id else "", name, report.points, report.most, report.open)
-        grades.append((name, id, "", "", "", report.points, *moodle, standing(report), file))
-    _write(out / CRITERIA, _csv(CRITERIA_HEADER, criteria))
-    _write(out / SCORES, _csv(SCORES_HEADER, scores))
+            if result.waits or result.sentence == BY_HAND:  # what a person judges, with room for points and a comment
+                given = "" if result.waits else points(result.points)
+                scores.append((file, name, what, most, given, result.comment, title, answers_of(report, result)))
+        grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
+    _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
+    _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
+    _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
+    _write(out / MOODLE_FILE, moodle_csv(reports))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
-    _write(out / GRADES, _csv(GRADES_HEADER, grades))  # last: what says that the others are there
+    _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
 
 
 def _write(target: Path, text: str) -> None:
@@ -144,55 +210,9 @@ def feedback_text(report: GradeReport) -> str:
     return "\n".join(lines)
 
 
-def standing(report: GradeReport) -> str:
-    """Returns how many points there are, and how many wait for a person, in one sentence."""
-    said = f"{points(report.points)} of {counted(report.most, 'point')}"
-    if report.open:
-        return f"{said} so far; {counted(report.open, 'more point')} for what your instructor still has to read."
-    return f"{said}."
-
-
 def _plain(text: str) -> str:
     """Returns text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
-
-
-def gradescope_results(report: GradeReport) -> str:
-    """Returns results.json in the format of Gradescope's autograders (gradescope-autograders.readthedocs.io)."""
-    tests = [
-        {
-            "name": result.criterion.title,
-            "number": str(number),
-            "score": result.points,
-            "max_score": result.criterion.points,
-            "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
-            "output": " ".join(filter(None, (f"{result.status}:", result.sentence, result.hint, result.comment))),
-            "output_format": "text",
-            "visibility": "visible",
-        }
-        for number, result in enumerate(report.results, 1)
-    ]
-    return _json({"score": report.points, "output": standing(report), "output_format": "text", "tests": tests})
-
-
-def _json(values: dict[str, object], indent: int | None = 1) -> str:
-    return json.dumps(values, indent=indent, ensure_ascii=False) + "\n"
-
-
-def _csv(header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in (header, *rows))
-    return text.getvalue()
-
-
-def _harmless(cell: object) -> object:
-    """Returns a cell that no spreadsheet takes for a formula (OWASP, CSV injection).
-
-    >>> _harmless("=1+1"), _harmless(-1.5), _harmless("Anna")
-    ("'=1+1", -1.5, 'Anna')
-    """
-    risky = isinstance(cell, str) and cell.lstrip().startswith(("=", "+", "-", "@"))
-    return f"'{cell}" if risky else (points(cell) if isinstance(cell, float) and cell >= 0 else cell)
 
 
 def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:

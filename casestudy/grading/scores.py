@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from casestudy.errors import GradingError
 from casestudy.grading.contents import as_number
 from casestudy.grading.grade import GradeReport
-from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL
+from casestudy.grading.marks import by_hand
+from casestudy.grading.tables import bare, read_rows
 from casestudy.report import points
+from casestudy.words import counted
 
-BY_HAND = "Judged by your instructor."
 
-
-def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None) -> list[GradeReport]:
+def merge(
+    reports: list[GradeReport],
+    scores: Path,
+    comments: Path | None = None,
+    *,
+    sources: Mapping[str, str] | None = None,
+    rescale: bool = False,
+) -> list[GradeReport]:
     """Returns the reports with an instructor's own points and comments, which outweigh any check.
 
     Args:
@@ -28,16 +33,22 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
         comments: A bank of comments to use again: a CSV file with the columns name and comment. Where a comment of
             `scores` says {name}, the bank's text stands.
 
+        sources: Which report stands for a file; see `Marks.sources`. None for each its own.
+        rescale: A mark that was given out of other points, by a column `most`, keeps its share of them.
+
     Raises:
         GradingError: A row does not fit; the message names the line.
     """
     bank = {}
     if comments:
-        bank = {row["name"].strip("{}"): row["comment"] for _, row in _rows(comments, ("name", "comment"))}
+        bank = {
+            row["name"].strip("{}"): row["comment"] for _, row in read_rows(comments, ("name", "comment"), "Comments")
+        }
     results = {(report.source, result.criterion.id): result for report in reports for result in report.results}
     seen = set()
-    for place, row in _rows(scores, ("file", "criterion", "points", "comment")):
-        spot = file, criterion = _bare(row["file"]), row["criterion"].strip()
+    for place, row in read_rows(scores, ("file", "criterion", "points", "comment"), "Scores"):
+        file, criterion = bare(row["file"]), row["criterion"].strip()
+        spot = (sources or {}).get(file, file), criterion
         if spot not in results:
             raise GradingError(
                 f"{place}: there is no criterion {criterion!r} for a file {file!r}. Keep both as written."
@@ -46,17 +57,23 @@ def merge(reports: list[GradeReport], scores: Path, comments: Path | None = None
             raise GradingError(f"{place}: {criterion} of {file} is there twice. Keep one of the two rows.")
         seen.add(spot)
         most, text = results[spot].criterion.points, row["points"].strip().replace(",", ".")
-        changes: dict[str, Any] = {}
+        scale = as_number(row.get("most", "").strip().replace(",", ".") or most)
         if text:
             value, received = as_number(text), row["points"]
+            if scale != most and scale > 0:
+                if not rescale:
+                    raise GradingError(
+                        f"{place}: a mark keeps its scale; this one is out of {points(scale)}, and {criterion} has "
+                        f"{counted(most, 'point')} now. Judge it again, or let it keep its share: --rescale"
+                    )
+                value *= most / scale
             if not 0 <= value <= most:
                 raise GradingError(
                     f"{place}: points go from 0 to {points(most)}; received {received!r}. Mend the cell."
                 )
-            status = EARNED if value == most else PARTIAL if value else NOT_EARNED
-            changes = {"status": status, "points": value, "sentence": BY_HAND, "hint": ""}
-        comment = _filled_in(_bare(row["comment"]), bank, place)
-        results[spot] = dataclasses.replace(results[spot], comment=comment, **changes)
+            results[spot] = by_hand(results[spot], value)
+        comment = _filled_in(bare(row["comment"]), bank, place)
+        results[spot] = dataclasses.replace(results[spot], comment=comment)
     return [
         dataclasses.replace(report, results=tuple(results[report.source, r.criterion.id] for r in report.results))
         for report in reports
@@ -69,26 +86,3 @@ def _filled_in(comment: str, bank: dict[str, str], place: str) -> str:
             what = f"there is no comment {{{name}}} in the bank"
             raise GradingError(f"{place}: {what}. Add it, or write the text itself.")
     return re.sub(r"\{([\w-]+)\}", lambda found: bank[found[1]], comment.strip())
-
-
-def _bare(cell: str) -> str:
-    """Returns a cell as it was before it was made harmless for spreadsheets."""
-    return cell[1:] if re.match(r"'\s*[=+@-]", cell) else cell
-
-
-def _rows(path: Path, columns: tuple[str, ...]) -> list[tuple[str, dict[str, str]]]:
-    """Returns each row of a CSV file that is not empty, with the place to name where it does not fit."""
-    try:
-        reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), restval="")
-        rows = [(f"{path}, line {reader.line_num}", row) for row in reader if any(row.values())]
-    except FileNotFoundError as error:
-        what = f"Scores and comments are CSV files; there is no file {path}"
-        raise GradingError(f"{what}. Name one that is there.") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise GradingError(f"{path} is not a CSV table in UTF-8 ({error}). Save it as CSV UTF-8.") from error
-    lacking = [column for column in columns if column not in (reader.fieldnames or [])]
-    if lacking:
-        raise GradingError(
-            f"{path} needs the columns {', '.join(columns)}; it lacks {lacking[0]}. Put the header back."
-        )
-    return rows

@@ -1,8 +1,4 @@
-"""submission.zip: what a student hands in, and how a stranger's zip is read: in memory, within limits, by known names.
-
-Nothing is unpacked to disk and no name in the zip is used as a path. Whatever is not one of the files that grading
-reads (a photograph, a model, a zip within) is named and left closed.
-"""
+"""A submission: who handed it in, by the name that a platform gave it, and what can be read of it."""
 
 from __future__ import annotations
 
@@ -11,28 +7,23 @@ import hashlib
 import json
 import os
 import re
-import stat
-import unicodedata
 import zipfile
-import zlib
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from casestudy.runs import RunFolder
-
-MANIFEST = "manifest.json"
-MOST_WRITTEN = 10_000_000  # bytes of a submission.zip of ours
-MOST_PACKED = 16_000_000  # bytes of one that is read
-MOST_ENTRIES = 2_000
-MOST_UNPACKED = {".json": 1_000_000, ".csv": 8_000_000, ".ipynb": 5_000_000}  # bytes of one file; parsed, it is larger
-MOST_TOGETHER = 60_000_000
-METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others may ask for gigabytes to unpack a few bytes
-READ = re.compile(
-    r"manifest\.json"
-    rf"|run/({RunFolder.HANDED_IN.pattern}|hidden_predictions\.csv)"
-    r"|notebooks/\d\d_\w{1,80}\.ipynb"
+from casestudy.grading.containers import (
+    MANIFEST,
+    MOST_PACKED,
+    choose,
+    folder_members,
+    has_run,
+    is_submission,
+    readable,
+    some,
+    zip_members,
 )
+
+NAMING = ("canvas", "moodle", "brightspace")  # platforms that write names into what they let download
 
 
 @dataclass(frozen=True)
@@ -41,6 +32,9 @@ class Student:
 
     name: str
     id: str = ""
+    platform: str = ""  # whose id it is: "canvas", "moodle", "brightspace", "blackboard" or "gradescope"
+    late: bool = False  # as far as the platform writes it into the name
+    handed_in: str = ""  # when, as the platform writes it; later ones sort behind earlier ones
 
 
 @dataclass(frozen=True)
@@ -65,104 +59,93 @@ class Submission:
 
 
 def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path]:
-    """Returns the files named, and every file in the folders named, by names that tell them apart.
+    """Returns the submissions named, and every one in the folders named, by names that tell them apart.
 
-    Hidden files and links in a folder are left out, and so is what `skip` names or holds. A file that is no
-    submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
+    A submission is a file, or a folder with a run in it, as Gradescope and GitHub Classroom give them. Hidden files and
+    links in a folder are left out, and so is what `skip` names or holds. A file that is no submission.zip is one all
+    the same, without evidence: nobody who handed something in gets lost.
     """
     others = {path.resolve() for path in skip}
     found: list[Path] = []
     for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else ():
-            hidden = any(part.startswith((".", "__MACOSX")) for part in file.relative_to(path).parts)
-            if file.is_file() and not file.is_symlink() and not hidden:
-                found.append(file)
-        if not path.is_dir():
+        if path.is_dir() and not is_submission(path):
+            whole = [one for one in sorted(path.iterdir()) if one.is_dir() and not _passed(one, path) and has_run(one)]
+            found += [one for one in whole if not others & {one.resolve(), *one.resolve().parents}]
+            for file in sorted(path.rglob("*")):
+                if file.is_file() and not _passed(file, path) and not any(one in file.parents for one in whole):
+                    found.append(file)
+        else:
             found.append(path)
     files = [file for file in dict.fromkeys(found) if not others & {file.resolve(), *file.resolve().parents}]
     shared = Path(os.path.commonpath([file.absolute().parent for file in files])) if files else Path()
     return {file.absolute().relative_to(shared).as_posix(): file for file in files}
 
 
+def _passed(path: Path, home: Path) -> bool:
+    """Returns whether a file of a download is a link, hidden, or what a Mac adds."""
+    return path.is_symlink() or any(part.startswith((".", "__MACOSX")) for part in path.relative_to(home).parts)
+
+
+MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_")
+CANVAS = re.compile(r"(?P<name>.+?)(?P<late>_LATE)?_(?P<id>\d+)_(?P<when>\d+)_")
+BLACKBOARD = re.compile(r".+?_(?P<id>[^_]+)_attempt_(?P<when>\d{4}(-\d\d){5})")
+BRIGHTSPACE = re.compile(r"(?P<id>\d+)-\d+ ?- ?(?P<name>.+?) ?- ?(?P<when>[^-]*\d{4} \d{3,4}( [AP]M)?)( ?-|$)")
+GRADESCOPE = re.compile(r"submission_(?P<id>\d+)$")
+PLATFORMS = {"moodle": MOODLE, "brightspace": BRIGHTSPACE, "blackboard": BLACKBOARD, "canvas": CANVAS}
+
+
 def student_of(path: Path) -> Student:
-    """Returns who handed a file in, by the names that Canvas and Moodle give to what they let instructors download.
+    """Returns who handed a file in, by the names that platforms give to what they let instructors download.
 
     >>> student_of(Path("muelleranna_LATE_1234_98765_submission.zip"))
-    Student(name='muelleranna', id='1234')
-    >>> student_of(Path("Anna Müller_4711_assignsubmission_file/submission.zip"))
-    Student(name='Anna Müller', id='4711')
-    >>> student_of(Path("anna.zip"))
-    Student(name='anna', id='')
+    Student(name='muelleranna', id='1234', platform='canvas', late=True, handed_in='98765')
+    >>> student_of(Path("Anna Müller_4711_assignsubmission_file/submission.zip")).id
+    '4711'
+    >>> student_of(Path("123-456 - Anna Müller - 26 November, 2026 1305 - submission.zip")).name
+    'Anna Müller'
+    >>> student_of(Path("Case_amueller_attempt_2026-11-26-13-05-17_submission.zip")).id
+    'amueller'
+    >>> student_of(Path("submission_777/submission.zip")).platform, student_of(Path("anna.zip")).name
+    ('gradescope', 'anna')
     """
-    moodle, canvas = r"(.+?)_(\d+)_assignsubmission_", r"(.+?)(?:_LATE)?_(\d+)_\d+_"
-    for pattern, text in ((moodle, path.name), (moodle, path.parent.name), (canvas, path.name)):
-        if found := re.match(pattern, text):
-            return Student(readable(found[1], 80), found[2])
+    for text in (path.name, path.parent.name):
+        for platform, pattern in PLATFORMS.items():
+            if (found := pattern.match(text)) and not (platform == "canvas" and text is path.parent.name):
+                said = found.groupdict()
+                name = readable(said.get("name") or said["id"], 80)
+                return Student(name, said["id"], platform, bool(said.get("late")), said.get("when") or "")
+    if found := GRADESCOPE.match(path.parent.name):
+        return Student(readable(path.stem, 80) or "nameless", found["id"], "gradescope")
     return Student(readable(path.stem, 80) or "nameless")
 
 
 def read_submission(path: Path, source: str = "") -> Submission:
-    """Returns what can be read of a file; whatever it holds, this neither fails nor writes anything."""
+    """Returns what can be read of a zip file or a folder; whatever it holds, this neither fails nor writes anything."""
     problems: list[str] = []
     files: dict[str, bytes] = {}
     digest = ""
     try:
-        size = path.stat().st_size
-        if size > MOST_PACKED:
+        if path.is_dir():
+            files = choose(folder_members(path), problems)
+            digest = hashlib.sha256(json.dumps(sorted(digests(files).items())).encode()).hexdigest()
+        elif (size := path.stat().st_size) > MOST_PACKED:
             problems.append(f"A submission has at most {MOST_PACKED // 10**6} MB; this file has {size / 1e6:,.0f}.")
         else:
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             with zipfile.ZipFile(path) as archive:
-                files = _read_members(archive, problems)
+                files = choose(zip_members(archive, problems), problems)
     except Exception as error:  # whatever a damaged zip makes of the reader
         why = readable(error) or type(error).__name__
         problems.append(f"A submission is a zip file that `casestudy submit` wrote; this is none ({why}).")
     submission = Submission(readable(source or path.name), student_of(path), files, digest, tuple(problems))
-    return dataclasses.replace(submission, remarks=tuple(_altered(submission))) if files else submission
-
-
-def _read_members(archive: zipfile.ZipFile, problems: list[str]) -> dict[str, bytes]:
-    """Returns the bytes of each file that grading reads, and adds to `problems` why others are not read."""
-    members = archive.infolist()
-    if not members:
-        problems.append("The zip is empty.")
-    if len(members) > MOST_ENTRIES:
-        problems.append(
-            f"A submission has at most {MOST_ENTRIES:,} files; this one has {len(members):,}: none was read."
-        )
-        return {}
-    wanted = [member for member in members if READ.fullmatch(member.filename)]
-    closed = [m.filename for m in members if not m.is_dir() and not READ.fullmatch(m.filename)]
-    if closed:
-        problems.append(f"Not looked at, because grading does not need it: {_some(closed)}.")
-    counts = Counter(member.filename for member in wanted)
-    files: dict[str, bytes] = {}
-    for member in wanted:
-        reasons = {
-            "is there twice": counts[member.filename] > 1,
-            "is a link": stat.S_ISLNK(member.external_attr >> 16),
-            "is encrypted": member.flag_bits & 1,
-            "is packed in an unusual way": member.compress_type not in METHODS,
-        }
-        data, why = b"", next((reason for reason, holds in reasons.items() if holds), "")
-        if not why:
-            data, why = _read(archive, member, MOST_TOGETHER - sum(map(len, files.values())))
-        if not why:
-            files[member.filename] = data
-        elif (problem := f"{member.filename} was not read: it {why}.") not in problems:
-            problems.append(problem)
-    return files
-
-
-def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, room: int) -> tuple[bytes, str]:
-    """Returns the bytes and "", or why not; never more than the limit is unpacked, whatever the zip claims."""
-    most = min(MOST_UNPACKED[PurePosixPath(member.filename).suffix], room)
-    try:
-        with archive.open(member) as file:
-            data = file.read(most + 1)
-    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
-        return b"", "is damaged"
-    return (data, "") if len(data) <= most else (b"", f"is larger than {most / 1e6:,.0f} MB")
+    if not files:
+        return submission
+    inside = readable(submission.manifest.get("student") or "", 80)
+    if inside and submission.student.platform not in NAMING:  # nobody else says who it is
+        student = dataclasses.replace(submission.student, name=inside)
+        submission = dataclasses.replace(submission, student=student)
+    late = ["The platform calls it late."] if submission.student.late else []
+    return dataclasses.replace(submission, remarks=(*late, *_altered(submission)))
 
 
 def digests(files: dict[str, bytes]) -> dict[str, str]:
@@ -176,20 +159,4 @@ def _altered(submission: Submission) -> list[str]:
     if not isinstance(listed, dict):
         return ["There is no manifest.json that says what was packed: the zip was not written by `casestudy submit`."]
     other = sorted(name for name in found.keys() | listed.keys() if found.get(name) != listed.get(name))
-    return [f"Changed, added or removed after packing: {_some(other)}."] if other else []
-
-
-def _some(names: list[str]) -> str:
-    shown = ", ".join(readable(name, 60) for name in names[:5])
-    return shown + (f" and {len(names) - 5:,} more" if len(names) > 5 else "")
-
-
-def readable(text: object, most: int = 200) -> str:
-    """Returns text for people on one line: no control, invisible or direction-changing characters, and not too long.
-
-    >>> readable("A\u202eB\u200bC\\nD"), readable("long", 3)
-    ('ABC D', 'lo…')
-    """
-    shown = (c for c in str(text)[: 4 * most] if c.isspace() or unicodedata.category(c)[0] != "C")
-    kept = " ".join("".join(shown).split())
-    return kept if len(kept) <= most else kept[: most - 1] + "…"
+    return [f"Changed, added or removed after packing: {some(other)}."] if other else []

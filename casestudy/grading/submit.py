@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,12 +11,15 @@ from typing import Any
 import casestudy
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
-from casestudy.grading.checks import STEPS, notebooks_ran
-from casestudy.grading.contents import LEFT_OUT, Contents
-from casestudy.grading.key import Key
+from casestudy.grading.checks_of_results import STEPS, notebooks_ran
+from casestudy.grading.containers import MANIFEST, MOST_UNPACKED, MOST_WRITTEN, OF_RUN, folder_members, notebook_place
+from casestudy.grading.contents import Contents, NoEvidence
+from casestudy.grading.doubts import doubts
+from casestudy.grading.key import FACTS, Key
+from casestudy.grading.notebooks import LEFT_OUT
 from casestudy.grading.outcomes import SHARES
 from casestudy.grading.rubric import Rubric
-from casestudy.grading.submission import MANIFEST, MOST_UNPACKED, MOST_WRITTEN, READ, Student, Submission, digests
+from casestudy.grading.submission import Student, Submission, digests
 from casestudy.runs import RunFolder
 
 SCHEMA_VERSION = 1
@@ -30,10 +32,15 @@ class Packed:
     files: int
     size: int
     missing: list[tuple[float, str, str]]
+    wrong: list[str]  # what contradicts itself, a sentence each
 
 
-def pack_submission(run: RunFolder, notebooks: Path, target: Path, rubric: Rubric, *, student: str = "") -> Packed:
+def pack_submission(
+    run: RunFolder, notebooks: Path, target: Path | None, rubric: Rubric, *, student: str = ""
+) -> Packed:
     """Returns what was written to the new file `target`: a run's tables and its notebooks, to be handed in.
+
+    With a target of None nothing is written, and the size is 0.
 
     Raises:
         DataError: There is no folder of notebooks, or one cannot be read.
@@ -41,7 +48,20 @@ def pack_submission(run: RunFolder, notebooks: Path, target: Path, rubric: Rubri
     """
     files = collect(run, notebooks)
     missing = lacking(files, rubric)
-    return Packed(len(files), write_submission(files, target, student=student), missing)
+    size = write_submission(files, target, student=student) if target else 0
+    return Packed(len(files), size, missing, contradictions(files))
+
+
+def contradictions(files: dict[str, bytes]) -> list[str]:
+    """Returns what in a submission does not fit together, as grading will find it, held against nothing but itself."""
+    found = Contents(Submission("", Student(""), files), Key("", "", (), (), {}))
+    try:
+        ledger = found.table("run/ledger.csv", FACTS)[list(FACTS)].to_dict("records")
+        names, study = found.settings["class_names"], found.settings["study"]
+        own = Key(study["name"], "", tuple(map(str, names)), tuple(ledger), {}, recipe=study)
+        return [doubt.sentence for doubt in doubts(Contents(found.submission, own))]
+    except (NoEvidence, KeyError, TypeError, ValueError):
+        return []  # what is missing is said already
 
 
 def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
@@ -55,14 +75,13 @@ def collect(run: RunFolder, notebooks: Path) -> dict[str, bytes]:
     """
     if not notebooks.is_dir():
         raise DataError(f"--notebooks names the folder of your notebooks; there is no folder {notebooks}. Name yours.")
-    inside = {f"run/{path.relative_to(run.path).as_posix()}": path for path in sorted(run.path.rglob("*"))}
-    files = {name: path.read_bytes() for name, path in inside.items() if READ.fullmatch(name) and path.is_file()}
+    inside = {path.relative_to(run.path).as_posix(): path for path in sorted(run.path.rglob("*"))}
+    files = {f"run/{name}": path.read_bytes() for name, path in inside.items() if OF_RUN.fullmatch(name)}
     executed: dict[str, Path] = {}
-    for path in sorted(notebooks.glob("*.ipynb"), key=lambda path: (path.stat().st_mtime, path.name)):
-        # Colab calls a copy "Copy of 01_read_the_case.ipynb", Jupyter "01_read_the_case-Copy1.ipynb".
-        name = re.fullmatch(r"(?:Copy of )*(\d\d_\w+?)(?:-Copy\d+| ?\(\d+\))*", path.stem)
-        if name and name[1][:2] in STEPS:
-            executed[f"notebooks/{name[1]}.ipynb"] = path
+    members = [one for one in folder_members(notebooks) if one.name.endswith(".ipynb") and "/" not in one.name]
+    for one in sorted(members, key=lambda one: (one.when, (notebooks / one.name).stat().st_mtime, one.name)):
+        if (place := notebook_place(one)) and place[10:12] in STEPS:
+            executed[place] = notebooks / one.name
     for file, path in sorted(executed.items()):
         try:
             files[file] = _without_pictures(json.loads(path.read_text(encoding="utf-8")))

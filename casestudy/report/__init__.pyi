@@ -1,4 +1,3 @@
-from .audit import audit as audit, audit_lines as audit_lines
 from .claim import claims as claims
 from .pages import (
     decimals as decimals,

@@ -9,7 +9,6 @@ import pandas as pd
 from casestudy.evaluation import Evaluation, how_sure
 from casestudy.report.pages import percent
 from casestudy.runs import RunFolder
-from casestudy.training import kept_epoch
 from casestudy.words import counted
 
 EVERYONE, HEAD = "head-everyone", "head"  # names of scores
@@ -116,5 +115,6 @@ def _most(values: pd.Series) -> str:
 def _validation_above(run: RunFolder) -> bool:
     """Returns whether the validation part was read better than the training part when its best weights were kept."""
     history = run.read_table(f"{run.trainings()[0]}history.csv")
-    kept = kept_epoch(run.record.wishes.study.phases[-1], history)
+    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
+    kept = last.iloc[run.record.wishes.study.phases[-1].kept_epoch({name: last[name].tolist() for name in last})]
     return bool("val_accuracy" in kept and kept["val_accuracy"] > kept["accuracy"])

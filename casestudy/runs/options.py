@@ -122,6 +122,7 @@ class Options(Record):
     crop: Crop | None = _choice(
         None, "cut hands out by boxes.csv (default: auto, where there are boxes)", get_args(Crop)
     )
+    as_published: bool = _option(False, "read the data as the study's source did, where that is another way (emnist)")
     mirror: bool = _option(False, "also train on mirrored photographs")
     pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
     layout: str | None = _option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
@@ -131,10 +132,9 @@ class Options(Record):
         return name if name == "study" else f"--{name.replace('_', '-')}"
 
     def check(self) -> None:
-        if self.study not in STUDIES:
-            raise not_one_of("The study", self.study, STUDIES)
-        if self.model is not None and self.model not in ARCHITECTURES:
-            raise not_one_of("--model", self.model, ARCHITECTURES)
+        for name, value, known in (("The study", self.study, STUDIES), ("--model", self.model, (None, *ARCHITECTURES))):
+            if value not in known:
+                raise not_one_of(name, value, [one for one in known if one])
         if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
                 f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
@@ -171,9 +171,11 @@ class Options(Record):
 
     def wishes(self) -> Wishes:
         """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
-        study = STUDIES[self.study]
-        study = study.quick() if self.quick else study
-        model, phases, split, data = study.model, study.phases, study.split, study.data
+        study = STUDIES[self.study].quick() if self.quick else STUDIES[self.study]
+        model, phases, split = study.model, study.phases, study.split
+        data = (study.data_as_published if self.as_published else None) or study.data
+        if self.as_published and not study.data_as_published:
+            raise DataError(f"{study.name} reads its data as its source does; received --as-published. Leave it out.")
         if self.epochs:
             phases = _for_each_phase(phases, "epochs", self.epochs)
             study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
@@ -279,6 +281,7 @@ def _settings(study: Study) -> dict[str, Any]:
         "mirror": bool(study.model.augmentation.get("mirror")),
         "pattern": study.data.pattern,
         "layout": study.data.layout,
+        "as_published": study.reads_as_published,
     }
 
 

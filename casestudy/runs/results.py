@@ -15,7 +15,6 @@ from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
 from casestudy.study import Study
-from casestudy.training import kept_epoch
 
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
@@ -100,7 +99,9 @@ def published_table(study: Study, scores: pd.DataFrame, *, comparable: bool = Tr
 
 def _contender(run: RunFolder, model: TrainedModel) -> Contender:
     training = run.training(model.home)
-    kept = kept_epoch(recipe(run, model)[1][-1], run.read_table(f"{model.home}history.csv"))
+    history = run.read_table(f"{model.home}history.csv")
+    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
+    kept = last.iloc[recipe(run, model)[1][-1].kept_epoch({name: last[name].tolist() for name in last})]
     return Contender(
         name=model.name,
         predictions=run.read_table(model.predictions()),

@@ -8,23 +8,13 @@ from casestudy.studies.asl_original import ASL_ORIGINAL
 from casestudy.studies.claims import CLAIMS, Claim, Verdict
 from casestudy.studies.clothes import CLOTHES
 from casestudy.studies.dense_baseline import DENSE_BASELINE
-from casestudy.studies.emnist import EMNIST, EMNIST_AS_PUBLISHED
+from casestudy.studies.emnist import EMNIST
 from casestudy.studies.fashion_mnist import FASHION_MNIST
 from casestudy.studies.licence_plates import LICENCE_PLATES
 from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study
-    for study in (
-        ASL,
-        ASL_ORIGINAL,
-        CLOTHES,
-        DENSE_BASELINE,
-        EMNIST,
-        EMNIST_AS_PUBLISHED,
-        FASHION_MNIST,
-        LICENCE_PLATES,
-    )
+    study.name: study for study in (ASL, ASL_ORIGINAL, CLOTHES, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES)
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]

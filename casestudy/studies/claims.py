@@ -17,7 +17,7 @@ Verdict = Literal["holds", "holds within noise", "does not hold", "cannot be kno
 
 @dataclass(frozen=True)
 class Claim(Record):
-    """One claim of a source. A figure is judged by `report.audit`; any other verdict is stated, with its reason."""
+    """One claim of a source. A figure is judged by `audit`; any other verdict is stated, with its reason."""
 
     text: str
     source: str  # where it is made: the file, and the cell where there is one (counted from 0)
@@ -25,6 +25,7 @@ class Claim(Record):
     figure: Annotated[float, Between(0, 1)] | None = None  # the accuracy that is claimed, as many digits as it has
     right: Annotated[int, Between(0)] | None = None  # of so many images as the notebook shows
     of: Annotated[int, Between(1)] | None = None
+    runs: tuple[float, ...] = ()  # accuracies of all its trainings, where the source has several: how much is luck
     here: tuple[str, ...] = ()  # the committed result it is held against: study, model, "test" or "validation"
     than: str = ""  # another model of that study, where the claim is that the first one is better
     comparable: bool = True  # whether that result is of the same kind of images
@@ -196,6 +197,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             figure=0.8898,
             right=10_688,
             of=12_000,
+            runs=(0.8963, 0.8877, 0.8907),
             here=("fashion-mnist", "model-2", "validation"),
         ),
         Claim(

@@ -77,6 +77,14 @@ _PUBLISHED = (
     ),
 )
 
+_DATA = DataSpec(
+    kind="idx",
+    subset="emnist-balanced",
+    transposed=True,  # the official files store rows as columns
+    class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
+    downloads=(Download("gzip.zip", "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip", _SHA256),),
+    home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
+)
 EMNIST = Study(
     name="emnist",
     title="Handwritten characters: EMNIST balanced",
@@ -93,14 +101,9 @@ EMNIST = Study(
     # Small batches: more steps, where only a fraction is trained on.
     phases=(dataclasses.replace(ONE_CYCLE, learning_rate=6e-3, batch_size=64),),
     split=SplitSpec(protocol="published", validation=0.1),
-    data=DataSpec(
-        kind="idx",
-        subset="emnist-balanced",
-        transposed=True,  # the official files store rows as columns
-        class_names=tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"),
-        downloads=(Download("gzip.zip", "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip", _SHA256),),
-        home="https://www.nist.gov/itl/products-and-services/emnist-dataset",
-    ),
+    data=_DATA,
+    # The source leaves the images on their side, and stretches each pixel over training and test images apart.
+    data_as_published=dataclasses.replace(_DATA, transposed=False, scaled_apart=True),
     distortion={"rotation": 20 / 360, "zoom": 0.2, "shift": 0.1, "seed": 47},  # as far as augmentation goes
     search=Search(
         {
@@ -114,13 +117,4 @@ EMNIST = Study(
         epochs=2,  # too few to judge dropout or augmentation by: those are not searched for
     ),
     variants=_PUBLISHED,
-)
-
-# The images as the source read them: on their side, and each pixel's column stretched in training and test apart.
-EMNIST_AS_PUBLISHED = dataclasses.replace(
-    EMNIST,
-    name="emnist-as-published",
-    title="Handwritten characters, read as the source read them",
-    data=dataclasses.replace(EMNIST.data, transposed=False, scaled_apart=True),
-    search=None,
 )

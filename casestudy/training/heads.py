@@ -11,7 +11,7 @@ from casestudy.models import build_model, keras, origin_of
 from casestudy.study import ModelSpec, Phase
 from casestudy.training.clock import Clock
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.schedules import KEPT, is_kept, is_over, learning_rate
+from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, compute_features, estimate_batch_norms, set_trainable, split_model
 
 
@@ -36,12 +36,12 @@ def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: f
     compile_for(head, phase)
     stage = Stage(head, [features[splits.train]], features[splits.validation])
     best, epoch = head.get_weights(), 0
-    judge, losses, judged = KEPT.get(phase.keep, ""), list[float](), list[float]()
-    while not is_over(phase, losses, epoch):
+    values: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
+    while not is_over(phase, losses := values["val_loss"], epoch):
         logs = fit_epoch(head, stage, splits, phase, learning_rate(phase, epoch, losses), entropy=(seed, 0, epoch))
-        losses += [logs["val_loss"]] if "val_loss" in logs else []
-        judged += [logs[judge]] if judge in logs else []
-        if is_kept(phase, judged):
+        for name in logs.keys() & values.keys():
+            values[name].append(logs[name])
+        if phase.kept_epoch(values) == epoch:
             best = head.get_weights()
         epoch += 1
     head.set_weights(best)

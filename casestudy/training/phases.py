@@ -32,7 +32,7 @@ from casestudy.study import HIDDEN, Phase
 from casestudy.training import checkpoints as stored
 from casestudy.training.clock import Clock, compiling
 from casestudy.training.epochs import compile_for, fit_epoch
-from casestudy.training.schedules import KEPT, is_kept, is_over, learning_rate
+from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
 
 log = logging.getLogger(__name__)
@@ -171,7 +171,8 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
                 for metric, value in {**logs, "learning_rate": rate}.items()
             ]
             progress.seconds[index] = spent + time.perf_counter() - started
-            if is_kept(phase, progress.values(phase.name, KEPT.get(phase.keep, ""))):
+            values = {name: progress.values(phase.name, name) for name in ("loss", "val_loss", "val_accuracy")}
+            if phase.kept_epoch(values) == epoch:
                 stored.save(best, stage.model.variables)
             stored.save(checkpoint, variables, progress)
             lap, began = began, time.perf_counter()

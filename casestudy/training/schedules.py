@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-import pandas as pd
-
 from casestudy.study import Phase
 
 WARM_UP = 0.15  # of all steps, in a "one-cycle" schedule
-KEPT = {"best loss": "val_loss", "best accuracy": "val_accuracy"}  # what decides whose weights a phase ends with
 
 
 def next_rate(phase: Phase, validation_losses: list[float], epochs_done: int) -> float | None:
@@ -50,36 +47,6 @@ def one_cycle(peak: float, done: float) -> float:
     if done < WARM_UP:
         return peak * done / WARM_UP
     return peak * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP))) / 2
-
-
-def is_kept(phase: Phase, judged: list[float]) -> bool:
-    """Returns whether the weights of the last epoch are those to keep so far; without validation they always are.
-
-    `judged` are the values of `KEPT` of every epoch so far.
-
-    >>> by_loss, by_accuracy = (Phase("1", "all", 9, 1e-3, keep=keep) for keep in ("best loss", "best accuracy"))
-    >>> is_kept(by_loss, [0.5, 0.4]), is_kept(by_loss, [0.5, 0.5]), is_kept(by_accuracy, [0.8, 0.9])
-    (True, False, True)
-    """
-    if phase.keep == "last" or not judged:
-        return True
-    *before, now = judged
-    if phase.keep == "best accuracy":
-        return now > max(before, default=-math.inf)
-    return now < min(before, default=math.inf)
-
-
-def kept_epoch(phase: Phase, history: pd.DataFrame) -> pd.Series:
-    """Returns the metrics of the epoch whose weights the last phase of a history ended with: `phase`, as it was asked.
-
-    `history` is that of a `TrainingRun`.
-    """
-    rows = history[history["phase"] == history["phase"].iloc[-1]]
-    last = rows.pivot(index="epoch", columns="metric", values="value")
-    judge = KEPT.get(phase.keep)
-    judged = last[judge].tolist() if judge in last else []
-    kept = [k for k in range(len(last)) if is_kept(phase, judged[: k + 1])]
-    return last.iloc[kept[-1]]
 
 
 def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> bool:

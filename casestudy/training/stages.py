@@ -104,8 +104,9 @@ def compute_features(
     shape = (len(indices), *extractor.output.shape[1:])
     features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
     try:
-        reserve(target, features.nbytes)  # a mapped file on a full disk ends the program without a word
+        reserve(target, target.stat().st_size)  # header and all
     except OSError as error:
+        target.unlink()
         raise RunError(
             f"What the frozen base makes of the images needs {features.nbytes / 1e6:,.0f} MB in {target.parent} "
             f"({error.strerror}): make room, or take smaller images with --image-size."

@@ -1,13 +1,15 @@
 """Claim in, verdict out: what a source says, what its own notebook shows, and what comes out here.
 
 Noise is that of the images: 95 % of so many would lie within Wilson's interval. Two accuracies of different images
-differ beyond it where they lie further apart than both intervals reach together (Newcombe 1998).
+differ beyond it where they lie further apart than both intervals reach together (Newcombe 1998). Where a source has
+trained a network several times, one more training lies within Student's prediction interval of them.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import statistics
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,11 @@ from casestudy.choices import OWN
 from casestudy.errors import DataError
 from casestudy.evaluation import how_sure
 from casestudy.files import find_in_checkout
-from casestudy.report.pages import percent
+from casestudy.report import percent
 from casestudy.studies import CLAIMS, STUDIES, Claim, Verdict
 from casestudy.study import Phase, Study, Variant
 
+FEWEST = 3  # trainings that tell how much of an accuracy is luck
 RESULTS = Path("DATA") / "results"  # of the checkout
 UNMEASURED = "not measured yet with the exact network"
 
@@ -100,6 +103,8 @@ def judge(claim: Claim, here: Share | None = None, other: Share | None = None) -
 
     A claim that its own notebook contradicts does not hold; an accuracy that is higher here holds, too.
     """
+    from scipy.special import stdtrit  # only now: most commands need no scipy
+
     if claim.verdict:
         return claim.verdict, claim.why
     if claim.than:
@@ -117,6 +122,10 @@ def judge(claim: Claim, here: Share | None = None, other: Share | None = None) -
         return "does not hold", f"the notebook's own figure is {shown}, {percent(low)} to {percent(high)}"
     if here is None or not claim.comparable or here.few_people or here.rate >= claim.figure:
         return said
+    if len(claim.runs) >= FEWEST:
+        mean, luck = statistics.fmean(claim.runs), statistics.stdev(claim.runs) * math.sqrt(1 + 1 / len(claim.runs))
+        if here.rate >= mean - float(stdtrit(len(claim.runs) - 1, 0.975)) * luck:
+            return "holds within noise", f"{here} here is what one more of its {len(claim.runs)} trainings might give"
     if _apart(here, shown):
         return "does not hold", f"{here} here is further below than chance explains"
     return "holds within noise", f"{here} here is no further below than chance explains"
@@ -181,7 +190,10 @@ def current(result: dict[str, Any]) -> dict[str, Any]:
     def kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row for row in rows if row["name"] == OWN or not any(_is_of(row["name"], name) for name in stale)]
 
-    return {**result, "comparison": kept(result["comparison"]), "scores": kept(result["scores"])}
+    rows = kept(result["comparison"])
+    if stale:  # ranks were among all of them
+        rows = [{**row, "rank": None} for row in rows]
+    return {**result, "comparison": rows, "scores": kept(result["scores"])}
 
 
 def _is_of(score: str, variant: str) -> bool:

@@ -1,0 +1,167 @@
+"""What submissions share: whole files, predictions, answers; told by content, in work that grows with their number.
+
+Equal content is found whatever its order, its spelling with letters that only look alike, a little noise, or every
+seventh word changed. No pair is looked at unless it shares something rare, and no submission is named more than
+`MOST_NAMED` others, so that a class of a thousand copies makes a page of ordinary size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+MOST_NAMED = 3  # others whom a remark names
+EARLIER = 25  # submissions before it with which a piece of text is compared
+ALIKE = 0.3  # of all pieces that two answers have, the share that both have
+FEWEST_WORDS = 12  # an answer with fewer is too short to compare
+NEAR = 0.005  # what two tables of probabilities may differ by, on average: noise, and not another training
+LOOKS = 3  # of the numbers of a sketch by which neighbours are looked for
+SKETCH = 32  # numbers that stand for a table of predictions
+# Cyrillic and Greek letters that look like Latin ones.
+LOOKALIKES = str.maketrans("аеорсухіјѕԁһӏԛԝвмнктοαερυικντχ", "aeopcyxijsdhlqwbmhktoaepuikvtx")
+
+
+@dataclass(frozen=True)
+class Prints:
+    """What of a submission is compared with others'."""
+
+    file: str = ""  # SHA-256
+    seed: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    # Of each table of probabilities: who is in it, and (N, K) of them, by name.
+    predictions: Mapping[str, tuple[str, np.ndarray]] = field(default_factory=dict)
+
+
+def table_print(names: Sequence[str], probabilities: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns a digest of the photographs, and float32 (SKETCH,): the same for any order of rows, near for near ones.
+
+    The numbers are random sums of all probabilities, scaled so that they differ as much as single probabilities do.
+    """
+    order = np.argsort(np.array(names, dtype=str), kind="stable")
+    digest = hashlib.sha256("\n".join(np.array(names, dtype=str)[order]).encode()).hexdigest()
+    flat = probabilities[order].astype(np.float32).ravel()
+    signs = np.random.default_rng(0).standard_normal((SKETCH, len(flat)), dtype=np.float32)
+    return digest, (signs @ flat) / np.float32(np.sqrt(max(len(flat), 1)))
+
+
+def shared(prints: Sequence[Prints]) -> list[dict[str, list[int]]]:
+    """Returns for each of the prints what it shares, and with which others: "the whole file", "every prediction" …"""
+    found: list[dict[str, set[int]]] = [defaultdict(set) for _ in prints]
+    for kind, groups in _groups(prints):
+        for group in groups:
+            for one in group:
+                found[one][kind] |= group - {one}
+    for own in found:
+        whole = own.get("the whole file", set())  # what is in it needs no second word
+        for kind in own.keys() - {"the whole file"}:
+            own[kind] -= whole
+    return [{kind: sorted(others) for kind, others in own.items() if others} for own in found]
+
+
+def _groups(prints: Sequence[Prints]) -> Iterable[tuple[str, list[set[int]]]]:
+    yield "the whole file", _equal({k: one.file for k, one in enumerate(prints) if one.file})
+    for table in sorted({name for one in prints for name in one.predictions}):
+        what = "every prediction" if table == "predictions" else f"every prediction of {table}"
+        yield what, near_tables({k: one.predictions[table] for k, one in enumerate(prints) if table in one.predictions})
+    for need in sorted({need for one in prints for need in one.answers}):
+        yield need, alike_texts({k: one.answers[need] for k, one in enumerate(prints) if need in one.answers})
+
+
+def _equal(values: Mapping[int, Hashable]) -> list[set[int]]:
+    groups: dict[Hashable, set[int]] = defaultdict(set)
+    for k, value in values.items():
+        groups[value].add(k)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def near_tables(tables: Mapping[int, tuple[str, np.ndarray]]) -> list[set[int]]:
+    """Returns the groups of those that are nearly equal, of the same photographs."""
+    groups: list[set[int]] = []
+    by_photographs: dict[str, list[int]] = defaultdict(list)
+    for k, (digest, _) in tables.items():
+        by_photographs[digest].append(k)
+    for members in by_photographs.values():
+        sketches = np.stack([tables[k][1] for k in members])
+        links = _Links(members)
+        for column in range(LOOKS):  # near ones are near in each of the numbers; in one, others may lie between them
+            order = np.argsort(sketches[:, column], kind="stable")
+            for step in range(1, min(EARLIER, len(order))):
+                one, two = order[:-step], order[step:]
+                apart = np.sqrt(np.mean((sketches[one] - sketches[two]) ** 2, axis=1))
+                for place in np.flatnonzero(apart <= NEAR):
+                    links.join(members[one[place]], members[two[place]])
+        groups += links.groups()
+    return groups
+
+
+def alike_texts(texts: Mapping[int, str]) -> list[set[int]]:
+    """Returns the groups of those that are alike, by the rarest pieces first."""
+    pieces = {k: shingles(text) for k, text in texts.items()}
+    links = _Links(pieces)
+    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for k, own in pieces.items():
+        common: Counter[int] = Counter()
+        for piece in own:
+            earlier = holders[piece]
+            common.update(earlier)
+            if len(earlier) < EARLIER:
+                earlier.append(k)
+        for other, count in common.most_common(2 * EARLIER):
+            if count < ALIKE * len(own) / 2:
+                break
+            if alike(own, pieces[other]):
+                links.join(k, other)
+    return links.groups()
+
+
+class _Links:
+    """Groups of what is linked, directly or by others."""
+
+    def __init__(self, members: Iterable[int]) -> None:
+        self.parent = {k: k for k in members}
+
+    def root(self, k: int) -> int:
+        while self.parent[k] != k:
+            self.parent[k] = self.parent[self.parent[k]]
+            k = self.parent[k]
+        return k
+
+    def join(self, one: int, two: int) -> None:
+        a, b = sorted((self.root(one), self.root(two)))
+        self.parent[b] = a
+
+    def groups(self) -> list[set[int]]:
+        found: dict[int, set[int]] = defaultdict(set)
+        for k in self.parent:
+            found[self.root(k)].add(k)
+        return [group for group in found.values() if len(group) > 1]
+
+
+def plain(text: str) -> str:
+    """Returns text as it looks: small letters without accents, look-alikes made Latin, nothing invisible.
+
+    >>> plain("Ра\\u200bris É")  # the first two letters are Cyrillic
+    'paris e'
+    """
+    decomposed = unicodedata.normalize("NFKD", text).casefold().translate(LOOKALIKES)
+    return "".join(c for c in decomposed if unicodedata.category(c) not in ("Mn", "Cf"))
+
+
+def shingles(text: str) -> frozenset[tuple[str, ...]]:
+    """Returns every three words in a row; none for an answer too short to compare."""
+    words = re.findall(r"\w+", plain(text))
+    return frozenset(zip(words, words[1:], words[2:], strict=False)) if len(words) >= FEWEST_WORDS else frozenset()
+
+
+def alike(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) -> bool:
+    """Returns whether two answers share so much of their three-word pieces (Broder 1997) that one has the other's text.
+
+    With every seventh word changed, four pieces in seven stay: 0.4 of all that both have.
+    """
+    return bool(one) and bool(two) and len(one & two) >= ALIKE * len(one | two)
