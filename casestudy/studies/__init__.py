@@ -14,7 +14,7 @@ from casestudy.studies.licence_plates import LICENCE_PLATES
 from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (ASL, ASL_ORIGINAL, CLOTHES, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES)
+    study.name: study for study in (ASL, ASL_ORIGINAL, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES, CLOTHES)
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]
