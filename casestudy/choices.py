@@ -35,7 +35,7 @@ ARCHITECTURES: dict[str, tuple[str, ...]] = {
     "emnist_cnn": (),
     "fashion_cnn": ("filters", "dropout", "units"),
     "plates_cnn": ("filters", "dropout", "batch_norm"),
-    "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling"),
+    "compact_cnn": ("widths", "pools", "blocks", "separable", "residual", "batch_norm", "pooling", "stride"),
 }
 SAMPLE = Path("DATA") / "sample" / "asl_sample.rar"  # of the checkout: what a study without data of its own takes
 QUICK_IMAGE_SIZE = (48, 48)  # (height, width) in pixels

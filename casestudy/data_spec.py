@@ -19,11 +19,14 @@ class Download(Record):
         name: What it is called in the folder that `sources.fetch_all` returns; readers know files by official names.
         url: Its address.
         sha256: In hexadecimal.
+        of: What it is the SHA-256 of: the "file", or the "images" in a zip (`sources.images_digest`), where the host
+            packs them anew for each download.
     """
 
     name: str
     url: Annotated[str, Matching(r"https?://.+", "an http or https address")]
     sha256: Annotated[str, Matching(r"[0-9a-f]{64}", "a SHA-256 of 64 hexadecimal digits")]
+    of: Literal["file", "images"] = "file"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,18 @@ from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
 
-__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
+__all__ = [
+    "DataSpec",
+    "Download",
+    "Hidden",
+    "ModelSpec",
+    "Phase",
+    "Plateau",
+    "Search",
+    "SplitSpec",
+    "Study",
+    "Variant",
+]
 
 
 HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network
@@ -68,6 +79,28 @@ class ModelSpec(Record):
         if self.weights == "none":
             raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
 
+    def resized(self, image_size: choices.ImageSize) -> ModelSpec:
+        """Returns the same for images of another (height, width); what enlarges them keeps its proportion.
+
+        >>> ModelSpec("resnet50v2", (150, 150), options={"enlarge": [224, 224]}).resized((64, 64)).options
+        {'enlarge': [96, 96]}
+        """
+        options = dict(self.options)
+        if self.image_size and "enlarge" in options:
+            sides = zip(options["enlarge"], image_size, self.image_size, strict=True)
+            options["enlarge"] = [round(large * new / old) for large, new, old in sides]
+        return replace(self, image_size=image_size, options=options)
+
+
+@dataclass(frozen=True)
+class Plateau(Record):
+    """When the rate of a "plateau" falls, and how far."""
+
+    factor: Annotated[float, Between(0, 1, open="()")] = 0.5  # what it is multiplied by
+    patience: Annotated[int, Between(1)] = 2  # epochs without a better validation loss before it falls
+    lowest: Annotated[float, Between(0)] = 0.0  # it falls no further
+    least_gain: Annotated[float, Between(0)] = 0.0  # a loss lower by no more than this is no better
+
 
 @dataclass(frozen=True)
 class Phase(Record):
@@ -77,7 +110,7 @@ class Phase(Record):
     the BatchNormalization layers of the base frozen, which is right for a base that was trained before. "everything"
     trains them, too, which is right for one that starts from random numbers.
 
-    The rate is "constant", falls as a "cosine" to zero over `epochs`, is halved on a "plateau" of the validation loss,
+    The rate is "constant", falls as a "cosine" to zero over `epochs`, falls on a "plateau" of the validation loss,
     or ("one-cycle") rises from zero for the first `schedules.WARM_UP` of all steps, then falls as a cosine.
     """
 
@@ -88,7 +121,9 @@ class Phase(Record):
     learning_rate: choices.Rate  # at the first step
     optimizer: choices.Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
+    plateau: Plateau = field(default_factory=lambda: Plateau())  # of that schedule
     patience: Annotated[int, Between(1)] | None = None  # epochs without a better loss; None never stops early
+    least_gain: Annotated[float, Between(0)] = 0.0  # for `patience`, a loss lower by no more than this is no better
     batch_size: Annotated[int, Between(1, 65_536)] = 32  # images a step
     views: Annotated[int, Between(1, 1000)] = 4  # augmented ones of each image, where features of a base are cached
     # Of the optimizers that have one, such as "adamw"; biases and BatchNormalization are spared.
@@ -214,6 +249,7 @@ class Study(Record):
     ladder: bool = False  # whether each variant changes one thing of the one before it, and `model` one of the last
     # What `data.distort` does to the test images for a second, harder test; empty for none.
     distortion: Distortion = field(default_factory=lambda: Distortion())
+    compare_splits: bool = False  # whether a run by signer always trains in full on a random split, too
     seed: choices.Seed = 7  # decides the split and the training where nobody asks for another one
     search: Search | None = None  # what to try when better settings of `model` are searched for
 
@@ -245,7 +281,7 @@ class Study(Record):
         """
         height, width = self.model.image_size or QUICK_IMAGE_SIZE
         smaller = (min(height, QUICK_IMAGE_SIZE[0]), min(width, QUICK_IMAGE_SIZE[1]))
-        model, phases = replace(self.model, image_size=smaller), _quick(self.phases, QUICK_EPOCHS)
+        model, phases = self.model.resized(smaller), _quick(self.phases, QUICK_EPOCHS)
         variants = tuple(replace(variant, phases=_quick(variant.phases, 1)) for variant in self.variants)
         return replace(self, model=model, phases=phases, variants=variants)
 

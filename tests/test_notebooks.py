@@ -86,7 +86,8 @@ def test_there_are_five_and_the_readme_lists_them():
 
 def test_each_study_has_a_notebook_and_the_readme_lists_it():
     listed = dict(re.findall(r"^\| \[`([\w-]+)`\]\(notebooks/(\w+)\.ipynb\) \|", README, re.M))
-    assert listed == {name: path.stem for name, path in zip(casestudy.STUDIES, [None, *STUDIES], strict=True) if path}
+    others = [name for name in casestudy.STUDIES if not name.startswith("asl")]  # the case itself has those above
+    assert listed == {name: path.stem for name, path in zip(others, STUDIES, strict=True)}
     for name, stem in listed.items():
         source = "".join(cell.source for cell in read(ROOT / "notebooks" / f"{stem}.ipynb").cells)
         assert f'cs.STUDIES["{name}"]' in source
@@ -177,7 +178,7 @@ def test_runs_without_error_or_warning(path, executed):
 @by_name(STUDIES)
 def test_a_study_runs_without_error_or_warning(path, tmp_path):
     """With one other model each, the cheapest: all of them take minutes."""
-    cheapest = {"11": "dense", "12": "none", "13": "model-1", "14": "batch-norm"}[path.stem[:2]]
+    cheapest = {"11": "dense", "12": "none", "13": "model-1", "14": "batch-norm", "15": "dense"}[path.stem[:2]]
     notebook = run_notebook(path, RUN=str(tmp_path / "run"), QUICK=True, VARIANTS=cheapest)
     assert_quiet(notebook)
     run = RunFolder(tmp_path / "run")

@@ -287,7 +287,7 @@ def test_the_sample_needs_no_name(tmp_path):
 # Every option that takes a value, what is mistyped in it, and what the line says to do.
 MISTYPED = [
     ("study", "als", "Did you mean 'asl'?"),
-    ("study", "chess", "Use one of them."),
+    ("study", "xyz", "Use one of them."),
     ("data", "nowhere.rar", "Check its spelling, or name another with --data."),
     ("seed", "seven", "Change it."),
     ("seed", "1.5", "Change it."),

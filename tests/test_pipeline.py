@@ -619,8 +619,9 @@ def trained_models(run_copy, monkeypatch):
     """Finishes a run in which nothing is trained; returns which models would be, on which protocol and harder test."""
     from casestudy.runs import steps
 
-    def finished(compare_splits=False, first="head"):
+    def finished(compare_splits=False, first="head", always=False):
         values = run_copy.read_json("run.json") | {"compare_splits": compare_splits}
+        values["study"]["compare_splits"] = always
         values["study"]["phases"][0]["trainable"] = first
         values.pop("files", None)
         run_copy.write_json("run.json", values)
@@ -648,6 +649,7 @@ def test_a_random_split_is_trained_where_it_was_asked_for_and_tested_on_nothing_
     honest, heads = ("own", "signer", "harder"), [("head", "signer"), ("head", "random")]
     assert trained_models() == [honest, *heads]
     assert trained_models(compare_splits=True) == [honest, ("random", "random", None), *heads]
+    assert trained_models(always=True) == [honest, ("random", "random", None), *heads]
 
 
 def test_a_head_alone_is_trained_where_the_first_phase_trains_one(trained_models):

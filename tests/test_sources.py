@@ -1,14 +1,17 @@
 """Data comes from the sample, a path or an address, whole; the addresses are those of a server in this process."""
 
 import contextlib
+import dataclasses
 import errno
 import gzip
 import hashlib
+import io
 import os
 import socket
 import subprocess
 import sys
 import threading
+import zipfile
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,8 +21,10 @@ import numpy as np
 import pytest
 
 from casestudy.data import sources
-from casestudy.data.sources import SAMPLE, Download, fetch_all, find_data, find_sample
+from casestudy.data.sources import SAMPLE, Download, data_for, fetch_all, find_data, find_sample
 from casestudy.errors import DataError
+from casestudy.studies import STUDIES
+from casestudy.study import DataSpec
 
 CONTENT = np.random.default_rng(5).bytes(300_000)
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -327,6 +332,81 @@ def test_several_files_lie_in_one_folder_under_their_names(server, tmp_path):
     assert [path for path, _ in server.requests] == ["/files/0", "/files/1", "/files/1"]
     assert fetch_all(downloads, cache=tmp_path) == folder
     assert len(server.requests) == 3
+
+
+PHOTOGRAPHS = {"train/hat/1.jpg": b"one", "train/hat/2.JPG": b"two", "test/t-shirt/1.png": b"three"}
+
+
+def packed(files, compression=zipfile.ZIP_DEFLATED) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def images_of(server):
+    """A download of the photographs, pinned by what `sha256sum` says of them, packed as a host packs a commit."""
+    files = {f"clothes-119/{name}": content for name, content in PHOTOGRAPHS.items()} | {"clothes-119/LICENSE": b"CC0"}
+    server.files["/119.zip"] = packed(files)
+    lines = [f"{hashlib.sha256(PHOTOGRAPHS[name]).hexdigest()}  {name}\n" for name in sorted(PHOTOGRAPHS)]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    return Download("clothing.zip", f"{server.url}/119.zip", digest, of="images")
+
+
+def test_the_images_are_pinned_where_a_host_packs_them_anew(server, tmp_path):
+    download = images_of(server)
+    folder = fetch_all([download], cache=tmp_path / "one")
+    assert (folder / "clothing.zip").read_bytes() == server.files["/119.zip"]
+    again = dict(reversed(PHOTOGRAPHS.items()))
+    server.files["/119.zip"] = packed(again, zipfile.ZIP_STORED)  # other bytes, another order, no folder round them
+    assert files_in(fetch_all([download], cache=tmp_path / "two")) == ["clothing.zip"]
+
+
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        (PHOTOGRAPHS | {"train/hat/2.JPG": b"tw0"}, "their SHA-256 is "),
+        ({name.replace("t-shirt", "hat"): content for name, content in PHOTOGRAPHS.items()}, "their SHA-256 is "),
+        (dict(list(PHOTOGRAPHS.items())[:2]), "their SHA-256 is "),
+        (PHOTOGRAPHS | {"train/hat/3.jpg": b"four"}, "their SHA-256 is "),
+        (None, "is none, for it is no zip"),
+    ],
+)
+def test_other_images_than_the_pinned_ones_are_refused(files, found, server, tmp_path):
+    download = images_of(server)
+    server.files["/119.zip"] = packed(files) if files else b"a page of a captive network"
+    with pytest.raises(DataError, match="pinned images") as caught:
+        fetch_all([download], cache=tmp_path)
+    assert found in str(caught.value)
+    assert download.sha256 in str(caught.value)
+    assert "--data" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert files_in(tmp_path) == []
+
+
+def test_images_that_were_altered_in_the_cache_are_downloaded_again(server, tmp_path):
+    download = images_of(server)
+    folder = fetch_all([download], cache=tmp_path)
+    (folder / "clothing.zip").write_bytes(packed(PHOTOGRAPHS | {"train/hat/1.jpg": b"0ne"}))
+    fetch_all([download], cache=tmp_path)
+    assert (folder / "clothing.zip").read_bytes() == server.files["/119.zip"]
+    fetch_all([download], cache=tmp_path)
+    assert len(server.requests) == 2
+
+
+def test_a_study_of_an_archive_reads_the_file_that_is_fetched(server, tmp_path, monkeypatch):
+    download = images_of(server)
+    study = dataclasses.replace(STUDIES["clothes"], data=DataSpec(downloads=(download,), class_names=("hat", "shoes")))
+    monkeypatch.setenv("CASESTUDY_CACHE", str(tmp_path))
+    found, path = data_for(study)
+    assert (found, path.name) == (study, "clothing.zip")
+    assert path.read_bytes() == server.files["/119.zip"]
+    del server.files["/119.zip"]
+    assert data_for(study)[1] == path  # kept
+    path.unlink()
+    with pytest.raises(DataError, match=r"404 Not Found\. Try again, or open the address in a browser"):
+        data_for(study)
 
 
 def test_importing_is_light():

@@ -2,12 +2,15 @@
 
 import ast
 import dataclasses
+import io
 import json
 import shlex
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from casestudy.cli.commands import build_parser
 from casestudy.data.drawn import TEST, TRAIN, stand_in
@@ -15,10 +18,11 @@ from casestudy.data.splits import split_images
 from casestudy.errors import DataError
 from casestudy.report import write_report
 from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study, verify_run
+from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
-from casestudy.runs.steps import clean_run
+from casestudy.runs.steps import clean_run, prepare_run
 from casestudy.studies import STUDIES
-from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, Hidden, ModelSpec, Phase, SplitSpec, Study, Variant
 from casestudy.training import Machine
 
 PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
@@ -66,7 +70,12 @@ def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
     images = run.study_images(at_28_pixels(changed))
     names = study.data.class_names
     assert images.class_names == names
-    assert images.images.shape == ((TRAIN + TEST) * len(names), 28, 28, 1)
+    assert images.images.shape == (
+        (TRAIN + TEST) * len(names),
+        28,
+        28,
+        1 if study.data.kind == "idx" else study.data.channels,
+    )
     assert images.images.max() > 200
     assert np.bincount(images.labels[images.parts == "test"]).tolist() == [TEST] * len(names)
     first = where.read_bytes() if where.is_file() else (where / next(where.iterdir()).name).read_bytes()
@@ -263,3 +272,68 @@ def test_studies_are_as_their_sources_say():
     assert {STUDIES[name].split.protocol for name in ("emnist", "fashion-mnist", "licence-plates")} == {"published"}
     assert (plates.data.pattern, plates.data.channels) == (None, 1)
     assert (STUDIES["emnist"].data.subset, STUDIES["emnist"].data.transposed) == ("emnist-balanced", True)
+
+
+def test_the_recipe_of_the_case_is_the_source_s():
+    """Layers and parameters are held by test_originals; these are the numbers of its training."""
+    study = STUDIES["asl-original"]
+    assert (study.seed, study.model.image_size, study.model.options) == (42, (150, 150), {"enlarge": [224, 224]})
+    assert (study.model.hidden, study.model.dropout, study.model.augmentation) == (Hidden(512, l2=5e-4), 0.5, {})
+    assert [(p.trainable, p.epochs, p.learning_rate) for p in study.phases] == [("head", 15, 1e-3), ("all", 15, 1e-5)]
+    for phase in study.phases:
+        assert (phase.optimizer, phase.batch_size, phase.schedule) == ("adam", 64, "plateau")
+        assert (phase.plateau.factor, phase.plateau.patience, phase.plateau.lowest) == (0.5, 3, 1e-6)
+        assert (phase.patience, phase.keep) == (8, "best loss")
+    assert study.split.test == 0.2
+
+
+@pytest.mark.parametrize(("asked", "enlarged"), [((64, 64), [96, 96]), ((75, 150), [112, 224]), (None, [224, 224])])
+def test_smaller_images_are_enlarged_in_proportion(asked, enlarged):
+    options = Options("asl-original", image_size=asked)
+    wishes = options.wishes()
+    assert wishes.study.model.options == {"enlarge": enlarged}
+    assert options_of(wishes, None) == dataclasses.replace(options, seed=42)
+    assert Options("asl-original", quick=True).wishes().study.model.options == {"enlarge": [72, 72]}
+
+
+def parts_of_clothes(tmp_path):
+    """Drawn photographs in the three parts that the clothes come in; each part has another mixture."""
+    counts = {"train": {"hat": 6, "shoes": 2}, "validation": {"hat": 2, "shoes": 1}, "test": {"hat": 1, "shoes": 4}}
+    chance = np.random.default_rng(4)
+    with zipfile.ZipFile(tmp_path / "clothing.zip", "w") as archive:
+        archive.writestr("clothing-119/README.md", "ten kinds of clothes")
+        for part, labels in counts.items():
+            for label, k in ((label, k) for label, count in labels.items() for k in range(count)):
+                buffer = io.BytesIO()
+                Image.fromarray(chance.integers(0, 255, (40, 30, 3), dtype=np.uint8)).save(buffer, "JPEG")
+                archive.writestr(f"clothing-119/{part}/{label}/{part}-{k}.jpg", buffer.getvalue())
+    return tmp_path / "clothing.zip", counts
+
+
+def test_the_clothes_keep_their_three_parts(tmp_path):
+    source, counts = parts_of_clothes(tmp_path)
+    run = RunFolder.begin(tmp_path / "run", Wishes(STUDIES["clothes"].quick(), 111), source)
+    _, images, (split,) = prepare_run(run)
+    assert images.signers is None
+    for part, labels in counts.items():
+        names = images.names[getattr(split, part)]
+        assert all(part in name for name in names), names
+        found = np.bincount(images.labels[getattr(split, part)], minlength=2).tolist()
+        assert dict(zip(images.class_names, found, strict=True)) == labels
+    assert not len(split.left_out)
+
+
+def test_the_clothes_follow_their_source():
+    study = STUDIES["clothes"]
+    first, second = (next(v for v in study.variants if v.name == name) for name in ("network-1", "network-2"))
+    assert (study.seed, study.split.protocol, study.model.image_size) == (111, "published", (128, 128))
+    assert (first.published, second.published) == (0.6586, 0.7446)
+    (phase,) = first.phases
+    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 20, 32)
+    assert (phase.keep, phase.schedule, first.model.dropout) == ("last", "constant", 0.0)
+    (phase,) = second.phases
+    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 100, 32)
+    rule = phase.plateau
+    assert (rule.factor, rule.patience, rule.lowest) == (0.3, 5, 1e-5)
+    assert (phase.schedule, phase.patience, phase.least_gain, phase.keep) == ("plateau", 10, 0.001, "last")
+    assert second.model.dropout == 0.5

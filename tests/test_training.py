@@ -9,7 +9,7 @@ import pytest
 
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError
-from casestudy.study import ModelSpec, Phase, SplitSpec
+from casestudy.study import ModelSpec, Phase, Plateau, SplitSpec
 
 SPEC = ModelSpec("small_cnn", dropout=0.3, augmentation={"shift": 0.1, "brightness": 0.1})
 PHASES = (
@@ -365,6 +365,55 @@ def test_learning_rate_by_hand(schedule, losses, expected, splits, scripted):
     assert rates == pytest.approx(expected)
     history = result.history
     assert history[history["metric"] == "learning_rate"]["value"].tolist() == pytest.approx(expected)
+
+
+BUMPY = [1.0, 0.8, 0.7, 0.69995, 0.71, 0.6999, 0.69, 0.6899, 0.6898, 0.6897, 0.7, 0.7, 0.7, 0.5, 0.6, 0.6, 0.6, 0.6]
+
+
+@pytest.mark.parametrize("losses", [BUMPY, [1.0] * 18, list(np.random.default_rng(3).uniform(0.5, 1, 18).round(3))])
+@pytest.mark.parametrize(
+    "plateau",
+    [Plateau(0.5, 3, 1e-6, 1e-4), Plateau(0.3, 5, 1e-5, 1e-4), Plateau(0.1, 2, 5e-4, 0.0), Plateau(0.5, 1, 0.0, 0.01)],
+)
+def test_a_plateau_falls_when_that_of_keras_does(plateau, losses):
+    import keras
+
+    from casestudy.training.schedules import learning_rate
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1e-3), "mse")
+    judge = keras.callbacks.ReduceLROnPlateau(
+        factor=plateau.factor, patience=plateau.patience, min_lr=plateau.lowest, min_delta=plateau.least_gain
+    )
+    judge.set_model(model)
+    judge.on_train_begin()
+    expected = []
+    for epoch, loss in enumerate(losses):
+        expected.append(float(model.optimizer.learning_rate))
+        judge.on_epoch_end(epoch, {"val_loss": loss})
+    phase = Phase("train", "everything", 18, 1e-3, schedule="plateau", plateau=plateau)
+    assert [learning_rate(phase, k, losses[:k]) for k in range(18)] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("losses", [BUMPY, [1.0] * 18, [1 / k for k in range(1, 19)]])
+@pytest.mark.parametrize(("patience", "least"), [(2, 0.0), (3, 1e-3), (8, 0.0), (4, 0.05)])
+def test_a_phase_stops_when_that_of_keras_does(patience, least, losses):
+    import keras
+
+    from casestudy.training.schedules import is_over
+
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.stop_training = False
+    model.compile("sgd", "mse")
+    judge = keras.callbacks.EarlyStopping(monitor="val_loss", patience=patience, min_delta=least)
+    judge.set_model(model)
+    judge.on_train_begin()
+    phase = Phase("train", "everything", 99, 1e-3, patience=patience, least_gain=least)
+    for epoch, loss in enumerate(losses):
+        judge.on_epoch_end(epoch, {"val_loss": loss})
+        assert is_over(phase, losses[: epoch + 1], epoch + 1) == bool(model.stop_training)
+        if model.stop_training:
+            break
 
 
 def test_the_rate_reaches_the_optimizer(splits):

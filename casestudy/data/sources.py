@@ -13,6 +13,8 @@ import json
 import logging
 import os
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 CACHE_VARIABLE = "CASESTUDY_CACHE"
 DRIVE = "/content/drive"  # where Colab mounts Google Drive
 PIECE = 1 << 16  # bytes
+BY_HAND = "Try again, or open the address in a browser, download the file and give its path with --data."
 
 
 def data_for(
@@ -55,7 +58,8 @@ def data_for(
 
         return stand_in(study, folder / f"stand-in-{study.name}")
     if study.data.downloads:
-        return study, fetch_all(study.data.downloads)
+        fetched = fetch_all(study.data.downloads)
+        return study, fetched / study.data.downloads[0].name if study.data.kind == "archive" else fetched
     raise DataError(
         f"{study.name} needs its own data, and none are named. Get them from {study.data.home} and name them with "
         f"--data, or look at every step on a drawn stand-in with --quick."
@@ -100,10 +104,49 @@ def find_data(
 
 def fetch_all(downloads: Sequence[Download], *, cache: Path | None = None) -> Path:
     """Returns a folder with these files under their names, downloaded where missing; raises as `find_data`."""
-    folder = _cache_folder(cache, json.dumps([dataclasses.astuple(download) for download in downloads]))
+    folder = _cache_folder(cache, json.dumps([(one.name, one.url, one.sha256) for one in downloads]))
     for download in downloads:
-        _fetch(download.url, folder / download.name, download.sha256)
+        fetch = _fetch if download.of == "file" else _fetch_images
+        fetch(download.url, folder / download.name, download.sha256)
     return folder
+
+
+def _fetch_images(url: str, target: Path, sha256: str) -> None:
+    """Downloads a zip unless it is there; its images have the digest."""
+    for there in (target.exists(), False):  # one that was altered in the cache is downloaded again
+        found = images_digest(_fetch(url, target, None, quiet=True))
+        if found == sha256:
+            return
+        target.unlink()
+        if not there:
+            break
+    raise DataError(
+        f"A download must hold the pinned images; what {url} gives does not: their SHA-256 is "
+        f"{found or 'none, for it is no zip'}, not {sha256}. {BY_HAND}"
+    )
+
+
+def images_digest(path: Path) -> str:
+    """Returns the SHA-256 of the images in a zip, in hexadecimal; "" for what is no zip.
+
+    It is that of lines of `sha256sum`, sorted by names below the folder that all entries share. Hosts that pack a zip
+    anew for each download, as GitHub does of a commit, promise the same files and not the same bytes.
+    """
+    from casestudy.data.letters import IMAGE_SUFFIXES  # only now: it needs NumPy
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            tops = {name.partition("/")[0] for name in names}
+            shared = len(tops.pop()) + 1 if len(tops) == 1 else 0
+            lines = sorted(
+                (name[shared:], hashlib.sha256(archive.read(name)).hexdigest())
+                for name in names
+                if Path(name).suffix.lower() in IMAGE_SUFFIXES
+            )
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        return ""
+    return hashlib.sha256("".join(f"{digest}  {name}\n" for name, digest in lines).encode()).hexdigest()
 
 
 def _cache_folder(cache: Path | None, what: str) -> Path:
@@ -124,8 +167,11 @@ def _file_name(url: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._")[-100:] or "download"
 
 
-def _fetch(url: str, target: Path, sha256: str | None) -> Path:
-    """Returns `target`, downloaded unless it is there and has the digest, where one is given."""
+def _fetch(url: str, target: Path, sha256: str | None, *, quiet: bool = False) -> Path:
+    """Returns `target`, downloaded unless it is there and has the digest, where one is given.
+
+    Without one it says which to pin, unless it is to be `quiet`.
+    """
     import pooch
     import requests
     import urllib3
@@ -139,19 +185,18 @@ def _fetch(url: str, target: Path, sha256: str | None) -> Path:
 
     pooch.get_logger().setLevel(logging.WARNING)  # it prints, whatever the user asked for
     new = not target.exists()
-    by_hand = "Try again, or open the address in a browser, download the file and give its path with --data."
     try:
         known = f"sha256:{sha256}" if sha256 else None
         pooch.retrieve(url, known, fname=target.name, path=target.parent, downloader=download)
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise DataError(f"An address must give a file; {url} does not: {_reason(error)}. {by_hand}") from error
+        raise DataError(f"An address must give a file; {url} does not: {_reason(error)}. {BY_HAND}") from error
     except ValueError as error:  # what pooch raises for another digest
         difference = str(error).partition(". ")[0]
-        raise DataError(f"A download must be the pinned file; {url} is not: {difference}. {by_hand}") from error
+        raise DataError(f"A download must be the pinned file; {url} is not: {difference}. {BY_HAND}") from error
     except OSError as error:
         why = f"{target.parent} cannot be written ({error.strerror or error})"
         raise DataError(f"A download needs a folder; {why}. Name another in {CACHE_VARIABLE}.") from error
-    if new and not sha256:
+    if new and not sha256 and not quiet:
         log.info("%s has the SHA-256 %s; pin it to be sure of the same file next time.", target, file_digest(target))
     return target
 

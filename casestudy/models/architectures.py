@@ -221,6 +221,7 @@ def compact_cnn(
     residual: bool = True,
     batch_norm: bool = True,
     pooling: str = "average",
+    stride: int = 1,
 ) -> keras.KerasTensor:
     """Returns a small residual network; as it stands it has fewer than 500,000 parameters for up to 47 classes.
 
@@ -233,21 +234,23 @@ def compact_cnn(
         batch_norm: Whether convolutions are normalised; with a short memory, for trainings of a few epochs.
         pooling: "average" leaves the map to `build_model`; "both" returns averages and maxima of it. Others
             are a ValueError, and so is more or less than one number for each stage.
+        stride: Of the convolution on the pixels: 2 halves photographs, whose first map would cost most of the time.
     """
     if pooling not in ("average", "both"):
         raise ValueError(f'pooling is "average" or "both"; received {pooling!r}')
 
-    def unit(x: keras.KerasTensor, width: int) -> keras.KerasTensor:
+    def unit(x: keras.KerasTensor, width: int, stride: int = 1) -> keras.KerasTensor:
+        settings = {"strides": stride, "padding": "same", "use_bias": not batch_norm}
         if separable and x.shape[-1] > 3:
-            x = layers.SeparableConv2D(width, 3, padding="same", use_bias=not batch_norm)(x)
+            x = layers.SeparableConv2D(width, 3, **settings)(x)
         else:
-            x = layers.Conv2D(width, 3, padding="same", use_bias=not batch_norm, kernel_initializer="he_normal")(x)
+            x = layers.Conv2D(width, 3, kernel_initializer="he_normal", **settings)(x)
         if batch_norm:
             x = layers.BatchNormalization(momentum=0.9)(x)
         return layers.ReLU()(x)
 
-    for width, pool, count in zip(widths, pools, blocks, strict=True):
-        x = unit(x, width)
+    for k, (width, pool, count) in enumerate(zip(widths, pools, blocks, strict=True)):
+        x = unit(x, width, stride if k == 0 else 1)
         if pool > 1:
             x = layers.MaxPooling2D(pool)(x)
         for _ in range(count):

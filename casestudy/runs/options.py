@@ -183,7 +183,7 @@ class Options(Record):
             phases = _for_each_phase(phases, "learning_rate", self.learning_rate)
         if self.fine_tune:
             phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune))
-        model = replace(model, image_size=self.image_size or model.image_size)
+        model = model.resized(self.image_size) if self.image_size else model
         if self.model and self.model != model.name:
             model = replace(model, name=self.model, options={})
         if self.weights:

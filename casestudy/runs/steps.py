@@ -70,6 +70,7 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
     others: tuple[Protocol, ...] = ("random", EVERYONE) if by_signer else ()
     parts = {name: _other_splits(run, images, name) for name in others} | {protocol: splits}
     harder = _distorted(run, study, images, splits)
+    compared = wishes.compare_splits or study.compare_splits
     trainings: list[Job] = []
     heads: list[Job] = []
     for model in run.models():
@@ -77,7 +78,7 @@ def finish_run(run: RunFolder, *, password: str | None = None) -> RunFolder:
             alone = study.phases[0].trainable == "head" and study.model.hidden is None  # one layer on cached features
             if by_signer and parts[model.protocol] and alone:
                 heads.append((model, parts[model.protocol]))
-        elif model.role != "random" or (by_signer and parts["random"] and wishes.compare_splits):
+        elif model.role != "random" or (by_signer and parts["random"] and compared):
             trainings.append((model, _own_splits(study, model, parts[model.protocol], seed=wishes.seed)))
     with expected(run, trainings, heads):
         for model, its_splits in trainings:

@@ -4,7 +4,9 @@ To add one, write a file with a `Study` and name it here; the pipeline, the repo
 """
 
 from casestudy.studies.asl import ASL
+from casestudy.studies.asl_original import ASL_ORIGINAL
 from casestudy.studies.claims import CLAIMS, Claim, Verdict
+from casestudy.studies.clothes import CLOTHES
 from casestudy.studies.dense_baseline import DENSE_BASELINE
 from casestudy.studies.emnist import EMNIST
 from casestudy.studies.fashion_mnist import FASHION_MNIST
@@ -12,7 +14,7 @@ from casestudy.studies.licence_plates import LICENCE_PLATES
 from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (ASL, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES)
+    study.name: study for study in (ASL, ASL_ORIGINAL, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES, CLOTHES)
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]

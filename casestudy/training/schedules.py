@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from casestudy.study import Phase
 
 WARM_UP = 0.15  # of all steps, in a "one-cycle" schedule
-PLATEAU_PATIENCE = 2  # epochs without a better validation loss before the rate is halved
 
 
 def next_rate(phase: Phase, validation_losses: list[float], epochs_done: int) -> float | None:
@@ -32,12 +29,12 @@ def learning_rate(phase: Phase, epoch: int, validation_losses: list[float]) -> f
         return phase.learning_rate * (1 + math.cos(math.pi * epoch / phase.epochs)) / 2
     if phase.schedule == "one-cycle":
         return one_cycle(phase.learning_rate, (epoch + 1) / phase.epochs)
-    rate, best, waited = phase.learning_rate, math.inf, 0
+    rate, best, waited, rule = phase.learning_rate, math.inf, 0, phase.plateau
     for loss in validation_losses if phase.schedule == "plateau" else ():
-        waited = 0 if loss < best else waited + 1
-        best = min(best, loss)
-        if waited == PLATEAU_PATIENCE:
-            rate, waited = rate / 2, 0
+        waited = 0 if loss < best - rule.least_gain else waited + 1
+        best = loss if waited == 0 else best
+        if waited == rule.patience:
+            rate, waited = max(rate * rule.factor, rule.lowest), 0
     return rate
 
 
@@ -58,5 +55,8 @@ def is_over(phase: Phase, validation_losses: list[float], epochs_done: int) -> b
     >>> is_over(Phase("1", "head", epochs=9, learning_rate=1e-3, patience=2), [0.9, 0.5, 0.6, 0.5], 4)
     True
     """
-    waited = len(validation_losses) - 1 - int(np.argmin(validation_losses)) if validation_losses else 0
+    best, waited = math.inf, 0
+    for loss in validation_losses:
+        waited = 0 if loss < best - phase.least_gain else waited + 1
+        best = loss if waited == 0 else best
     return epochs_done >= phase.epochs or (phase.patience is not None and waited >= phase.patience)
