@@ -24,7 +24,6 @@ __all__ = [
     "Hidden",
     "ModelSpec",
     "Phase",
-    "Plateau",
     "Search",
     "SplitSpec",
     "Study",
@@ -80,26 +79,12 @@ class ModelSpec(Record):
             raise DataError("weights of a ModelSpec are None for random numbers; received 'none'. Write None.")
 
     def resized(self, image_size: choices.ImageSize) -> ModelSpec:
-        """Returns the same for images of another (height, width); what enlarges them keeps its proportion.
-
-        >>> ModelSpec("resnet50v2", (150, 150), options={"enlarge": [224, 224]}).resized((64, 64)).options
-        {'enlarge': [96, 96]}
-        """
+        """Returns the same for images of another (height, width); what enlarges them keeps its proportion."""
         options = dict(self.options)
         if self.image_size and "enlarge" in options:
             sides = zip(options["enlarge"], image_size, self.image_size, strict=True)
             options["enlarge"] = [round(large * new / old) for large, new, old in sides]
         return replace(self, image_size=image_size, options=options)
-
-
-@dataclass(frozen=True)
-class Plateau(Record):
-    """When the rate of a "plateau" falls, and how far."""
-
-    factor: Annotated[float, Between(0, 1, open="()")] = 0.5  # what it is multiplied by
-    patience: Annotated[int, Between(1)] = 2  # epochs without a better validation loss before it falls
-    lowest: Annotated[float, Between(0)] = 0.0  # it falls no further
-    least_gain: Annotated[float, Between(0)] = 0.0  # a loss lower by no more than this is no better
 
 
 @dataclass(frozen=True)
@@ -121,7 +106,7 @@ class Phase(Record):
     learning_rate: choices.Rate  # at the first step
     optimizer: choices.Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
-    plateau: Plateau = field(default_factory=lambda: Plateau())  # of that schedule
+    plateau: choices.Plateau = field(default_factory=lambda: choices.Plateau())  # of that schedule
     patience: Annotated[int, Between(1)] | None = None  # epochs without a better loss; None never stops early
     least_gain: Annotated[float, Between(0)] = 0.0  # for `patience`, a loss lower by no more than this is no better
     batch_size: Annotated[int, Between(1, 65_536)] = 32  # images a step
@@ -270,9 +255,12 @@ class Study(Record):
 
     @property
     def reads_as_published(self) -> bool:
-        """Whether its data are read as its source reads them, and that is another way than the study's own."""
-        then, now = self.data_as_published, self.data
-        return then is not None and (then.transposed, then.scaled_apart) == (now.transposed, now.scaled_apart)
+        """Whether its data are read as its source reads them, where that is another way than the study's own."""
+        then = self.data_as_published
+        return (
+            then is not None
+            and replace(self.data, transposed=then.transposed, scaled_apart=then.scaled_apart) == self.data
+        )
 
     def quick(self) -> Study:
         """Returns the study with small images and two epochs a phase: a look at everything, in minutes.

@@ -14,7 +14,6 @@ from typing import Any
 
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
-from casestudy.audit import audit_lines
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command
 from casestudy.errors import CaseStudyError
@@ -263,6 +262,8 @@ def _studies(args: argparse.Namespace) -> int:
 
 
 def _audit(args: argparse.Namespace) -> int:
+    from casestudy.audit import audit_lines  # only now: --help needs no NumPy
+
     print("\n".join(audit_lines(args.study)))
     return 0
 
