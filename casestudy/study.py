@@ -1,6 +1,6 @@
 """What a study is: frozen records, checked when they are made, and nothing that runs.
 
-A study is a configuration of the one pipeline: which model, which phases of training, which split. The five studies
+A study is a configuration of the one pipeline: which model, which phases of training, which split. The studies
 themselves, with the source of every number, are in `studies`.
 """
 

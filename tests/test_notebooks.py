@@ -16,7 +16,7 @@ from nbclient.exceptions import CellExecutionError
 
 import casestudy
 from casestudy.cli import main
-from casestudy.grading.contents import AFTER_ANSWERS, PLACEHOLDER
+from casestudy.grading.notebooks import AFTER_ANSWERS, PLACEHOLDER
 from casestudy.grading.rubric import load_rubric
 from casestudy.runs.files import LAST_NOTEBOOK, NOTEBOOKS
 from casestudy.runs.folder import RunFolder
