@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
-from casestudy.records import Between, Matching
+from casestudy.records import Between, Matching, Record
 
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
 Drawn = Literal["sample", "stand-in"]  # by a program: the embedded sample, or what stands in for a study's data
@@ -64,3 +65,13 @@ class Distortion(TypedDict, total=False):
     shift: Annotated[float, Between(0, 1)]
     zoom: Annotated[float, Between(0, 1, open="[)")]
     seed: Seed
+
+
+@dataclass(frozen=True)
+class Plateau(Record):
+    """When the rate of a "plateau" falls, and how far."""
+
+    factor: Annotated[float, Between(0, 1, open="()")] = 0.5  # what it is multiplied by
+    patience: Annotated[int, Between(1)] = 2  # epochs without a better validation loss before it falls
+    lowest: Annotated[float, Between(0)] = 0.0  # it falls no further
+    least_gain: Annotated[float, Between(0)] = 0.0  # a loss lower by no more than this is no better

@@ -18,18 +18,7 @@ from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
 
-__all__ = [
-    "DataSpec",
-    "Download",
-    "Hidden",
-    "ModelSpec",
-    "Phase",
-    "Plateau",
-    "Search",
-    "SplitSpec",
-    "Study",
-    "Variant",
-]
+__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 
 
 HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network
@@ -93,16 +82,6 @@ class ModelSpec(Record):
 
 
 @dataclass(frozen=True)
-class Plateau(Record):
-    """When the rate of a "plateau" falls, and how far."""
-
-    factor: Annotated[float, Between(0, 1, open="()")] = 0.5  # what it is multiplied by
-    patience: Annotated[int, Between(1)] = 2  # epochs without a better validation loss before it falls
-    lowest: Annotated[float, Between(0)] = 0.0  # it falls no further
-    least_gain: Annotated[float, Between(0)] = 0.0  # a loss lower by no more than this is no better
-
-
-@dataclass(frozen=True)
 class Phase(Record):
     """One stage of training; ResNet50V2 has two, a dense baseline one.
 
@@ -121,7 +100,7 @@ class Phase(Record):
     learning_rate: choices.Rate  # at the first step
     optimizer: choices.Optimizer = "adam"
     schedule: Literal["constant", "cosine", "plateau", "one-cycle"] = "constant"
-    plateau: Plateau = field(default_factory=lambda: Plateau())  # of that schedule
+    plateau: choices.Plateau = field(default_factory=lambda: choices.Plateau())  # of that schedule
     patience: Annotated[int, Between(1)] | None = None  # epochs without a better loss; None never stops early
     least_gain: Annotated[float, Between(0)] = 0.0  # for `patience`, a loss lower by no more than this is no better
     batch_size: Annotated[int, Between(1, 65_536)] = 32  # images a step

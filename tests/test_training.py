@@ -7,9 +7,10 @@ import warnings
 import numpy as np
 import pytest
 
+from casestudy.choices import Plateau
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError, RunError
-from casestudy.study import ModelSpec, Phase, Plateau, SplitSpec
+from casestudy.study import ModelSpec, Phase, SplitSpec
 
 SPEC = ModelSpec("small_cnn", dropout=0.3, augmentation={"shift": 0.1, "brightness": 0.1})
 PHASES = (

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from casestudy.study import Hidden, ModelSpec, Phase, Plateau, SplitSpec, Study
+from casestudy.choices import Plateau
+from casestudy.study import Hidden, ModelSpec, Phase, SplitSpec, Study
 
 _HEAD = Phase(
     "head",

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from casestudy.choices import Augmentation
-from casestudy.study import DataSpec, Download, ModelSpec, Phase, Plateau, SplitSpec, Study, Variant
+from casestudy.choices import Augmentation, Plateau
+from casestudy.study import DataSpec, Download, ModelSpec, Phase, SplitSpec, Study, Variant
 
 _CELLS = "image_clasification.ipynb cells"
 _COMMIT = "11961516512414bf9f6c150a832cfd21b54a6b54"
