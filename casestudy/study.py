@@ -1,6 +1,6 @@
 """What a study is: frozen records, checked when they are made, and nothing that runs.
 
-A study is a configuration of the one pipeline: which model, which phases of training, which split. The five studies
+A study is a configuration of the one pipeline: which model, which phases of training, which split. The studies
 themselves, with the source of every number, are in `studies`.
 """
 
@@ -18,17 +18,7 @@ from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
 
-__all__ = [
-    "DataSpec",
-    "Download",
-    "Hidden",
-    "ModelSpec",
-    "Phase",
-    "Search",
-    "SplitSpec",
-    "Study",
-    "Variant",
-]
+__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
 
 
 HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network

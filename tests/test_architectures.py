@@ -465,3 +465,14 @@ def test_a_file_that_makes_no_whole_is_one_line(harm, tmp_path):
     with pytest.raises(DataError, match=r"from a \.keras file; .*model\.keras is none") as caught:
         load_model(tmp_path / "model.keras")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("stride", "sides"), [(1, [32, 16, 8]), (2, [16, 8, 4])])
+def test_a_stride_is_of_the_pixels_alone(stride, sides):
+    options = {"widths": [4, 6, 8], "pools": [2, 2, 1], "blocks": [0, 0, 0], "stride": stride}
+    base, plain = (
+        build("compact_cnn", 10, shape=(32, 32, 3), options=settings).get_layer("base")
+        for settings in (options, {**options, "stride": 1})
+    )
+    assert [layer.output.shape[1] for layer in base.layers if type(layer).__name__ == "Conv2D"] == sides
+    assert base.count_params() == plain.count_params()

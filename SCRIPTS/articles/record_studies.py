@@ -25,6 +25,7 @@ from SCRIPTS.release.environment import ROOT
 
 FOLDER = ROOT / "DATA" / "results"
 BEGIN, END = "<!-- studies -->", "<!-- end of studies -->"
+SHIFT = 0.05  # of a part; in parts that are drawn from one pot a label seldom moves so far
 ASKED = "as asked"  # ends the sentence about weights that nobody chose for the run
 ARTICLE, AUDIT = ARTICLES / "studies.md", ARTICLES / "audit.md"
 AUDIT_MARKS = "<!-- audit -->", "<!-- end of audit -->"
@@ -58,12 +59,14 @@ def summarise(run: RunFolder) -> dict:
     result = {key: settings[key] for key in kept}
     result["variant_weights"] = {name: said for name, (_, said) in settings["variant_weights"].items()}
     result["data"] = {key: settings["data"][key] for key in ("name", "sha256")}
-    parts = run.read_table("splits.csv")["part"].value_counts()
+    divided = run.read_table("splits.csv")
+    parts = divided["part"].value_counts()
     rows = run.read_table("comparison.csv").to_dict("records")
     comparison = [{key: None if value != value else value for key, value in row.items()} for row in rows]  # NaN
     return {
         **result,
         "parts": {part: int(count) for part, count in parts.items()},
+        "shift": shift(divided),
         "copies": len(run.read_table("copies.csv")) if run.has("copies.csv") else 0,
         "scores": [score.to_json() for score in run.scores()],
         "comparison": comparison,
@@ -71,6 +74,16 @@ def summarise(run: RunFolder) -> dict:
         .head(3)[["label", "predicted", "count"]]
         .to_dict("records"),
     }
+
+
+def shift(divided: pd.DataFrame) -> list[dict]:
+    """Returns the labels whose shares of training and of test differ by more than `SHIFT`, the largest first."""
+    shares = pd.crosstab(divided["label"], divided["part"], normalize="columns")
+    moved = (shares["test"] - shares["train"]).abs().sort_values(ascending=False, kind="stable")
+    return [
+        {"label": str(label), "train": float(shares["train"][label]), "test": float(shares["test"][label])}
+        for label in moved[moved > SHIFT].index
+    ]
 
 
 def table(results: list[dict]) -> str:
@@ -157,6 +170,8 @@ def measured(run: Study, result: dict) -> list[str]:
         *(f"- {', '.join(names)}: with {words}." for words, names in own_split.items()),
         f"- On a {machine['device']}, in {machine['precision']}, seed {result['seed']}{some}.",
     ]
+    moved = [f"{one['label']} {percent(one['train'])} and {percent(one['test'])}" for one in result.get("shift", ())]
+    lines += [f"- The parts have other mixtures, training and test: {', '.join(moved)}."] if moved else []
     began: dict[str, Any] = {**result.get("variant_weights", {}), OWN: result.get("weights")}
     named = [f"{model} from {said.split(':')[0]}" for model, said in began.items() if said and ASKED not in said]
     return [*lines, f"- Began: {'; '.join(named)}."] if named else lines
