@@ -264,7 +264,7 @@ def test_a_plans_steps_are_those_computed_by_hand():
     plan = pretrain_training.Plan(stages=((32, 2), (48, 3)), peak_rate=0.4, warm_up=2, tidy=4)
     assert plan.steps == 5
     assert [plan.side(step) for step in range(5)] == [32, 32, 48, 48, 48]
-    assert [plan.rate(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.4, 0.3, 0.1])  # cos 0, 60, 120 degrees
+    assert [plan.rate(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.4, 0.8 / 3, 0.4 / 3])
     assert [pretrain_training._trouble(plan, step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert pretrain_training._trouble(plan, 50) == 1.0
 
