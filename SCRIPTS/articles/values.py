@@ -14,7 +14,7 @@ from collections import Counter
 
 import numpy as np
 
-from casestudy.cleaning.ledger import STATUSES
+from casestudy.words import STATUSES
 from casestudy.evaluation import how_sure
 from casestudy.report import decimals, interval, percent
 from casestudy.studies import STUDIES

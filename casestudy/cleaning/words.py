@@ -1,4 +1,4 @@
-"""What is said to people: counts with their nouns, and the near word that may have been meant."""
+"""What is said to people: counts with their nouns, the near word that may have been meant, and statuses."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+
+STATUSES = {  # of a ledger's rows, and what each says of an entry
+    "kept": "sound photographs, stored under their label",
+    "duplicate": "sound and stored too, but the same bytes as an earlier one",
+    "repairable": "all their pixels are there, but the file is not as it should be: in _quarantine",
+    "unsupported": "sound, but of a kind that nothing here decodes: in _quarantine",
+    "corrupt": "damaged, in _quarantine with the reason",
+    "unrecognised": "sound, but the label cannot be told: in _unrecognised",
+    "archive": "archives that were opened: their entries have rows of their own",
+    "sidecar": "boxes, text and strays, carried along in _sidecar",
+    "lost": "listed by the archive, and not to be read any more",
+}
 
 
 def counted(count: float, noun: str) -> str:
