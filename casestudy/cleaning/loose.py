@@ -5,6 +5,7 @@ Nothing is unpacked to disk, so a name that climbs out of its archive leads nowh
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
     """Yields (where it is, bytes, its box if any) of what is meant as a photograph, sound or not.
 
     A path may lead on into an archive, as "letters.zip/A/user_3__A0.jpg". All is read twice, and little held: the first
-    time for box files, in every kind that cleaning knows. Those of a single file lie in its folder.
+    time for box files, in every kind that cleaning knows. They lie in it, or in its folder or the one above.
 
     Raises:
         DataError: There is nothing at `path`, or no photograph.
@@ -36,14 +37,11 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
         raise DataError(f"A photograph is read from where it lies; there is nothing at {path}. Check the path.")
     within = "" if home == path else path.relative_to(home).as_posix()
     single = home.is_file() and not _is_archive(home, password)
-    # A box file may name its images from the folder above on.
-    folder = home if home.is_dir() else home.resolve().parent
-    above = f"{readable(folder.resolve().name)}/" if single or home.is_dir() else ""
+    above = f"{_folder(home).name}/" if single or home.is_dir() else ""  # box files may name it, or lie beside it
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     names: dict[str, str] = {}
-    for member in _members(home, single, password):
-        name = above + member.name
+    for name, member in _members(home, above, single, password):
         if is_meant_as_image(member.name, member.data):
             width, height = stated_size(detect_format(member.data), member.data)
             names[name] = name
@@ -54,12 +52,13 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
     rows = csv.reader(io.StringIO(merge_boxes(box_files, names, sizes)[0]))
     boxes = {name: (float(a), float(b), float(c), float(d)) for name, a, b, c, d in list(rows)[1:]}
     count = 0
-    for member in _members(home, single, password):
-        meant = member.name == readable(home.name) if single else is_meant_as_image(member.name, member.data)
-        if meant and (not within or f"{member.name}/".startswith(f"{within}/")):
+    for name, member in _members(home, above, single, password):
+        inside = name.removeprefix(above)
+        meant = inside == readable(home.name) if single else is_meant_as_image(member.name, member.data)
+        if meant and (not within or f"{inside}/".startswith(f"{within}/")):
             count += 1
-            place = home.as_posix() if single else f"{home.as_posix()}/{member.name}"
-            yield readable(place), member.data, boxes.get(above + member.name)
+            place = home.as_posix() if single else f"{home.as_posix()}/{inside}"
+            yield readable(place), member.data, boxes.get(name)
     if not count:
         raise DataError(f"Photographs are read from a file, a folder or an archive; {path} holds none. Name another.")
 
@@ -75,12 +74,20 @@ def _is_archive(file: Path, password: str | None) -> bool:
     return True
 
 
-def _members(home: Path, single: bool, password: str | None) -> Iterator[Member]:
-    """Yields the files of a folder or an archive, or a single file with what may hold its box."""
-    if not single:
-        yield from open_archive(home, password=password).members()
-        return
-    for one in sorted(home.parent.iterdir()):
-        text = one.suffix.lower() in TABLES + TREES and one.is_file() and one.stat().st_size <= LARGEST_FILE
-        if text or one.name == home.name:
-            yield Member(readable(one.name), one.read_bytes())
+def _folder(home: Path) -> Path:
+    return home.resolve() if home.is_dir() else home.resolve().parent
+
+
+def _members(home: Path, above: str, single: bool, password: str | None) -> Iterator[tuple[str, Member]]:
+    """Yields all files of a folder or an archive, or a single one, by their paths; and what may hold their boxes."""
+    if single:
+        yield above + readable(home.name), Member(readable(home.name), home.read_bytes())
+    else:
+        yield from ((above + one.name, one) for one in open_archive(home, password=password).members())
+    if above:
+        folder = _folder(home)
+        for place, prefix in [(folder.parent, ""), *[(folder, above)] * single]:
+            with contextlib.suppress(OSError):
+                for one in sorted(place.iterdir()):
+                    if one.suffix.lower() in TABLES + TREES and one.is_file() and one.stat().st_size <= LARGEST_FILE:
+                        yield prefix + readable(one.name), Member(readable(one.name), one.read_bytes())

@@ -15,7 +15,7 @@ from typing import Any
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
-from casestudy.cli import grading as grade_command
+from casestudy.cli import grading as grade_command, reading as read_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -143,6 +143,8 @@ def build_parser() -> CommandParser:
     add_clean_command(
         command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
     )
+
+    read_command.add_command(command)
 
     example = "casestudy report runs/asl-asl_sample"
     again = command("report", "write report.html again from a run folder", _report, example, run="run folder")

@@ -204,7 +204,7 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     for phase in phases:
         history = train(model, splits, phase, seed=seed, checkpoints=run.path / home)
     network = inference_model(model)
-    save_training(run, history, network, home=home)
+    save_training(run, history, network, splits, home=home)
     return network
 
 
