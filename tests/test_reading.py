@@ -1,4 +1,4 @@
-"""A photograph read as a plain file has the probability that it has in the run, in plain Keras too; or one line why not."""
+"""A photograph read as a plain file has the probability of its run, in plain Keras too; or one line says why not."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def table_of(probabilities):
 
 @pytest.mark.parametrize(("count", "below"), [(8, 0), (9, 1), (18, 1), (19, 2), (100, 10)])
 def test_nine_in_ten_keep_their_label(count, below):
-    """Of n + 1 photographs, the new one among them, at most a tenth may lie below: the (below)th smallest is the limit."""
+    """Of n + 1 photographs, the new one among them, at most a tenth may lie below: `below` of them."""
     shares = np.linspace(0.2, 0.95, count)
     found = evaluate_predictions(table_of(shares[::-1]), ("A", "B")).least_probability(0.9)
     assert found == pytest.approx(float(np.float32(shares[below - 1])) if below else 0.0)

@@ -37,7 +37,7 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
         raise DataError(f"A photograph is read from where it lies; there is nothing at {path}. Check the path.")
     within = "" if home == path else path.relative_to(home).as_posix()
     single = home.is_file() and not _is_archive(home, password)
-    above = f"{_folder(home).name}/" if single or home.is_dir() else ""  # box files may name it, or lie beside it
+    above = f"{readable(_folder(home).name)}/" if single or home.is_dir() else ""  # box files may name it, or lie beside it
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     names: dict[str, str] = {}
@@ -47,8 +47,9 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
             names[name] = name
             if width and height:
                 sizes[name] = shown_size(member.data, width, height)
-        elif member.name != "ledger.csv" and (one := read_box_file(name, member.data)):
-            box_files.append(one)
+        elif not name.startswith("_sidecar/"):  # what a letters.zip keeps of them stands in its boxes.csv
+            one = read_box_file(name, member.data)
+            box_files += [one] if one and one.rows else []  # of a table of another kind nothing is said
     rows = csv.reader(io.StringIO(merge_boxes(box_files, names, sizes)[0]))
     boxes = {name: (float(a), float(b), float(c), float(d)) for name, a, b, c, d in list(rows)[1:]}
     count = 0
