@@ -22,7 +22,8 @@ from casestudy.cli import main
 from casestudy.errors import CaseStudyError, DataError
 from casestudy.evaluation import evaluate_predictions
 from casestudy.runs import Wishes, run_study
-from casestudy.runs.about import ENTRY
+from casestudy.runs.about import ENTRY, About, Calibration
+from casestudy.runs.read import _reading
 
 CLOSE = 1e-6
 
@@ -176,6 +177,20 @@ def test_nine_in_ten_holds_for_new_photographs():
         limit = evaluate_predictions(table_of(chance.beta(5, 1, 30)), ("A", "B")).least_probability(0.9)
         kept.append((np.float32(chance.beta(5, 1, 200)) >= limit).mean())
     assert 0.9 <= np.mean(kept) <= 0.9 + 1 / 31 + 0.01
+
+
+@pytest.mark.parametrize(
+    ("shares", "may_be", "sure"),
+    [((0.6, 0.3, 0.1), "A", True), ((0.45, 0.1, 0.45), "A; C", False), ((0.4, 0.3, 0.3), "A; B; C", False)],
+)
+def test_sure_is_one_label_alone(shares, may_be, sure):
+    about = About(("A", "B", "C"), (32, 32), 3, None, "archive", Calibration(0.3, 100, 2))
+    cells = _reading(about, np.array(shares))
+    assert (cells["may_be"], cells["sure"], cells["label"], cells["p_C"]) == (may_be, sure, "A", shares[2])
+    strict = dataclasses.replace(about, calibration=Calibration(0.9, 100, 2))
+    assert (_reading(strict, np.array(shares))["may_be"], _reading(strict, np.array(shares))["sure"]) == ("", False)
+    nobody = dataclasses.replace(about, calibration=None)
+    assert (_reading(nobody, np.array(shares))["may_be"], _reading(nobody, np.array(shares))["sure"]) == ("", None)
 
 
 def test_it_was_told_by_validation_people_and_says_so(run, photos, letters_zip, tmp_path):

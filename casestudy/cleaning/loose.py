@@ -37,7 +37,7 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
         raise DataError(f"A photograph is read from where it lies; there is nothing at {path}. Check the path.")
     within = "" if home == path else path.relative_to(home).as_posix()
     single = home.is_file() and not _is_archive(home, password)
-    above = f"{readable(_folder(home).name)}/" if single or home.is_dir() else ""  # box files may name it, or lie beside it
+    above = f"{readable(_folder(home).name)}/" if single or home.is_dir() else ""  # as box files may have it
     box_files: list[BoxFile] = []
     sizes: dict[str, tuple[int, int]] = {}
     names: dict[str, str] = {}

@@ -132,7 +132,7 @@ def _warn(about: About, rows: Sequence[dict[str, object]]) -> None:
         return
     people = {0: "people whom nobody named", 1: "one person"}.get(known.people, f"{known.people} people")
     log.info(
-        "Not sure means: not just one label has %.2g or more, as the true one had in %.0f %% or more of %s of %s. They "
-        "tell little of other people, and a picture that shows none of the labels may still pass as one.",
-        *(known.least, 100 * SHARE, counted(known.photographs, "validation photograph"), people),
+        "Sure means that one label alone has %.1f %% or more: the true one had that in %.0f %% or more of %s of %s. "
+        "They tell little of other people, and a picture that shows none of the labels may pass as one.",
+        *(100 * known.least, 100 * SHARE, counted(known.photographs, "validation photograph"), people),
     )
