@@ -23,10 +23,10 @@ STATUSES = {  # of a ledger's rows, and what each says of an entry
 def counted(count: float, noun: str) -> str:
     """Returns a count with its noun, which is in the plural for all but 1; nothing is rounded to a whole number.
 
-    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box")
-    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes')
+    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box"), counted(2, "person")
+    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes', '2 people')
     """
-    plural = re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s"))
+    plural = re.sub("persons$", "people", re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s")))
     return f"{count:,.12g} {noun if count == 1 else plural}"
 
 

@@ -234,7 +234,7 @@ def _screen(run: casestudy.RunFolder) -> str:
         lines += ["", title]
         whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)
         lines += [textwrap.fill(one, 110, initial_indent="  - ", subsequent_indent="    ") for one in whole]
-    if known.seconds_for_everyone and (command := runs.command_again(run, everyone=True)):
+    if known.seconds_for_everyone and (command := Options.again(run, everyone=True)):
         time = duration(known.seconds_for_everyone)
         lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
     lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]

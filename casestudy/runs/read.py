@@ -107,7 +107,7 @@ def _probabilities(model: Path, about: About, pixels: list[np.ndarray]) -> np.nd
     shape = (*about.image_size, about.channels)
     if network.input_shape[1:] != shape or network.output_shape[1:] != (len(about.labels),):
         takes = f"{network.input_shape[1:]} to {network.output_shape[1:]}"
-        raise DataError(f"{model} says {shape} to {len(about.labels)} labels of a network of {takes}. Train it again.")
+        raise DataError(f"{model} says {shape} to {(len(about.labels),)} of a network of {takes}. Train it again.")
     if not pixels:
         return np.empty((0, len(about.labels)), dtype="float32")
     nobody = np.zeros(len(pixels), dtype=np.int64)
@@ -130,7 +130,7 @@ def _warn(about: About, rows: Sequence[dict[str, object]]) -> None:
     if not (known := about.calibration):
         log.warning("this model cannot say when it is not sure: no validation people were kept with it")
         return
-    people = {0: "people whom nobody named", 1: "one person"}.get(known.people, f"{known.people} people")
+    people = counted(known.people, "person") if known.people else "people whom nobody named"
     log.info(
         "Sure means that one label alone has %.1f %% or more: the true one had that in %.0f %% or more of %s of %s. "
         "They tell little of other people, and a picture that shows none of the labels may pass as one.",
