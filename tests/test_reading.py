@@ -181,7 +181,7 @@ def test_nine_in_ten_holds_for_new_photographs():
 
 @pytest.mark.parametrize(
     ("shares", "may_be", "sure"),
-    [((0.6, 0.3, 0.1), "A", True), ((0.45, 0.1, 0.45), "A; C", False), ((0.4, 0.3, 0.3), "A; B; C", False)],
+    [((0.6, 0.29, 0.11), "A", True), ((0.45, 0.1, 0.45), "A; C", False), ((0.4, 0.3, 0.3), "A; B; C", False)],
 )
 def test_sure_is_one_label_alone(shares, may_be, sure):
     about = About(("A", "B", "C"), (32, 32), 3, None, "archive", Calibration(0.3, 100, 2))
