@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import casestudy
+from casestudy import evaluation, report  # a room loads a name when it is used
 from casestudy.cli.grading import open_run
 from casestudy.errors import RunError
-from casestudy.evaluation import PREFIX
 from casestudy.files import atomic_path
-from casestudy.report import percent
 from casestudy.words import counted, printable
 
 SHOWN = 3  # labels a photograph, the likeliest first
@@ -52,7 +51,8 @@ def _said(row: dict) -> str:
     """Returns what a line says of one photograph."""
     if row["why"]:
         return f"not read: {row['why']}"
-    each = [(value, name.removeprefix(PREFIX)) for name, value in row.items() if name.startswith(PREFIX)]
-    first, *others = (f"{label} {percent(value)}" for value, label in sorted(each, reverse=True)[:SHOWN])
+    prefix = evaluation.PREFIX
+    each = [(value, name.removeprefix(prefix)) for name, value in row.items() if name.startswith(prefix)]
+    first, *others = (f"{label} {report.percent(value)}" for value, label in sorted(each, reverse=True)[:SHOWN])
     unsure = "not sure, perhaps " if row["sure"] is False else ""
     return f"{unsure}{', then '.join([first, *[', '.join(others)] * bool(others)])} ({row['cut']})"
