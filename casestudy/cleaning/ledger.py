@@ -16,19 +16,8 @@ from typing import Any, NamedTuple
 
 from casestudy.cleaning.lost import how_whole, lost_lines
 from casestudy.cleaning.people import look_alikes
-from casestudy.cleaning.words import counted, printable
+from casestudy.cleaning.words import STATUSES, counted, printable
 
-STATUSES = {  # and what each says of an entry, to users
-    "kept": "sound photographs, stored under their label",
-    "duplicate": "sound and stored too, but the same bytes as an earlier one",
-    "repairable": "all their pixels are there, but the file is not as it should be: in _quarantine",
-    "unsupported": "sound, but of a kind that nothing here decodes: in _quarantine",
-    "corrupt": "damaged, in _quarantine with the reason",
-    "unrecognised": "sound, but the label cannot be told: in _unrecognised",
-    "archive": "archives that were opened: their entries have rows of their own",
-    "sidecar": "boxes, text and strays, carried along in _sidecar",
-    "lost": "listed by the archive, and not to be read any more",
-}
 UNUSED_BOXES = ("boxes not used", "0 boxes")  # how the note on a box file begins of which nothing could be used
 NAMESAKES = "signer found in "  # begins the note on an image of a signer whose name lies in several folders
 RESPELLED = "signer written "  # begins the note on an image whose path has another spelling of its signer
