@@ -30,7 +30,7 @@ def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callable[[str], None]) -> None:
-    """Adds predict, submit, rubric, key and grade; `command(name, help, call, *examples, run="")` makes a parser."""
+    """Adds predict, submit, rubric, key, grade and mark; `command(name, help, call, *examples, run)` makes a parser."""
 
     def takes(parser: argparse.ArgumentParser, name: str, help: str, **more: Any) -> None:
         parser.add_argument(name, type=Path, help=help, **more)
@@ -92,6 +92,14 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     grade.add_argument("--rescale", action="store_true", help=about)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
+    about = "read answers and give points on a page in your browser, on this machine alone"
+    mark = command("mark", about, _mark, "casestudy mark grades", "casestudy mark grades --hide-names")
+    takes(mark, "grades", "folder of casestudy grade (default: grades)", nargs="?", default=Path("grades"))
+    takes_rubric(mark)
+    takes(mark, "--comments", "comments to use again: name,comment", metavar="CSV")
+    mark.add_argument("--hide-names", action="store_true", help="show numbers, and each question in another order")
+    mark.add_argument("--port", type=int, default=0, help="of the page (default: any that is free)", metavar="N")
+
 
 def _rubric(args: argparse.Namespace) -> int:
     rubric = grading.load_rubric(args.rubric)
@@ -143,6 +151,12 @@ def _submit(args: argparse.Namespace) -> int:
         return 0
     packed_as = f"{counted(packed.files, 'file')}, {packed.size / 1e6:.1f} MB, no photographs and no model"
     print(f"{args.out}: {packed_as}. Hand in this one file.")
+    return 0
+
+
+def _mark(args: argparse.Namespace) -> int:
+    grading.mark(args.grades, args.rubric, args.comments, hide_names=args.hide_names, port=args.port)
+    print(f"{args.grades / 'overview.html'}: all pages and tables are up to date.")
     return 0
 
 

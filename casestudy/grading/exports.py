@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Sequence
 
 from casestudy.grading.grade import GradeReport
+from casestudy.grading.marks import TITLE
 from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.roster import Seat, seat_of
 from casestudy.grading.tables import csv_text
 from casestudy.report import points
 from casestudy.words import counted
 
-TITLE = "Case study"
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Grade", "Last modified (grade)", "Feedback comments")
 NEVER = "-"  # how Moodle writes that a grade was never changed

@@ -56,6 +56,7 @@ class GradeReport:
     remarks: tuple[str, ...]  # what the instructor should know; nothing here costs points
     prints: Prints  # what `likenesses` compares; not shown
     answers: Mapping[str, str] = field(default_factory=dict)  # what the student wrote, by answer cell
+    team: tuple[str, ...] = ()  # the names of those who handed this in together
 
     @property
     def points(self) -> float:
