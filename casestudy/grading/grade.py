@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,13 +18,13 @@ from tqdm.auto import tqdm
 
 from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.containers import readable
+from casestudy.grading.containers import Packed, readable
 from casestudy.grading.contents import Contents, NoEvidence, as_numbers
 from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
 from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
-from casestudy.grading.roster import letters
+from casestudy.grading.roster import Seat, letters, seat_of
 from casestudy.grading.rubric import Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
@@ -74,14 +74,22 @@ class GradeReport:
         return sum(result.criterion.points for result in self.results if result.waits)
 
 
-def grade_all(files: dict[str, Path], rubric: Rubric, key: Key) -> list[GradeReport]:
+def grade_all(files: Mapping[str, Path | Packed], rubric: Rubric, key: Key) -> list[GradeReport]:
     """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others."""
     bar = tqdm(files.items(), desc="grading", unit="submission", delay=2, leave=False, disable=None)
     reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
+    likeness = likenesses(reports, [_owner(report, key.students) for report in reports])
     return [
-        dataclasses.replace(report, remarks=(*report.remarks, *likeness))
-        for report, likeness in zip(reports, likenesses(reports), strict=True)
+        dataclasses.replace(report, remarks=(*report.remarks, *said))
+        for report, said in zip(reports, likeness, strict=True)
     ]
+
+
+def _owner(report: GradeReport, seats: Iterable[Seat]) -> Hashable:
+    """Returns what is the same for all that one person hands in, or one group."""
+    if seat := seat_of(seats, report.student.id, report.student.name):
+        return seat.group or seat
+    return (report.student.platform, report.student.id) if report.student.id else report.source
 
 
 def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
@@ -212,21 +220,23 @@ def _answers(found: Contents, rubric: Rubric) -> dict[str, str]:
     return {need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)}
 
 
-def likenesses(reports: list[GradeReport]) -> list[list[str]]:
-    """Returns for each report what it shares with others, a sentence for each kind; worth a look.
+def likenesses(reports: list[GradeReport], owners: Sequence[Hashable]) -> list[list[str]]:
+    """Returns for each report what it shares with other people's, a sentence for each kind; worth a look.
 
     The same seed on the same kind of machine gives the same predictions by design, and the sentence says so.
     """
     found: list[list[str]] = []
     prints = [report.prints for report in reports]
-    for report, likeness in zip(reports, shared(prints), strict=True):
+    for report, owner, likeness in zip(reports, owners, shared(prints), strict=True):
         said: dict[tuple[int, ...], list[str]] = {}
-        for kind, others in likeness.items():
+        for kind, every in likeness.items():
+            others = [k for k in every if owners[k] != owner]
             by_seed = {
                 own: tuple(k for k in others if (prints[k].seed == report.prints.seed) is own) for own in (True, False)
             }
-            if not kind.startswith("every prediction"):
+            if others and not kind.startswith("every prediction"):
                 said.setdefault(tuple(others), []).append(kind)
+            if not kind.startswith("every prediction"):
                 continue
             gives = (
                 f"{kind} (both have seed {readable(report.prints.seed, 20)}, which on equal machines gives equal runs)"

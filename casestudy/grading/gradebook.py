@@ -169,7 +169,7 @@ def write_gradebook(
     _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
     _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
     _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
-    _write(out / MOODLE_FILE, moodle_csv(reports))
+    _write(out / MOODLE_FILE, moodle_csv(reports, seats))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
     _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
 
