@@ -107,7 +107,9 @@ def _rubric(args: argparse.Namespace) -> int:
     for criterion in rubric.criteria:
         print(f"{report.points(criterion.points):>5}  {criterion.id:{width}}  {criterion.title} ({criterion.check})")
     checked, read = report.points(rubric.points - rubric.manual_points), report.points(rubric.manual_points)
-    print(f"{report.points(rubric.points):>5}  points: {checked} by checks, {read} by a person")
+    print(f"{report.points(rubric.points):>5}  {rubric.unit}s: {checked} by checks, {read} by a person")
+    for bundle in rubric.bundles:
+        print(f"{report.points(bundle.points):>5}  grade {bundle.grade}: {', '.join(bundle.asks)}")
     return 0
 
 
@@ -139,7 +141,7 @@ def _submit(args: argparse.Namespace) -> int:
     packed = grading.pack_submission(run, args.notebooks, None if args.check else args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
-        print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
+        print(f"As it is, this gives away {given_away} of {counted(rubric.points, rubric.unit)}:")
         for cost, title, what in packed.missing:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
@@ -168,7 +170,9 @@ def _grade(args: argparse.Namespace) -> int:
         for result in reports[0].results:
             earned = "–" if result.waits else report.points(result.points)
             most = report.points(result.criterion.points)
-            print(f"{earned:>5} of {most:<3} {result.criterion.title}: {result.status}. {result.sentence}")
+            print(f"{earned:>5} of {most:<3} {result.criterion.title}: {result.said}. {result.sentence}")
         print(grading.standing(reports[0]))
     print(f"{len(reports)} graded: {args.out / 'overview.html'}")
+    if waiting := len({one.source for one in reports if one.open}):
+        print(f"Answers of {counted(waiting, 'submission')} wait for you: casestudy mark {args.out}")
     return 0

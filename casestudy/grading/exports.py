@@ -73,7 +73,7 @@ def gradescope_results(report: GradeReport) -> str:
             "score": result.points,
             "max_score": result.criterion.points,
             "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
-            "output": " ".join(filter(None, (f"{result.status}:", result.sentence, result.hint, result.comment))),
+            "output": " ".join(filter(None, (f"{result.said}:", result.sentence, result.hint, result.comment))),
             "output_format": "text",
             "visibility": "visible",
         }
@@ -88,6 +88,11 @@ def json_lines(values: dict[str, object], indent: int | None = 1) -> str:
 
 def standing(report: GradeReport) -> str:
     """Returns how many points there are, and how many wait for a person, in one sentence."""
+    if report.bundles:
+        count = counted(len(report.results), "specification")
+        waits = sum(result.waits for result in report.results)
+        more = f" so far; your instructor still has to read {waits} more" if waits else ""
+        return f"Grade {report.grade}: {points(report.met)} of {count} met{more}."
     said = f"{points(report.points)} of {counted(report.most, 'point')}"
     if report.open:
         return f"{said} so far; {counted(report.open, 'more point')} for what your instructor still has to read."

@@ -25,9 +25,11 @@ from casestudy.grading.key import Key
 from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
 from casestudy.grading.roster import Seat, letters, seat_of
-from casestudy.grading.rubric import Criterion, Rubric
+from casestudy.grading.rubric import Bundle, Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
+
+NO_GRADE = Bundle("none", 0, ())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +45,12 @@ class Result(Outcome):
         """Whether a person has to judge it."""
         return self.status == REVIEW
 
+    @property
+    def said(self) -> str:
+        """The status in the words of its kind of rubric."""
+        words = {EARNED: "met", NOT_EARNED: "not met"} if self.criterion.is_specification else {}
+        return words.get(self.status, self.status)
+
 
 @dataclass(frozen=True)
 class GradeReport:
@@ -57,21 +65,38 @@ class GradeReport:
     prints: Prints  # what `likenesses` compares; not shown
     answers: Mapping[str, str] = field(default_factory=dict)  # what the student wrote, by answer cell
     team: tuple[str, ...] = ()  # the names of those who handed this in together
+    bundles: tuple[Bundle, ...] = ()  # the grades of a rubric of specifications
 
     @property
     def points(self) -> float:
-        """Earned so far."""
+        """Earned so far; by specifications, those of the grade."""
+        return self._bundle(EARNED).points if self.bundles else self.met
+
+    @property
+    def met(self) -> float:
+        """How many specifications are met."""
         return sum(result.points for result in self.results)
 
     @property
     def most(self) -> float:
         """Of the rubric."""
-        return sum(result.criterion.points for result in self.results)
+        return self.bundles[0].points if self.bundles else sum(result.criterion.points for result in self.results)
 
     @property
     def open(self) -> float:
-        """Points that wait for a person."""
+        """Points that wait for a person: that can still be had."""
+        if self.bundles:
+            return self._bundle(EARNED, REVIEW).points - self.points
         return sum(result.criterion.points for result in self.results if result.waits)
+
+    @property
+    def grade(self) -> str:
+        """The best grade all of whose specifications are met; "" by points."""
+        return self._bundle(EARNED).grade if self.bundles else ""
+
+    def _bundle(self, *statuses: str) -> Bundle:
+        met = {result.criterion.id for result in self.results if result.status in statuses}
+        return next((one for one in self.bundles if met.issuperset(one.asks)), NO_GRADE)
 
 
 def grade_all(files: Mapping[str, Path | Packed], rubric: Rubric, key: Key) -> list[GradeReport]:
@@ -105,6 +130,7 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
             score="",
             remarks=(*submission.problems, remark),
             prints=Prints(submission.digest),
+            bundles=rubric.bundles,
         )
 
 
@@ -120,6 +146,7 @@ def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
         remarks=(*submission.problems, *submission.remarks, *_other_name(submission), *_few(told)),
         prints=_prints(found, rubric),
         answers=_answers(found, rubric),
+        bundles=rubric.bundles,
     )
 
 
@@ -144,6 +171,8 @@ def _judge(criterion: Criterion, found: Contents, doubts: tuple[Doubt, ...]) -> 
     except Exception as error:  # a check's own fault costs nobody points and stops nobody's grading
         sentence = f"The check could not judge this ({type(error).__name__}); a person will."
         return Result(REVIEW, readable(error), sentence, criterion=criterion)
+    if outcome.status == PARTIAL and criterion.is_specification:
+        outcome = dataclasses.replace(outcome, status=NOT_EARNED)
     if outcome.status in (EARNED, PARTIAL) and (doubt := _doubted(criterion, doubts)):
         hint = "Hand in the run folder as casestudy left it, or show your instructor how it came about."
         return Result(REVIEW, outcome.evidence, f"{doubt.sentence} A person has to look.", hint, criterion=criterion)

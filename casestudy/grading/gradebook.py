@@ -12,7 +12,7 @@ from casestudy.errors import GradingError
 from casestudy.files import atomic_path
 from casestudy.grading.containers import readable
 from casestudy.grading.exports import canvas_csv, gradescope_results, json_lines, moodle_csv, standing
-from casestudy.grading.grade import GradeReport, answers_of, grade_all
+from casestudy.grading.grade import NO_GRADE, GradeReport, answers_of, grade_all
 from casestudy.grading.key import load_key
 from casestudy.grading.marks import BOOK, BY_HAND, TITLE, Marks
 from casestudy.grading.outcomes import EARNED, REVIEW
@@ -207,8 +207,8 @@ def feedback_text(report: GradeReport) -> str:
     lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
     lines += [report.score, ""] if report.score else []
     for result in report.results:
-        got = f"{points(result.points)} of {counted(result.criterion.points, 'point')}"
-        lines += [f"## {result.criterion.title}", "", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
+        got = f"{points(result.points)} of {counted(result.criterion.points, 'point')}: " * (not report.bundles)
+        lines += [f"## {result.criterion.title}", "", f"{got}**{result.said}**. {_plain(result.sentence)}", ""]
         for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
             lines += [f"- {name}: {_plain(text)}"] if text else []
         lines.append("")
@@ -218,6 +218,21 @@ def feedback_text(report: GradeReport) -> str:
 def _plain(text: str) -> str:
     """Returns text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
+
+
+def _needs_a_look(report: GradeReport) -> tuple[bool, bool, bool, float]:
+    """Returns what sorts reports: those a check doubts, then what waits for a person, odd ones first; then points."""
+    doubted = any(result.waits and not result.criterion.manual for result in report.results)
+    return not doubted, not report.open, not report.remarks, report.points
+
+
+def _bins(reports: list[GradeReport], rubric: Rubric) -> list[tuple[str, int]]:
+    """Returns how many there are of each grade, or of each tenth of the points, the lowest first."""
+    if rubric.bundles:
+        grades = Counter(report.grade for report in reports)
+        return [(one.grade, grades[one.grade]) for one in (NO_GRADE, *reversed(rubric.bundles))]
+    tenths = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
+    return [(f"{10 * k}–{10 * k + 10}", tenths[k]) for k in range(10)]
 
 
 def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:
@@ -234,14 +249,14 @@ def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, styl
         for result in report.results
         if result.status not in (EARNED, REVIEW) and result.sentence != BY_HAND
     )
-    bins = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
     return page(
         "overview.html",
-        reports=list(zip(reports, homes, strict=True)),
+        reports=sorted(zip(reports, homes, strict=True), key=lambda one: _needs_a_look(one[0])),
+        count=len({report.source for report in reports}),
         rubric=rubric,
         criteria=criteria,
         mistakes=[(*what, count) for what, count in lost.most_common(12)],
-        bins=[bins[k] for k in range(10)],
-        open=sum(report.open > 0 for report in reports),
+        bins=_bins(reports, rubric),
+        open=len({report.source for report in reports if report.open}),
         style=style,
     )

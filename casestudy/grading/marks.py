@@ -153,6 +153,9 @@ class Marks:
             scale, given, comment, answer = mark
             if given is None:
                 return dataclasses.replace(result, comment=comment)
+            if scale != result.criterion.points and result.criterion.is_specification and given not in (0, scale):
+                what = f"{points(given)} of {points(scale)} for {result.criterion.id} is neither met nor not met"
+                raise GradingError(f"A mark keeps its meaning; {what}. Grade into a new folder with --out.")
             if scale != result.criterion.points:
                 other.setdefault(result.criterion.id, set()).add(scale)
                 given = given * result.criterion.points / scale if scale else 0.0
@@ -246,4 +249,5 @@ def _from_json(values: dict[str, Any], rubric: Rubric) -> GradeReport:
         prints=Prints(values["file"]),
         answers=values["answers"],
         team=tuple(values.get("team", ())),
+        bundles=rubric.bundles,
     )

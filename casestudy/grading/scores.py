@@ -132,6 +132,8 @@ def _points_of(row: Mapping[str, str], criterion: Criterion, place: str, rescale
 def given_points(text: str, criterion: Criterion, place: str = "", *, times: float = 1) -> float:
     """Returns the points that were typed, with a point or a comma; a GradingError says that they are none."""
     value, most = as_number(text.strip().replace(",", ".")) * times, criterion.points
+    if criterion.is_specification and value not in (0, most):
+        raise GradingError(f"{place}{criterion.id} is met (1) or not met (0); received {text!r}. Mend the cell.")
     if not 0 <= value <= most:
         said = f"{place}points go from 0 to {points(most)}; received {text!r}. Mend the cell."
         raise GradingError(said)
