@@ -108,6 +108,10 @@ class Server(socketserver.ThreadingTCPServer):
         self.hosts = {f"{name}:{self.server_address[1]}" for name in (LOOPBACK, "localhost")}
         self.address = f"http://{LOOPBACK}:{self.server_address[1]}/{self.token}/"
 
+    def link(self, name: str, one: Shared) -> str:
+        """Returns the address of one answer to a question."""
+        return self.address + _place(name, one)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Server
@@ -221,7 +225,11 @@ def _goal(questions: Mapping[str, Sequence[Shared]], name: str, who: str, go: st
     if here is None and (not waiting or order[waiting[0]][0] != name):
         waiting = [start]  # a question where nothing waits is shown from its first answer
     goal = next(iter(ways.get(go, waiting)), None)
-    return "" if goal is None else "?" + urlencode({"q": order[goal][0], "who": _word(order[goal][1])})
+    return "" if goal is None else _place(*order[goal])
+
+
+def _place(name: str, one: Shared) -> str:
+    return "?" + urlencode({"q": name, "who": _word(one)})
 
 
 def mark(
