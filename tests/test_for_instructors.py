@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from drawn_submissions import ARCHIVE, LABELS, SEATS, edited, good, ledger, packed
+from test_parity import parsers
 
 from casestudy.cli import main
 from casestudy.grading import challenge
@@ -186,9 +187,7 @@ def test_the_row_of_a_hidden_test_is_one(tmp_path):
 
 
 def test_every_option_and_file_that_the_page_names_is_there(course):
-    from casestudy.cli.commands import build_parser
-
-    (commands,) = [action.choices for action in build_parser()._actions if action.dest == "command"]
+    commands = parsers()
     known = {option for one in commands.values() for action in one._actions for option in action.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", PAGE)) <= known
     for line in re.findall(r"`casestudy ([^`]+)`", PAGE):

@@ -157,8 +157,11 @@ def _submit(args: argparse.Namespace) -> int:
 
 
 def _mark(args: argparse.Namespace) -> int:
-    grading.mark(args.grades, args.rubric, args.comments, hide_names=args.hide_names, port=args.port)
-    print(f"{args.grades / 'overview.html'}: all pages and tables are up to date.")
+    def ready(address: str) -> None:
+        print(f"Mark at {address}\nCtrl-C ends, and writes pages and tables.", flush=True)
+
+    grading.mark(args.grades, args.rubric, args.comments, hide_names=args.hide_names, port=args.port, ready=ready)
+    print(f"\n{args.grades / 'overview.html'}: all pages and tables are up to date.")
     return 0
 
 

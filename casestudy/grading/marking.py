@@ -14,7 +14,7 @@ import re
 import secrets
 import socketserver
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -239,6 +239,7 @@ def mark(
     *,
     hide_names: bool = False,
     port: int = 0,
+    ready: Callable[[str], object] = str,
 ) -> None:
     """Serves the page until Ctrl-C, then writes the folder's pages and tables anew.
 
@@ -248,6 +249,7 @@ def mark(
         comments: A bank of comments to use again; see `scores.comment_bank`.
         hide_names: Show numbers for names, and each question in another order.
         port: 0 for any that is free.
+        ready: Called with the page's address as soon as it can be opened.
 
     Raises:
         GradingError: There is nothing to mark, something does not fit together, or the port is taken.
@@ -255,9 +257,9 @@ def mark(
     desk = Desk(out, load_rubric(rubric), comments, hide_names=hide_names)
     try:
         with Server(desk, port) as server:
-            print(f"Mark at {server.address}", "Ctrl-C ends and writes pages and tables.", sep="\n", flush=True)
+            ready(server.address)
             server.serve_forever()
-    except KeyboardInterrupt:
-        print()
+    except KeyboardInterrupt:  # how it ends
+        pass
     finally:
         desk.finish()
