@@ -4,6 +4,7 @@ import csv
 import datetime
 import io
 import os
+import re
 import zipfile
 from pathlib import Path
 
@@ -263,3 +264,26 @@ def test_what_is_odd_in_a_classs_zip_costs_nobody_else(tmp_path):
     assert reports["mulleranna_11_101_s.zip"].points == 65
     assert reports["bergben_12_102_s.zip"].points == reports["lzma_14_104_s.zip"].points == 0
     assert sorted(one.name for one in tmp_path.iterdir()) == ["class.zip", "key.json", "out"]
+
+
+def test_the_overview_begins_with_who_needs_a_look(tmp_path):
+    """Doubts first, then what waits for a person, odd ones before others; then points, from below."""
+    (tmp_path / "in").mkdir()
+    doubted = edited(honest(0), "run/history.csv", lambda t: t.assign(epoch=t["epoch"].to_numpy()[::-1]), seal=False)
+    less = edited(honest(4), "run/ledger.csv", lambda t: t.drop(index=3))
+    handed_in = {"mulleranna_11_101": doubted, "bergben_12_102": honest(1), "cruzcleo_LATE_13_103": honest(2)}
+    handed_in |= {"diazdan_14_104": {}, "endoeva_15_105": less}
+    for name, files in handed_in.items():
+        words = "".join(f"{name}{k} " for k in range(30))  # nobody's answers are alike
+        for step in ("01_read_the_case", "02_import_data", "03_clean_data", "04_train", "05_results") if files else ():
+            text = f"{step} {words}"
+            files = edited(
+                files, f"notebooks/{step}.ipynb", lambda n, t=text: n["cells"][2].update(source=t), seal=False
+            )
+        (tmp_path / "in" / f"{name}_s.zip").write_bytes(packed(files))
+    (tmp_path / "key.json").write_text(key_text(bound_key()))
+    grade_submissions([tmp_path / "in"], RUBRIC, tmp_path / "key.json", tmp_path / "out")
+    text = (tmp_path / "out" / "overview.html").read_text()
+    order = re.findall(r"feedback.html\"><bdi>(\w+)</bdi>", text)
+    assert order == ["mulleranna", "cruzcleo", "endoeva", "bergben", "diazdan"]
+    assert text.index("<h2>Submissions</h2>") < text.index("<h2>Points so far")

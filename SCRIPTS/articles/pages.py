@@ -32,6 +32,15 @@ SHOWN = {"overview": 1000, "feedback": 720, "mark": 860}  # pixels from the top
 COMMAND = "python -m SCRIPTS.articles.pages"
 BANK = "name,comment\npeople,Say whom it must be measured on.\ninterval,How sure are you? Name the interval.\n"
 
+# What is said to each of the five questions, in three ways: too short to be compared with one another.
+SAID = (
+    ("Accuracy on strangers.", "The score for people who were never photographed for training.", "The accuracy."),
+    ("A file breaks off; the ledger has its bytes.", "C1 of user_2 was broken.", "I saw nothing odd."),
+    ("Counts before and after, and each file's bytes.", "That nothing is lost.", "It looks better."),
+    ("A tenth of the rate; frozen BatchNormalization moved by 0.0.", "A small rate.", "I trained longer."),
+    ("Two strangers are few; C is weakest.", "It works.", "C is read worst, and two people give no interval."),
+)
+
 
 def framed(shot: bytes) -> Image.Image:
     """Returns a screenshot with few colours, and so few bytes."""
@@ -49,20 +58,18 @@ PICTURES = {FOLDER / f"page_{name}.png": _templates(name) for name in SHOWN}
 def draw_class(home: Path) -> None:
     """Writes what six students hand in: whole, late, and each of the others with something to look at."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from drawn_submissions import ANSWERS, bound_key, edited, honest, packed
+    from drawn_submissions import bound_key, edited, honest, packed
 
     changes = {
         2: ("run/ledger.csv", lambda table: table.drop(index=[3])),
         3: ("run/confusion.csv", lambda table: table.assign(**{"A": "1"})),
-        4: ("run/metrics.json", lambda values: values["scores"][0].update(accuracy=0.99)),
+        4: ("run/history.csv", lambda table: table.assign(epoch=table["epoch"].to_numpy()[::-1])),
     }
     names = ("mulleranna_11_101", "bergben_12_102", "cruzcleo_LATE_13_103", "diazdan_14_104", "endoeva_15_105")
     for k, name in enumerate((*names, "falkfinn_16_106")):
-        files = edited(honest(k), *changes[k]) if k in changes else honest(k)
+        files = edited(honest(k), *changes[k], seal=k != 4) if k in changes else honest(k)
         for step in range(1, 6):
-            text = (
-                f"{ANSWERS[f'answer-0{step}']} " + ("I saw it in the table of phases. ", "", "My notes say so. ")[k % 3]
-            )
+            text = SAID[step - 1][k % 3]
             place = next(name for name in files if name.startswith(f"notebooks/0{step}"))
             files = edited(files, place, lambda book, text=text: book["cells"][2].update(source=text), seal=False)
         if k == 5:
