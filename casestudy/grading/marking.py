@@ -25,6 +25,7 @@ from casestudy.errors import GradingError
 from casestudy.grading.grade import answers_of
 from casestudy.grading.gradebook import SCORES, marked, write_gradebook
 from casestudy.grading.marks import BOOK, CHANGED, Marks
+from casestudy.grading.roster import Seat
 from casestudy.grading.rubric import Rubric, load_rubric
 from casestudy.grading.scores import Shared, comment_bank, filled_in, given_points, to_judge
 from casestudy.report import page, source
@@ -52,14 +53,17 @@ class Desk:
                 f"Its overview.html has all grades."
             )
         (out / SCORES).unlink(missing_ok=True)  # taken in; as it is, it would speak against later marks
-        with Marks(out) as book:
+        self.known: dict[tuple[str, str], Seat | None] = {}
+        with Marks(out, self.known) as book:
             self.plain = book.everyone([], rubric)  # without marks: these may change at any moment
 
     def questions(self) -> dict[str, list[Shared]]:
         """Returns for each criterion that a person judges what is to be judged, with the marks as they are now."""
-        with Marks(self.out) as book:
+        with Marks(self.out, self.known) as book:
             now = to_judge(book.applied(self.plain))
-        found = {c.id: [one for one in now if one.criterion.id == c.id] for c in self.rubric.criteria}
+        found: dict[str, list[Shared]] = {criterion.id: [] for criterion in self.rubric.criteria}
+        for one in now:
+            found[one.criterion.id].append(one)
         if self.hide_names:  # another order for each question, so that nobody is always the first
             found = {name: sorted(several, key=lambda one: _word(one, name)) for name, several in found.items()}
         return {name: several for name, several in found.items() if several}

@@ -47,9 +47,12 @@ INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (person, criterion) DO U
 class Marks:
     """The file, open, as a context: what happened in it is kept at its end, or nothing where that was an error."""
 
-    def __init__(self, out: Path) -> None:
-        """Opens the gradebook of a folder, or begins one; a GradingError says that the file is another one."""
-        self.path = out / BOOK
+    def __init__(self, out: Path, known: dict[tuple[str, str], Seat | None] | None = None) -> None:
+        """Opens the gradebook of a folder, or begins one; a GradingError says that the file is another one.
+
+        `known` is who is who, from the last time: to look through the roster takes long where many are in it.
+        """
+        self.path, self.known = out / BOOK, {} if known is None else known
         out.mkdir(parents=True, exist_ok=True)
         try:
             self.base = sqlite3.connect(self.path)
@@ -73,13 +76,14 @@ class Marks:
     def belongs_to(self, seats: Iterable[Seat], title: str) -> None:
         """Remembers whose gradebook it is: the roster, without its seeds, and the assignment's name in Canvas."""
         self.title, self.seats = title, tuple(dataclasses.replace(seat, seed=0) for seat in seats)
+        self.known.clear()
         course = {"title": title, "roster": json.dumps([dataclasses.asdict(seat) for seat in self.seats])}
         self.base.executemany("INSERT OR REPLACE INTO course VALUES (?, ?)", course.items())
 
     def person(self, report: GradeReport) -> str:
         """Returns what stays the same when somebody hands in once more: the roster's name, or the platform's id."""
         student = report.student
-        if seat := seat_of(self.seats, student.id, student.name):
+        if seat := self._seat(student):
             return f"roster:{seat.id or seat.name}"
         known = student.platform and student.id and student.platform != "gradescope"
         return f"{student.platform}:{student.id}" if known else f"file:{report.source}"
@@ -113,7 +117,7 @@ class Marks:
 
     def _of_each(self, report: GradeReport) -> Iterator[GradeReport]:
         """Yields a report for everybody who handed this in together."""
-        seat = seat_of(self.seats, report.student.id, report.student.name)
+        seat = self._seat(report.student)
         group = together(self.seats, seat) if seat else []
         names = tuple(one.name for one in group)
         for one in group:
@@ -122,6 +126,11 @@ class Marks:
             yield dataclasses.replace(report, student=named, team=names if len(group) > 1 else ())
         if not group:
             yield report
+
+    def _seat(self, student: Student) -> Seat | None:
+        if (key := (student.id, student.name)) not in self.known:
+            self.known[key] = seat_of(self.seats, *key)
+        return self.known[key]
 
     def _attempts(self, person: str) -> list[tuple[str, int]]:
         query = "SELECT source, late, MIN(rowid) AS first FROM attempts WHERE person = ? GROUP BY digest ORDER BY first"
