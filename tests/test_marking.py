@@ -87,7 +87,7 @@ class Reader:
     def choose(self, question):
         """Opens a question's first open answer, by the link of the start page."""
         start = self.open()
-        return self.open(next(a["href"] for tag, a in start.tags if tag == "a" and f"q={question}&" in a["href"]))
+        return self.open(next(a["href"] for tag, a in start.tags if tag == "a" and a["href"] == f"?q={question}"))
 
     def send(self, go="next", **typed):
         form = {**self.page.fields, **typed, "go": go}

@@ -172,26 +172,24 @@ class _Handler(BaseHTTPRequestHandler):
     def _show(self, name: str, who: str, *, problem: str = "", typed: tuple[str, str] | None = None) -> None:
         questions = self.server.desk.questions()
         several = questions.get(name, [])
-        place = next((k for k, one in enumerate(several) if _word(one) == who), None)
+        waiting = (k for k, one in enumerate(several) if one.result.waits)
+        first = next(waiting, 0 if several else None)  # a question is opened where the first answer waits
+        place = next((k for k, one in enumerate(several) if _word(one) == who), None) if who else first
+        one = several[place] if place is not None else None
         script = source("mark.js")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        rows = [
-            (found[0].criterion, found, _goal(questions, key, "", "open"), sum(one.result.waits for one in found))
-            for key, found in questions.items()
-        ]
+        rows = [(found[0].criterion, found, sum(one.result.waits for one in found)) for found in questions.values()]
         text = page(
             "mark.html",
             style=source("report.css") + source("grades.css") + source("mark.css"),
             script=script,
             script_hash=digest,
             questions=rows,
-            one=several[place] if place is not None else None,
-            word=who,
+            one=one,
+            word=_word(one) if one else "",
             place=place,
             count=len(several),
-            answer=TURNING.sub("", answers_of(several[place].reports[0], several[place].result))
-            if place is not None
-            else "",
+            answer=TURNING.sub("", answers_of(one.reports[0], one.result)) if one else "",
             bank=self.server.desk.offered(several),
             hide_names=self.server.desk.hide_names,
             changed=CHANGED,
@@ -219,15 +217,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _goal(questions: Mapping[str, Sequence[Shared]], name: str, who: str, go: str) -> str:
-    """Returns where a step leads, as the end of an address: to the same answer, a neighbour, the next that waits."""
+    """Returns where a step leads, as the end of an address: to the same answer, a neighbour, the next that waits.
+
+    Where there is none, and where the answer itself is gone, it leads to the start page.
+    """
     order = [(key, one) for key, several in questions.items() for one in several]
     here = next((k for k, (key, one) in enumerate(order) if key == name and _word(one) == who), None)
-    start = next((k for k, (key, _) in enumerate(order) if key == name), 0) if here is None else here
-    later = range(start + (here is not None), len(order))
-    ways = {"next": later[:1], "previous": range(start - 1, -1, -1)[:1], "save": [start]}
-    waiting = [k for k in (*later, *range(start)) if order[k][1].result.waits]
-    if here is None and (not waiting or order[waiting[0]][0] != name):
-        waiting = [start]  # a question where nothing waits is shown from its first answer
+    if here is None:
+        return ""
+    later = range(here + 1, len(order))
+    ways = {"next": later[:1], "previous": range(here - 1, -1, -1)[:1], "save": [here]}
+    waiting = (k for k in (*later, *range(here)) if order[k][1].result.waits)
     goal = next(iter(ways.get(go, waiting)), None)
     return "" if goal is None else _place(*order[goal])
 
