@@ -110,6 +110,7 @@ def test_a_mark_of_ones_own_outweighs_the_groups_and_stays(course):
         f"bergben_12_102_s.zip,{CLEO.name},reading,1,She was not there.\n"
         f"bergben_12_102_s.zip,{CLEO.name},split,0,\n"
         "bergben_12_102_s.zip,,import,5,\n"
+        "bergben_12_102_s.zip,,reading,4,\n"  # it comes last, and is not what counts for her
     )
     graded(scores=home / "appeal.csv")
     for _ in range(2):  # and by the list that was written, once more
