@@ -57,8 +57,7 @@ PICTURES = {FOLDER / f"page_{name}.png": _templates(name) for name in SHOWN}
 
 def draw_class(home: Path) -> None:
     """Writes what six students hand in: whole, late, and each of the others with something to look at."""
-    sys.path.insert(0, str(ROOT / "tests"))
-    from drawn_submissions import bound_key, edited, honest, packed
+    from tests.drawn_submissions import bound_key, edited, honest, packed
 
     changes = {
         2: ("run/ledger.csv", lambda table: table.drop(index=[3])),
