@@ -1,8 +1,9 @@
 """A case study in a box: from an archive of fingerspelled letters to an honest report.
 
 The verbs, in the order of the pipeline: `clean_archive`, `load_images`, `split_images`, `build_model`, `train`,
-`evaluate`, `run_study`, `write_report`. Each is loaded from its room when first used, so `import casestudy` costs
-milliseconds and TensorFlow is imported by training alone. The public names stand in `__init__.pyi`.
+`evaluate`, `run_study`, `write_report`, `read_photographs`. Each is loaded from its room when first used, so that
+`import casestudy` costs milliseconds, and TensorFlow is imported by those that need it. The public names stand in
+`__init__.pyi`.
 """
 
 import warnings

@@ -32,6 +32,7 @@ from .runs import (
     finish_run as finish_run,
     prepare_run as prepare_run,
     published_table as published_table,
+    read_photographs as read_photographs,
     run_study as run_study,
     verify_run as verify_run,
 )

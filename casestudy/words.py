@@ -1,8 +1,8 @@
 """What is said to people: counts with their nouns, times, the near word that was meant, and what a run is not."""
 
-from casestudy.cleaning.words import counted, did_you_mean, printable
+from casestudy.cleaning.words import STATUSES, counted, did_you_mean, printable
 
-__all__ = ["MANY_LABELS", "banner", "counted", "did_you_mean", "duration", "printable"]
+__all__ = ["MANY_LABELS", "STATUSES", "banner", "counted", "did_you_mean", "duration", "printable"]
 
 MANY_LABELS = 60  # of more, a matrix is shown without its numbers, and of a list the part that matters most
 MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."

@@ -13,7 +13,7 @@ from casestudy.cli import main
 from casestudy.cli.commands import build_parser
 from casestudy.files import file_digest
 from casestudy.report import write_report
-from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study, verify_run
+from casestudy.runs import Options, RunFolder, Wishes, run_study, verify_run
 from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
 from casestudy.studies import STUDIES
@@ -178,7 +178,7 @@ def command_of(wishes, folder, data="/my data/it's.zip", **facts):
     resolved = Resolved("random initialisation", None, machine, environment={}, **facts)
     run, digest = RunFolder(folder), file_digest(Path(data)) if Path(data).is_file() else ""
     run.write_record(RunRecord(wishes, Source(Path(data).name, digest), "2026-01-01T00:00:00+00:00", resolved))
-    return command_again(run)
+    return Options.again(run)
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -214,7 +214,7 @@ def asked(letters_zip, tmp_path_factory):
 
 def test_the_command_of_a_finished_run_asks_for_what_was_resolved(asked):
     run, options = asked
-    words = shlex.split(command_again(run))
+    words = shlex.split(Options.again(run))
     again = parsed(words)
     assert again.wishes() == run.record.resolved_wishes()
     assert again.data == Path(options.data).name
@@ -229,22 +229,22 @@ def test_the_command_of_a_report_is_that_of_the_run(asked):
 
     run, _ = asked
     page = html.unescape(write_report(run).read_text(encoding="utf-8"))
-    assert command_again(run) in page
+    assert Options.again(run) in page
 
 
 def test_the_command_makes_the_same_run(asked, monkeypatch, capsys):
     run, _ = asked
     monkeypatch.chdir(run.path.parent)
-    assert main(shlex.split(command_again(run))[1:]) == 0
+    assert main(shlex.split(Options.again(run))[1:]) == 0
     again = RunFolder.open("my rün-again")
     for name in ("splits.csv", "history.csv", "predictions.csv", "predictions_head_random.csv"):
         assert (again.path / name).read_bytes() == (run.path / name).read_bytes(), name
-    assert command_again(again).rpartition(" ")[0] == command_again(run).rpartition(" ")[0]
+    assert Options.again(again).rpartition(" ")[0] == Options.again(run).rpartition(" ")[0]
 
 
 def test_a_study_of_ones_own_is_trained_again_by_verify(finished_run, tmp_path, monkeypatch):
     run = RunFolder(Path(shutil.copytree(finished_run.path, tmp_path / "it's ü")))
-    words = shlex.split(command_again(run))
+    words = shlex.split(Options.again(run))
     assert words[0] == "casestudy"
     args = build_parser().parse_args(words[1:])
     assert words[1] == "verify"
@@ -253,7 +253,7 @@ def test_a_study_of_ones_own_is_trained_again_by_verify(finished_run, tmp_path, 
 
 def test_a_run_that_has_not_begun_to_train_names_verify(letters_zip, tmp_path):
     run = RunFolder.begin(tmp_path / "run", Options().wishes(), letters_zip)
-    assert shlex.split(command_again(run))[1] == "verify"
+    assert shlex.split(Options.again(run))[1] == "verify"
 
 
 @pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if study.data.class_names])
@@ -263,7 +263,7 @@ def test_quick_draws_a_stand_in(name, tmp_path, monkeypatch, capsys):
     run = RunFolder.resume("run")
     assert run.source.is_relative_to(tmp_path / "runs" / ".cache" / f"stand-in-{name}")
     assert run.facts.class_names == STUDIES[name].data.class_names
-    again = parsed(shlex.split(command_again(run)))
+    again = parsed(shlex.split(Options.again(run)))
     assert again.quick
     assert again.data is None  # which draws it once more
     wishes, data = again.wishes_and_data()

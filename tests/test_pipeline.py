@@ -14,7 +14,7 @@ from casestudy import build_model, clean_archive, evaluate, load_images, split_i
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
 from casestudy.report import write_report
-from casestudy.runs import Options, RunFolder, Wishes, command_again, finish_run, prepare_run, run_study
+from casestudy.runs import Options, RunFolder, Wishes, finish_run, prepare_run, run_study
 
 
 def snapshot(folder):
@@ -187,7 +187,7 @@ def test_a_stopped_run_goes_on(kept, finished_run, letters_zip, small_study, tmp
         n: h for n, h in expected.items() if not n.endswith(".png")
     }
     page, before = (write_report(one).read_text(encoding="utf-8") for one in (again, finished_run))
-    assert page.replace(command_again(again), "") == before.replace(command_again(finished_run), "")
+    assert page.replace(Options.again(again), "") == before.replace(Options.again(finished_run), "")
 
 
 def test_stopped_between_training_and_predictions_it_goes_on(

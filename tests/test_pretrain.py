@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from SCRIPTS.hands import drawing, make_sample, pretrain_images, pretrain_signs
-from SCRIPTS.hands.handshapes import LETTERS, angles_of
+from SCRIPTS.hands import drawing, make_sample, pretrain_camera, pretrain_images, pretrain_signs
+from SCRIPTS.hands.handshapes import LETTERS, LIMITS, VARIANTS, angles_of, skeleton
 from SCRIPTS.hands.pretrain_images import (
     CANVAS,
     POSE,
@@ -255,6 +255,108 @@ def test_no_signer_is_drawn_to_train_on_and_held_out_or_in_the_sample(tmp_path, 
     assert len({*met, *in_the_sample}) == 120 + len(make_sample.CAST)
 
 
+# --- what cameras make of it ----------------------------------------------------------------------------------------
+
+
+def test_no_trouble_changes_no_pixel():
+    rng = np.random.default_rng(1)
+    pixels, cover = rng.integers(0, 256, (24, 24, 3)).astype(np.uint8), np.ones((24, 24, 1))
+    assert (pretrain_camera.developed(pixels / 255, cover, rng, 0.0) == pixels).all()
+    assert (pretrain_camera.white_balanced(pixels / 255, rng, 0.0) == pixels / 255).all()
+
+
+@pytest.mark.parametrize("shift", [(4, 0), (0, -4), (4, 4)])
+def test_a_movement_spreads_a_point_evenly_along_its_way_and_moves_nothing_on_the_whole(shift):
+    point = np.zeros((15, 15, 1))
+    point[7, 7] = 1.0
+    smeared = pretrain_camera.smeared(point, shift)
+    by_hand = np.zeros((15, 15, 1))
+    for k in range(-2, 3):
+        by_hand[7 + k * np.sign(shift[1]), 7 + k * np.sign(shift[0])] = 0.2
+    assert smeared == pytest.approx(by_hand)
+
+
+def test_plain_places_have_nothing_in_them_and_many_are_black_or_white():
+    rng = np.random.default_rng(2)
+    places = np.array([pretrain_camera.plain_place(rng, 16) for _ in range(300)])
+    # What a plane leaves of a picture whose light falls off evenly is nothing.
+    rows, columns = np.mgrid[:16, :16] - 7.5
+    plane = np.stack([np.ones(256), rows.ravel(), columns.ravel()], axis=1)
+    inside = places[(places.max((1, 2, 3)) < 1)].transpose(1, 2, 0, 3).reshape(256, -1)
+    assert np.abs(inside - plane @ np.linalg.lstsq(plane, inside, rcond=None)[0]).max() < 1e-3
+    light = places.mean((1, 2, 3))
+    assert 0.2 < (light < 0.1).mean() < 0.45 and 0.08 < (light > 0.85).mean() < 0.35
+
+
+def test_a_white_balance_colours_what_is_grey_in_half_of_the_pictures():
+    rng = np.random.default_rng(3)
+    changed = [np.ptp(pretrain_camera.white_balanced(np.full((2, 2, 3), 0.5), rng, 1.0)[0, 0]) for _ in range(200)]
+    assert 0.4 < np.mean(np.array(changed) > 0.01) < 0.6 and max(changed) < 0.6
+
+
+def test_grain_is_twice_as_strong_where_it_is_dark():
+    rng, pixels = np.random.default_rng(4), np.zeros((64, 64, 3))
+    pixels[32:] = 255.0
+    noise = [pretrain_camera._grain(rng, pixels) for _ in range(20)]
+    for one in noise:  # 1.35 against 0.65
+        assert one[:32].std() / one[32:].std() == pytest.approx(1.35 / 0.65, rel=0.15)
+    assert {(np.diff(one, axis=0)[::2] == 0).all() for one in noise} == {False, True}  # of one pixel, and of two
+
+
+def test_round_a_hand_that_was_cut_out_there_is_one_grey_exactly():
+    pixels = np.random.default_rng(5).integers(1, 255, (20, 20, 3)).astype(np.uint8)
+    cover = np.zeros((20, 20, 1))
+    cover[8:12, 8:12] = 1.0
+    grounds, kept = set(), set()
+    for seed in range(60):
+        cut = pretrain_camera.cut_out(pixels, cover, np.random.default_rng(seed))
+        assert (cut[8:12, 8:12] == pixels[8:12, 8:12]).all()
+        outside = {tuple(cut[y, x]) for y, x in np.ndindex(20, 20) if not (7 <= y <= 12 and 7 <= x <= 12)}
+        assert len(outside) == 1 and len({*outside.pop(), int(cut[0, 0, 0])}) == 1
+        grounds.add(int(cut[0, 0, 0]))
+        kept.add(int((cut == pixels).all(axis=-1).sum()))
+    assert {0, 255} < grounds and kept == {16, 36}
+
+
+def test_hands_lean_come_in_several_sizes_and_never_lie_down():
+    turns, sizes = [], []
+    for seed in range(400):
+        hand, turn, _ = pretrain_images._placed(arrow((0.0, 1.0)), BOX, np.random.default_rng(seed), 32, 1.0)
+        turns.append(abs(np.degrees(turn)))
+        sizes.append(hand[..., 3].mean())
+    assert max(turns) < 29 and np.mean(np.array(turns) > 15) > 0.1
+    assert np.quantile(sizes, 0.97) / np.quantile(sizes, 0.03) > 3
+
+
+def test_an_arm_goes_on_beyond_its_pictures_edge():
+    arm = np.zeros((CANVAS, CANVAS, 4), np.uint8)
+    arm[CANVAS // 2 :, CANVAS // 2 - 14 : CANVAS // 2 + 14] = 255
+    for seed in range(150):
+        hand, _, _ = pretrain_images._placed(arm, np.array([40, 40, 104, 104.0]), np.random.default_rng(seed), 32, 1.0)
+        assert hand[-1, :, 3].max() > 0.9
+
+
+def test_other_ways_to_form_a_letter_are_named_so_and_are_ways_that_joints_bend():
+    rng, seen = np.random.default_rng(6), {}
+    names = list(LETTERS)
+    for letter, shape in (pretrain_images._shape(rng) for _ in range(3000)):
+        if letter >= 0:
+            ways = [LETTERS[names[letter]], *VARIANTS.get(names[letter], ())]
+            seen.setdefault(names[letter], []).append(ways.index(shape))
+    assert seen.keys() == set(names)
+    for name, found in seen.items():
+        assert set(found) == set(range(1 + len(VARIANTS.get(name, ()))))
+    for shape in (way for ways in VARIANTS.values() for way in ways):
+        assert (angles_of(shape) >= LIMITS[:, 0]).all() and (angles_of(shape) <= LIMITS[:, 1]).all()
+    # The fingertips of an E bend down to the thumb, near or far; those of M and N end in front of theirs.
+    for way in VARIANTS["E"]:
+        joints = skeleton(way)[0]
+        assert (joints[1:, 3, 1] < joints[1:, 1, 1]).all() and joints[0, 3, 0] < joints[3, 3, 0] + 0.1
+    for letter, over in (("M", 3), ("N", 2)):
+        joints = skeleton(VARIANTS[letter][0])[0]
+        assert (joints[1 : 1 + over, 3, 2] > joints[0, 3, 2]).all()
+
+
 # --- the training ---------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +366,7 @@ def test_a_plans_steps_are_those_computed_by_hand():
     plan = pretrain_training.Plan(stages=((32, 2), (48, 3)), peak_rate=0.4, warm_up=2, tidy=4)
     assert plan.steps == 5
     assert [plan.side(step) for step in range(5)] == [32, 32, 48, 48, 48]
-    assert [plan.rate(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.4, 0.3, 0.1])  # cos 0, 60, 120 degrees
+    assert [plan.rate(step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.4, 0.8 / 3, 0.4 / 3])
     assert [pretrain_training._trouble(plan, step) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert pretrain_training._trouble(plan, 50) == 1.0
 

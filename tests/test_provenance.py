@@ -15,7 +15,7 @@ from casestudy.cli.commands import build_parser
 from casestudy.data import load_images
 from casestudy.data.drawn import stand_in
 from casestudy.report import claims, write_report
-from casestudy.runs import Options, Wishes, command_again
+from casestudy.runs import Options, Wishes
 from casestudy.runs.plan import plan
 from casestudy.runs.provenance import Provenance
 from casestudy.studies import STUDIES
@@ -78,16 +78,16 @@ def test_the_people_are_counted_in_the_split(run_copy):
 
 
 def test_the_command_that_leaves_everyone_out_asks_for_just_that(run_copy):
-    assert command_again(run_copy, everyone=True) == ""  # a study of nobody's list has no options
+    assert Options.again(run_copy, everyone=True) == ""  # a study of nobody's list has no options
     asked = Wishes(STUDIES["asl"], 3)
     run_copy.write_json("run.json", run_copy.read_json("run.json") | asked.to_json())
-    words = shlex.split(command_again(run_copy, everyone=True))
+    words = shlex.split(Options.again(run_copy, everyone=True))
     assert words[-1] == f"--out={run_copy.path.name}-everyone"
     assert words[:3] == ["casestudy", "run", "asl"]
     wishes = Options.parse(vars(build_parser().parse_args(words[1:]))).wishes()
     assert wishes.study.split == dataclasses.replace(asked.study.split, protocol="leave-one-signer-out")
     assert (wishes.study.phases, wishes.seed) == (asked.study.phases, 3)
-    assert html.escape(command_again(run_copy, everyone=True), quote=False) in told(run_copy)
+    assert html.escape(Options.again(run_copy, everyone=True), quote=False) in told(run_copy)
 
 
 def test_more_people_than_a_dozen_are_not_offered_to_be_left_out(run_copy):

@@ -241,10 +241,12 @@ def test_a_truncated_archive_writes_nothing(source, tmp_path):
 def test_a_loss_on_the_way_is_noticed(source, tmp_path, monkeypatch, fault):
     store, finish = regroup.store, regroup.Desk.finish
 
-    def bad_store(target, name, data):
+    def bad_store(target, name, pieces):
+        data = b"".join(pieces)
         if name == "B/user_4__B0.jpg" and fault == "a lost file":
             return
-        store(target, name, data[:-1] + b"\0" if name == "B/user_4__B0.jpg" and fault == "a changed byte" else data)
+        changed = name == "B/user_4__B0.jpg" and fault == "a changed byte"
+        store(target, name, [data[:-1] + b"\0" if changed else data])
 
     monkeypatch.setattr(regroup, "store", bad_store)
     if fault == "a lost row":

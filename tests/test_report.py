@@ -18,7 +18,7 @@ from casestudy.data import photographs as pictures
 from casestudy.evaluation import evaluate_predictions
 from casestudy.report.pages import decimals, gap, interval, percent
 from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
-from casestudy.runs import Options, RunFolder, Wishes, command_again
+from casestudy.runs import Options, RunFolder, Wishes
 from casestudy.runs.local import Local
 from casestudy.runs.record import Score, TrainingRecord
 from casestudy.runs.results import write_results
@@ -65,7 +65,7 @@ def rewrite(run):
 
 def without_command(run):
     """Returns the page but for its command, which names the folder."""
-    return render(run).replace(command_again(run), "")
+    return render(run).replace(Options.again(run), "")
 
 
 def test_it_is_self_contained(page):
@@ -204,7 +204,7 @@ def test_the_command_makes_the_run_again(run_copy):
     values = run_copy.read_json("run.json") | Wishes(asked, 3).to_json()
     values["machine"]["image_size"] = [96, 64]
     run_copy.write_json("run.json", values)
-    words = shlex.split(command_again(run_copy))
+    words = shlex.split(Options.again(run_copy))
     assert words[0] == "casestudy"
     again = Options.parse(vars(build_parser().parse_args(words[1:]))).wishes()
     assert again.study.phases == study.phases
@@ -214,8 +214,8 @@ def test_the_command_makes_the_run_again(run_copy):
     assert (again.seed, again.study.data.pattern) == (3, r"(?P<label>\w) x")
     assert again.study.model.weights is None  # what the run started from, whatever "auto" would come to elsewhere
     run_copy.write_json("run.json", values | {"initial_weights": "imagenet"})
-    assert "--weights=imagenet" in command_again(run_copy)
-    assert html.escape(command_again(run_copy), quote=False) in render(run_copy).replace("&#39;", "'")
+    assert "--weights=imagenet" in Options.again(run_copy)
+    assert html.escape(Options.again(run_copy), quote=False) in render(run_copy).replace("&#39;", "'")
 
 
 def test_what_is_absent_is_a_dash():

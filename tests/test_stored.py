@@ -319,11 +319,14 @@ def test_a_missing_letters_zip_is_said(tmp_path):
         read_ledger(tmp_path / "none.zip")
 
 
-def test_a_ledger_that_does_not_read_as_written_is_no_success(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "fault", [lambda lines: (line.replace("A0", "A1", 1) for line in lines), lambda lines: lines[:-1]]
+)
+def test_a_ledger_that_does_not_read_as_written_is_no_success(tmp_path, monkeypatch, fault):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as target:
         target.writestr("user_1/A0.png", drawn(1))
-    written = Ledger.to_csv
-    monkeypatch.setattr(Ledger, "to_csv", lambda ledger: written(ledger).replace("A0.png", "A1.png", 1))
+    written = Ledger.csv_lines
+    monkeypatch.setattr(Ledger, "csv_lines", lambda ledger: fault(list(written(ledger))))
     with pytest.raises(ConservationError, match="does not read as it was written"):
         clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
     assert not (tmp_path / "letters.zip").exists()

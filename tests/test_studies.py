@@ -17,7 +17,7 @@ from casestudy.data.drawn import TEST, TRAIN, stand_in
 from casestudy.data.splits import split_images
 from casestudy.errors import DataError
 from casestudy.report import write_report
-from casestudy.runs import Options, RunFolder, Wishes, command_again, run_study, verify_run
+from casestudy.runs import Options, RunFolder, Wishes, run_study, verify_run
 from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
 from casestudy.runs.steps import clean_run, prepare_run
@@ -255,7 +255,7 @@ def test_the_command_of_a_report_makes_the_same_study(study, words, tmp_path):
     resolved = Resolved("random initialisation", None, machine, environment={})
     run = RunFolder(tmp_path)
     run.write_record(RunRecord(wishes, Source("data.zip", ""), "2026-01-01T00:00:00+00:00", resolved))
-    program, command, *words = shlex.split(command_again(run))
+    program, command, *words = shlex.split(Options.again(run))
     assert (program, command) == ("casestudy", "run")
     again = asked(*words).study
     for name in ("phases", "split", "variants", "data", "crop", "distortion"):

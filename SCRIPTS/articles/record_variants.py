@@ -19,7 +19,7 @@ import casestudy as cs
 from casestudy.audit import current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
-from casestudy.data import copies_across_parts, distort
+from casestudy.data import distort
 from casestudy.evaluation import evaluate_predictions
 from casestudy.models import inference_model
 from casestudy.runs.record import Score
@@ -57,7 +57,7 @@ def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Pa
     model = cs.build_model(variant.model, images, seed=study.seed, precision=precision or local_machine().precision)
     for phase in variant.phases:
         training = cs.train(model, splits, phase, seed=study.seed, checkpoints=work)
-    copies = set(copies_across_parts(splits)["name"])
+    copies = set(splits.copies()["name"])
     model = inference_model(model)
     tests = [("", images, splits.test)]
     if study.distortion:

@@ -8,6 +8,8 @@ import os
 import shutil
 import subprocess
 import sys
+import time
+import zipfile
 from pathlib import Path
 from statistics import median
 
@@ -85,18 +87,19 @@ class Bench:
         self.quick, self.repeats = options.quick, options.repeats or (2 if options.quick else 3)
 
     def run(self, way: str, *, python: str = sys.executable, env: dict | None = None, **arguments: object) -> dict:
-        """Returns what a way printed, run in a process of its own; stopped when it is over the budget."""
+        """Returns what a way printed, and its process' seconds, start-up too; stopped when it is over the budget."""
         environment = {name: value for name, value in os.environ.items() if name not in SWITCHES}
         environment.update({"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3", **(env or {})})
         command = [python, str(WAYS), way, json.dumps(arguments)]
         budget = self.options.budget
+        began = time.perf_counter()
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=budget)
         except subprocess.TimeoutExpired:
             return {"left_out": f"not run to its end (over the budget of {budget:g} s)"}
         if done.returncode:
             raise Failed(f"{way} stopped with {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
-        return json.loads(done.stdout.splitlines()[-1])
+        return {"process_seconds": time.perf_counter() - began, **json.loads(done.stdout.splitlines()[-1])}
 
     def folder(self, name: str) -> str:
         """Returns an empty folder."""
@@ -113,6 +116,24 @@ class Bench:
             self.run("draw_photographs", folder=photos, count=count)
             subprocess.run(["rar", "a", "-idq", "-ma5", "-s", "-ep1", "-r", str(archive), f"{photos}/"], check=True)
         return str(archive)
+
+    def zipped_archive(self, count: int) -> str:
+        """Returns the path of a zip of `count` drawn photographs of 200×200 in folders of letters, made once."""
+        archive = self.work / f"zipped-{count}.zip"
+        if not archive.exists():
+            photos = self.folder("photographs")
+            self.run("draw_photographs", folder=photos, count=count, size=[200, 200])
+            with zipfile.ZipFile(archive, "w") as target:  # what zips JPEGs stores them or gains nothing
+                for path in sorted(Path(photos).rglob("*.jpg")):
+                    target.write(path, f"train/{path.name[0]}/{path.parent.name}_{path.name}")
+            shutil.rmtree(photos)
+        return str(archive)
+
+    def large_pictures(self) -> dict[str, str]:
+        """Returns the paths of zips with a single picture of 50 million pixels each, by its kind."""
+        folder = self.folder("large")
+        self.run("draw_large", folder=folder, size=(800, 600) if self.quick else (8192, 6144))
+        return {f"a {path.stem}": str(path) for path in sorted(Path(folder).glob("*.zip"))}
 
     def training_data(self, env: dict[str, str] | None = None) -> str:
         """Returns the folder with pixels and initial weights, made once for each set of environment variables.

@@ -9,8 +9,8 @@ from pathlib import Path
 from SCRIPTS.benchmark.shared import SAMPLE, SEED, Clock, LeftOut
 
 
-def draw_photographs(folder: str, count: int) -> dict:
-    """Writes `count` JPEGs of 320×240 and about 19 KB, varied from the sample's, as user_N/A0.jpg."""
+def draw_photographs(folder: str, count: int, size: tuple[int, int] = (320, 240)) -> dict:
+    """Writes `count` JPEGs, of about 19 KB where they are 320×240, varied from the sample's, as user_N/A0.jpg."""
     import numpy as np
     from PIL import Image
 
@@ -22,13 +22,30 @@ def draw_photographs(folder: str, count: int) -> dict:
     rng = np.random.default_rng(SEED)
     for k in range(count):
         left, top, side = rng.integers(0, 30), rng.integers(0, 30), rng.integers(80, 98)
-        photo = photos[k * 7 % len(photos)].resize((320, 240), box=(left, top, left + side, top + side))
-        noise = rng.normal(0, 11, (240, 320, 1))  # grain, which is what a real photograph spends its bytes on
+        photo = photos[k * 7 % len(photos)].resize(tuple(size), box=(left, top, left + side, top + side))
+        noise = rng.normal(0, 11, (size[1], size[0], 1))  # grain, which is what a real photograph spends its bytes on
         pixels = np.clip(np.asarray(photo, np.float32) + noise, 0, 255).astype(np.uint8)
         target = Path(folder, f"user_{k // 250 + 1}", f"{chr(65 + k % 25)}{k % 250 // 25}.jpg")
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(target, quality=75)
     return {"bytes": sum(path.stat().st_size for path in Path(folder).rglob("*.jpg"))}
+
+
+def draw_large(folder: str, size: tuple[int, int]) -> dict:
+    """Writes zips with one large picture each, sound, of the kinds that a decoder must hold whole."""
+    import zipfile
+
+    import numpy as np
+    from PIL import Image
+
+    grain = np.random.default_rng(SEED).integers(0, 256, (size[1] // 8, size[0] // 8, 3), np.uint8)
+    picture = Image.fromarray(grain).resize(tuple(size))
+    kinds = {"JPEG": ("jpg", {}), "progressive JPEG": ("jpg", {"progressive": True}), "PNG": ("png", {})}
+    for kind, (suffix, how) in kinds.items():
+        path = Path(folder, f"{kind} of {size[0]}×{size[1]}.zip")
+        with zipfile.ZipFile(path, "w") as target, target.open(f"A/1.{suffix}", "w") as stream:
+            picture.save(stream, {"jpg": "JPEG"}.get(suffix, "PNG"), **how)
+    return {}
 
 
 def clean_ours(archive: str, work: str) -> dict:
@@ -57,15 +74,19 @@ def clean_rarfile(archive: str, work: str) -> dict:
     return {**clock.stop(), "kept": _digest(kept), "count": len(kept)}
 
 
-def clean_unrar(archive: str, work: str, program: str) -> dict:
-    """All at once with unrar to a folder, then the same; what someone does who knows of solid archives."""
+def clean_unpacked(archive: str, work: str, program: list[str]) -> dict:
+    """All at once with unrar or 7-Zip to a folder, then the same; what someone does who knows of solid archives."""
+    import os
     import subprocess
 
     clock = Clock()
     kept = []
-    subprocess.run([program, "x", "-inul", "-o+", archive, f"{work}/tree/"], check=True)
-    for path in sorted(Path(work, "tree").rglob("*")):
-        if path.is_file():
+    tree = Path(work, "tree")
+    tree.mkdir()
+    subprocess.run([*program, archive], cwd=tree, check=True, stdout=subprocess.DEVNULL)
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            path = Path(folder, name)
             _keep_if_sound(path.relative_to(work).as_posix(), path.read_bytes(), work, kept)
     return {**clock.stop(), "kept": _digest(kept), "count": len(kept)}
 
@@ -147,5 +168,6 @@ def screen_cleanvision(folder: str, issues: list[str]) -> dict:
 
 
 WAYS = (
-    draw_photographs, damage, clean_ours, clean_rarfile, clean_unrar, screen_ours, screen_pillow, screen_cleanvision,
+    draw_photographs, draw_large, damage, clean_ours, clean_rarfile, clean_unpacked,
+    screen_ours, screen_pillow, screen_cleanvision,
 )  # fmt: skip

@@ -42,7 +42,10 @@ class Clock:
 
 
 def peak_memory() -> float | None:
-    """Returns the most memory this process and the largest program it started have held, in MB; None on Windows."""
+    """Returns the most memory that this process or a program it started has held, in MB; None on Windows.
+
+    Not their sum: what a program held begins with what this process held when it started it.
+    """
     try:
         import resource
     except ModuleNotFoundError:
@@ -54,4 +57,4 @@ def peak_memory() -> float | None:
         own = next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     else:
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    return own + children
+    return max(own, children)

@@ -104,6 +104,20 @@ LETTERS: dict[str, Handshape] = {
                    turn=(10, 16, -20), sweep={"index": -30}),
 }  # fmt: skip
 
+# Other ways in which people form the letters that are told apart by little: fingers less curled, the thumb elsewhere.
+_LONG: dict[str, Angles] = {"index": (84, 52, 12, 0), "middle": (89, 50, 12, 1), "ring": (85, 52, 12, 3)}
+VARIANTS: dict[str, tuple[Handshape, ...]] = {
+    "A": (replace(LETTERS["A"], thumb=(0.27, 0.0, 0.06)),),
+    "E": (Handshape((18, 106, 60, 0), (22, 106, 60, 0), (20, 106, 60, 0), (14, 106, 60, 0), (-0.14, 0.76, 0.27),
+                    (0.5, 0.5, 0.22)),
+          Handshape((62, 98, 40, 0), (66, 96, 40, 0), (62, 98, 40, 0), (56, 100, 40, 0), (-0.06, 0.065, -0.01),
+                    (0.52, 0.56, 0.22), touch=("ring", 3))),
+    "M": (replace(LETTERS["M"], **_LONG),),
+    "N": (replace(LETTERS["N"], **{**_LONG, "ring": _spread(FIST, -8)}),),
+    "S": (replace(LETTERS["S"], thumb=(0.02, -0.04, 0.21)),),
+    "T": (replace(LETTERS["T"], index=(60, 86, 24, 12), thumb=(0.11, -0.52, 0.11)),),
+}  # fmt: skip
+
 
 def _reach(base: np.ndarray, joints: np.ndarray, bones: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Joints of a chain that starts at `base`, keeps its bone lengths and ends as near `target` as it can, (4, 3).

@@ -7,28 +7,31 @@ hand belongs to a signer of its own. All follows from seeds: batch 7 of a seed i
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 from tqdm.auto import tqdm
 
 from casestudy.files import atomic_path
 from SCRIPTS.hands.drawing import Pose, draw_hand, hold
-from SCRIPTS.hands.handshapes import LETTERS, THUMB_BONES, Handshape, angles_of, between, skeleton
+from SCRIPTS.hands.handshapes import LETTERS, THUMB_BONES, VARIANTS, Handshape, angles_of, between, skeleton
+from SCRIPTS.hands.pretrain_camera import developed, movement, plain_place, smeared, white_balanced
 from SCRIPTS.hands.scenes import PLACES, backdrop, skin_tone
 from SCRIPTS.hands.signers import random_signer
 
-CANVAS, PLACE_SIDE = 112, 128  # pixels of a drawn hand's picture, and of a place's
+CANVAS, PLACE_SIDE = 144, 128  # pixels of a drawn hand's picture, and of a place's
+FILL = 0.56  # share of its picture that a hand takes: the rest is for its arm
+PLAIN = 0.2  # share of pictures before a place with nothing in it
 SHARD = 250  # hands drawn in one piece: what a killed drawing loses at most
 SEED = 17  # the sample's signers come from another
 UNNAMED = 0.25  # share of hands between two letters, which have a pose to learn and no name
+VARIED = 0.4  # share of another way to form a letter, where people have one
 POSE = 31  # numbers that say how a hand is held
 
 
@@ -55,10 +58,11 @@ def describe(pose: Pose, left_handed: bool) -> np.ndarray:
 
 
 def _shape(rng: np.random.Generator) -> tuple[int, Handshape]:
-    first, second = rng.choice(list(LETTERS.values()), 2, replace=False)
+    first, second = rng.choice(list(LETTERS), 2, replace=False)
     if rng.uniform() < UNNAMED:
-        return -1, between(first, second, rng.uniform(0.25, 0.75))
-    return list(LETTERS.values()).index(first), first
+        return -1, between(LETTERS[first], LETTERS[second], rng.uniform(0.25, 0.75))
+    ways = VARIANTS.get(first, ()) if rng.uniform() < VARIED else ()
+    return list(LETTERS).index(first), ways[rng.integers(len(ways))] if ways else LETTERS[first]
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,14 @@ def _draw_shard(number: int, count: int, target: Path) -> None:
     for k in range(count):
         rng = np.random.default_rng([SEED, number, k])
         signer = random_signer(rng, left_handed=bool(rng.uniform() < 0.5), wild=1.0)
+        # Other people's hands, and cameras further round them, than in a tidy series: children's, long, thick ones.
+        width, fingers, thumb = np.array(signer.proportions) * rng.uniform(0.94, 1.06, 3)
+        signer = replace(signer, proportions=(width, fingers, thumb),
+                         thickness=signer.thickness * rng.uniform(0.9, 1.1),
+                         view=tuple(np.array(signer.view) * (1.3, 1.25, 1.0)))  # fmt: skip
         letters[k], shape = _shape(rng)
         pose = hold(shape, signer, rng, rng, loose=rng.uniform(0.8, 2.0))
-        hand = draw_hand(pose, signer, rng, CANVAS, fill=0.62, at=np.array([0.5, 0.5]))
+        hand = draw_hand(pose, signer, rng, CANVAS, fill=FILL, at=np.array([0.5, 0.5]))
         plain = np.clip(hand.colour / np.maximum(hand.cover, 1e-6), 0, 1) ** (1 / 2.2)
         hands[k] = np.rint(np.concatenate([plain, hand.cover], axis=-1) * 255)
         boxes[k], poses[k] = hand.box, describe(pose, signer.left_handed)
@@ -152,9 +161,13 @@ def _placed(
     hand: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: int, trouble: float
 ) -> tuple[np.ndarray, float, bool]:
     """The hand (size, size, 4) as the camera's frame cuts it out, its turn in radians, and whether it was mirrored."""
-    side = max(box[2] - box[0], box[3] - box[1]) * rng.triangular(1.0 - 0.08 * trouble, 1.12, 1.25 + 0.5 * trouble)
+    share = rng.triangular(1.0 - 0.08 * trouble, 1.12, 1.25 + 0.5 * trouble)
+    if rng.uniform() < 0.12 * trouble:  # a hand far from the camera, or a box drawn generously
+        share = rng.uniform(1.5, 2.4)
+    side = max(box[2] - box[0], box[3] - box[1]) * share
     middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.12, 0.12, 2) * side * trouble
-    turn, mirrored = rng.normal(0, 0.14) * trouble, bool(rng.uniform() < 0.5)
+    lean = rng.normal(0, 0.28 if rng.uniform() < 0.3 else 0.13)  # some lean far, none so far that U lies down as H does
+    turn, mirrored = np.clip(lean, -0.5, 0.5) * trouble, bool(rng.uniform() < 0.5)
     stretch = np.exp(rng.normal(0, 0.06, 2) * trouble)
     detail = 2 if side / size < 1.2 else 1  # smaller than half a pixel is not worth sampling
     out = size * detail
@@ -162,6 +175,9 @@ def _placed(
     (a, b), (d, e) = (cos * stretch[0], -sin * stretch[1]), (sin * stretch[0], cos * stretch[1])
     if mirrored:
         a, d = -a, -d
+    # Beyond its picture's edge an arm goes on as it was there.
+    edge = max(0, math.ceil(side * 0.75 - CANVAS / 2))
+    hand, middle = np.pad(hand, ((edge, edge), (edge, edge), (0, 0)), "edge"), middle + edge
     half = out / 2
     matrix = (a, b, middle[0] - a * half - b * half, d, e, middle[1] - d * half - e * half)
     shrink = max(1, int(side / out))  # bilinear sampling skips pixels below half size
@@ -173,6 +189,15 @@ def _placed(
     return np.asarray(image.reduce(detail) if detail > 1 else image, dtype=np.float32) / 255, float(turn), mirrored
 
 
+def _behind(stock: Stock, rng: np.random.Generator, size: int) -> np.ndarray:
+    """A part of one of the places, sRGB in 0–1, (size, size, 3)."""
+    place = Image.fromarray(stock.places[rng.integers(len(stock.places))])
+    side = PLACE_SIDE * rng.uniform(0.35, 1.0)
+    left, top = rng.uniform(0, PLACE_SIDE - side, 2)
+    part = place.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+    return np.asarray(part, dtype=np.float32) / 255
+
+
 def photograph(
     stock: Stock, index: int, rng: np.random.Generator, size: int, trouble: float
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -181,11 +206,7 @@ def photograph(
     `trouble` is how much may go wrong with it, from 0 (a tidy picture) to 1.
     """
     hand, turn, mirrored = _placed(stock.hands[index], stock.boxes[index], rng, size, trouble)
-    place = Image.fromarray(stock.places[rng.integers(len(stock.places))])
-    side = PLACE_SIDE * rng.uniform(0.35, 1.0)
-    left, top = rng.uniform(0, PLACE_SIDE - side, 2)
-    behind = place.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
-    behind = np.asarray(behind, dtype=np.float32) / 255
+    behind = _behind(stock, rng, size) if rng.uniform() > PLAIN * trouble else plain_place(rng, size)
     cover = hand[..., 3:]
     if rng.uniform() < 0.5 * trouble:  # the hand's shadow on what is close behind it
         dx, dy = rng.integers(-size // 8, size // 8 + 1, 2)
@@ -193,9 +214,12 @@ def photograph(
         behind = behind * (1 - rng.uniform(0.1, 0.6) * np.asarray(fallen)[..., None])
     behind = behind * (rng.uniform(0.5, 1.3) * (1 + rng.normal(0, 0.05, 3))).astype(np.float32)
     own = hand[..., :3] * cover * (rng.uniform(0.65, 1.3) * (1 + rng.normal(0, 0.06, 3))).astype(np.float32)
+    if rng.uniform() < 0.25 * trouble:  # the hand moves, or the camera does
+        way = movement(rng, size)
+        own, cover = smeared(own, way), smeared(cover, way)
+        behind = smeared(behind, way) if rng.uniform() < 0.3 else behind
     scene = np.clip(own + behind * (1 - cover), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25) * trouble))
-    if rng.uniform() < 0.15 * trouble:
-        scene = scene + rng.uniform(0.4, 1.0) * (scene.mean(axis=-1, keepdims=True) - scene)
+    scene = white_balanced(scene, rng, trouble)
     scene = (scene - 0.5) * np.float32(1 + rng.uniform(-0.3, 0.25) * trouble) + np.float32(
         0.5 + rng.normal(0, 0.06) * trouble
     )
@@ -203,17 +227,7 @@ def photograph(
         wide, tall = rng.integers(size // 12, size // 3, 2)
         x, y = rng.integers(0, size, 2)
         scene[y : y + tall, x : x + wide] = rng.uniform(0, 1, 3)
-    image = Image.fromarray((np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8))
-    if rng.uniform() < 0.5 * trouble:
-        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 1.1) * size / 64))
-    if rng.uniform() < 0.6 * trouble:
-        grain = rng.normal(0, rng.uniform(1, 9), (size, size, 3 if rng.uniform() < 0.5 else 1))
-        image = Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
-    if rng.uniform() < 0.6 * trouble:
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=int(rng.integers(35, 93)))
-        image = Image.open(file)
-    return np.asarray(image, dtype=np.uint8), _seen(stock.poses[index], turn, mirrored)
+    return developed(scene, cover, rng, trouble), _seen(stock.poses[index], turn, mirrored)
 
 
 def _seen(pose: np.ndarray, turn: float, mirrored: bool) -> np.ndarray:

@@ -4,7 +4,8 @@ from .command import (
     add_clean_command as add_clean_command,
 )
 from .decoders import name_decoders as name_decoders
-from .ledger import STATUSES as STATUSES, used_pictures as used_pictures
+from .ledger import used_pictures as used_pictures
+from .loose import loose_photographs as loose_photographs
 from .naming import find_layout as find_layout
 from .pixels import decode_image as decode_image
 from .regroup import clean_archive as clean_archive

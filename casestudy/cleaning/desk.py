@@ -84,14 +84,15 @@ class Desk:
 
     def finish(self) -> list[LedgerRow]:
         """Returns all rows, with the remarks that depend on two of them."""
-        rows = []
-        for row, twin in zip(self._rows, self._twins, strict=True):
+        for k, twin in enumerate(self._twins):
+            row = self._rows[k]
             notes = [row.note, why_renamed(row.entry, row.stored_as)]
             if twin is not None:
                 notes.append("different label" if row.label != self._rows[twin].label else "")
                 notes.append("different signer" if row.signer != self._rows[twin].signer else "")
-            rows.append(dataclasses.replace(row, note="; ".join(filter(None, notes))))
-        return rows
+            if note := "; ".join(filter(None, notes)):
+                self._rows[k] = dataclasses.replace(row, note=note)
+        return self._rows
 
 
 def _stored_name(entry: str, status: str, place: Place) -> str:

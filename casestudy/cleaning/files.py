@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from casestudy.cleaning.members import MAX_MEMBER_BYTES
 
@@ -123,9 +124,15 @@ def reserve(path: Path, size: int) -> None:
 
 def read_member(archive: zipfile.ZipFile, name: str, most: int = MAX_MEMBER_BYTES) -> bytes:
     """Returns the bytes of one file of a zip; a ValueError says that it would have too many to be what it should be."""
+    with open_member(archive, name, most) as file:
+        return file.read()
+
+
+def open_member(archive: zipfile.ZipFile, name: str, most: int) -> IO[bytes]:
+    """Opens one file of a zip, with the same ValueError."""
     if (size := archive.getinfo(name).file_size) > most:
         raise ValueError(f"{name} has {size:,} bytes, allowed are {most:,}")
-    return archive.read(name)
+    return archive.open(name)
 
 
 def file_digest(path: Path, algorithm: str = "sha256") -> str:

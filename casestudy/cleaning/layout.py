@@ -29,7 +29,7 @@ _OPEN = (LETTER, NUMBER, WORD)  # kinds of folders that can be people, though no
 _UNTOLD = "no letter can be told from its path: say where it stands with --pattern"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """What an entry's path says; each text is empty where it says nothing."""
 

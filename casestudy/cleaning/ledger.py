@@ -5,34 +5,26 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import itertools
+import operator
 import re
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from casestudy.cleaning.lost import how_whole, lost_lines
 from casestudy.cleaning.people import look_alikes
-from casestudy.cleaning.words import counted, printable
+from casestudy.cleaning.words import STATUSES, counted, printable
 
-STATUSES = {  # and what each says of an entry, to users
-    "kept": "sound photographs, stored under their label",
-    "duplicate": "sound and stored too, but the same bytes as an earlier one",
-    "repairable": "all their pixels are there, but the file is not as it should be: in _quarantine",
-    "unsupported": "sound, but of a kind that nothing here decodes: in _quarantine",
-    "corrupt": "damaged, in _quarantine with the reason",
-    "unrecognised": "sound, but the label cannot be told: in _unrecognised",
-    "archive": "archives that were opened: their entries have rows of their own",
-    "sidecar": "boxes, text and strays, carried along in _sidecar",
-    "lost": "listed by the archive, and not to be read any more",
-}
 UNUSED_BOXES = ("boxes not used", "0 boxes")  # how the note on a box file begins of which nothing could be used
 NAMESAKES = "signer found in "  # begins the note on an image of a signer whose name lies in several folders
 RESPELLED = "signer written "  # begins the note on an image whose path has another spelling of its signer
 USED = ("kept", "duplicate")  # what a model can be trained on: duplicates are flagged, not removed
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """What became of one entry; the fields are the columns of ledger.csv, empty where there is nothing to say.
 
@@ -64,6 +56,7 @@ class LedgerRow:
 
 
 _NEEDS_QUOTES = re.compile(r'[",\r\n]|^\s|\s$')
+_REPEATED = ("status", "signer", "label", "part", "format")  # columns of few words, each of which is kept once
 _COLUMNS = [field.name for field in dataclasses.fields(LedgerRow)]
 
 
@@ -147,7 +140,11 @@ class Ledger:
 
     def to_csv(self) -> str:
         """Returns the ledger as CSV text with a header, lines ended by a newline alone."""
-        return to_csv([_COLUMNS, *([getattr(row, name) for name in _COLUMNS] for row in self.rows)])
+        return "".join(self.csv_lines())
+
+    def csv_lines(self) -> Iterator[str]:
+        """Yields the lines of that text."""
+        return csv_lines(itertools.chain([_COLUMNS], map(operator.attrgetter(*_COLUMNS), self.rows)))
 
     def to_json(self) -> dict[str, Any]:
         """Returns counts and rows as plain JSON values."""
@@ -166,11 +163,16 @@ class Ledger:
     @classmethod
     def from_csv(cls, text: str) -> Ledger:
         """Returns the ledger that `to_csv` wrote."""
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
-        for row in rows:
-            row.update({name: int(row[name]) if row[name] else None for name in ("width", "height", "bytes")})
-            row["bytes"] = row["bytes"] or 0
-        return cls(tuple(LedgerRow(**{name: row[name] for name in row if name in _COLUMNS}) for row in rows))
+        return cls(tuple(parse_rows(io.StringIO(text, newline=""))))
+
+
+def parse_rows(lines: Iterable[str]) -> Iterator[LedgerRow]:
+    """Yields the rows of a ledger.csv, one at a time."""
+    for row in csv.DictReader(lines, restval=""):
+        found: dict[str, Any] = {name: row[name] for name in row if name in _COLUMNS}
+        found |= {name: int(found[name]) if found.get(name) else None for name in ("width", "height", "bytes")}
+        found |= {name: sys.intern(found[name]) for name in _REPEATED if name in found}
+        yield LedgerRow(**{**found, "bytes": found["bytes"] or 0})
 
 
 def to_csv(rows: Iterable[Iterable[object]]) -> str:
@@ -179,8 +181,12 @@ def to_csv(rows: Iterable[Iterable[object]]) -> str:
     >>> to_csv([["Icon\r", None, 'a "b", c']])
     '"Icon\r",,"a ""b"", c"\n'
     """
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    return "".join(",".join(map(_quoted, row)) + "\n" for row in cells)
+    return "".join(csv_lines(rows))
+
+
+def csv_lines(rows: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yields the lines of that text: a ledger of a hundred thousand rows is long."""
+    return (",".join("" if cell is None else _quoted(str(cell)) for cell in row) + "\n" for row in rows)
 
 
 def _quoted(cell: str) -> str:

@@ -24,7 +24,7 @@ DAMAGE = (  # what the standard library raises of a damaged file, somewhere
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Member:
     """One file of an archive."""
 

@@ -23,7 +23,7 @@ _UNICODE_PATH = 0x7075  # Info-ZIP's extra field: version, CRC-32 of the name it
 _EAST = {"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "FULLWIDTH", "IDEOGRAPHIC"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredName:
     """A name as its entry holds it."""
 

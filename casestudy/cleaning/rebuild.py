@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
-from casestudy.cleaning.files import atomic_folder, read_member
-from casestudy.cleaning.ledger import Ledger, to_csv
+from casestudy.cleaning.files import atomic_folder, open_member
+from casestudy.cleaning.ledger import Ledger, LedgerRow, parse_rows, to_csv
 from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.members import MAX_MEMBER_BYTES
 from casestudy.cleaning.progress import watched
@@ -77,9 +78,14 @@ def undo(clean_zip: str | Path, folder: str | Path, *, progress: bool = True) ->
 
 def read_ledger(clean_zip: str | Path) -> Ledger:
     """Returns the ledger inside a letters.zip; an ArchiveError says that the file is missing, damaged or none."""
+    return Ledger(tuple(read_rows(clean_zip)))
+
+
+def read_rows(clean_zip: str | Path) -> Iterator[LedgerRow]:
+    """Yields the rows of the ledger inside a letters.zip, one at a time; raises as `read_ledger` does."""
     try:
-        with zipfile.ZipFile(clean_zip) as source:
-            return Ledger.from_csv(read_member(source, "ledger.csv", MOST_LEDGER).decode())
+        with zipfile.ZipFile(clean_zip) as source, open_member(source, "ledger.csv", MOST_LEDGER) as file:
+            yield from parse_rows(io.TextIOWrapper(file, "utf-8", newline=""))
     except (OSError, *UNREADABLE) as error:
         why = str(error) or type(error).__name__
         raise ArchiveError(f"{clean_zip} is no letters.zip ({why}): make it with `casestudy clean`.") from None

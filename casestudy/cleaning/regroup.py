@@ -29,7 +29,7 @@ from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
-from casestudy.cleaning.ledger import USED, Ledger
+from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
 from casestudy.cleaning.members import Member, Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
@@ -95,6 +95,7 @@ def clean_archive(
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
                     ledger = _regroup(reader, target, said, repair, workers, progress)
+                del target  # with an index that grows with the archive; what follows reads it from the file
                 file.truncate()
             _require_labelled(reader.path, ledger)
             require_conserved(partial, ledger, progress)
@@ -120,25 +121,25 @@ def _regroup(
     desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
-    sizes: dict[str, tuple[int, int]] = {}
+    turned: dict[int, tuple[int, int]] = {}  # sizes as shown, by row, where they are others than stored
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
     with quiet(), closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
-        for member, screening in watched(screened, "screening", show=progress, total=len(names)):
+        for k, (member, screening) in enumerate(watched(screened, "screening", show=progress, total=len(names))):
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
                 box_files.append(box_file)
             elif row.status in USED and row.width and row.height:
-                sizes.setdefault(row.entry, shown_size(member.data, row.width, row.height))
+                shown = shown_size(member.data, row.width, row.height)
+                turned |= {k: shown} if shown != (row.width, row.height) else {}
             if target is not None and row.stored_as:
-                store(target, row.stored_as, member.data)
+                store(target, row.stored_as, [member.data])
                 if row.mended_as and screening is not None:
-                    store(target, row.mended_as, screening.mended)
+                    store(target, row.mended_as, [screening.mended])
     if not entries:
         raise DataError("The archive holds no files: there is nothing to clean.")
     rows = desk.finish()
-    stored = {row.entry: row.picture for row in reversed(rows) if row.status in USED}
-    boxes, remarks = merge_boxes(box_files, stored, sizes)
+    boxes, remarks = _boxes(box_files, rows, turned)
     for k, row in enumerate(rows):
         if row.status == "sidecar" and row.entry in remarks:
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
@@ -146,9 +147,20 @@ def _regroup(
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
     ledger = Ledger(tuple(rows), tuple(reader.remarks), reader.incomplete)
     if target is not None:
-        store(target, "boxes.csv", boxes.encode())
-        store(target, "ledger.csv", ledger.to_csv().encode())
+        store(target, "boxes.csv", [boxes.encode()])
+        store(target, "ledger.csv", map(str.encode, ledger.csv_lines()))
     return ledger
+
+
+def _boxes(
+    files: list[BoxFile], rows: list[LedgerRow], turned: dict[int, tuple[int, int]]
+) -> tuple[str, dict[str, str]]:
+    """Returns boxes.csv and the remarks on box files; of entries with one name, the first is meant."""
+    if not files:
+        return merge_boxes([], {})
+    used = [(k, row) for k, row in reversed(list(enumerate(rows))) if row.status in USED]
+    sizes = {row.entry: turned.get(k, (row.width, row.height)) for k, row in used if row.width and row.height}
+    return merge_boxes(files, {row.entry: row.picture for _, row in used}, sizes)
 
 
 def _require_counted(

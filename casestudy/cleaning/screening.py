@@ -35,7 +35,7 @@ _FOLLOWED = 8 << 20  # bytes of a JPEG whose codes are followed in plain Python 
 _APPLE_DOUBLE = b"\0\x05\x16\x07"  # the "._A0.jpg" beside "A0.jpg" that macOS puts into archives: no image
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Screening:
     """What one look at a file's bytes found."""
 

@@ -21,7 +21,7 @@ STREAMS = ("gzip", "bzip2", "xz", "zstd", "lzma", "Z")  # of one file, whose siz
 SIGNATURE = b"7z\xbc\xaf\x27\x1c"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A file or folder as 7-Zip lists it."""
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import shutil
 import zipfile
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from casestudy.cleaning.ledger import Ledger
 from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.pixels import decode_image
 from casestudy.cleaning.progress import watched
-from casestudy.cleaning.rebuild import plan, read_ledger
+from casestudy.cleaning.rebuild import plan, read_rows
 from casestudy.cleaning.stored_names import is_portable
 
 _DATE = (1980, 1, 1, 0, 0, 0)
@@ -41,11 +43,13 @@ def cannot_write(out_zip: Path, error: OSError, needed: int) -> CaseStudyError:
     return CaseStudyError(f"{why}: {room}. Make room, or name another place with --out.")
 
 
-def store(target: zipfile.ZipFile, name: str, data: bytes) -> None:
+def store(target: zipfile.ZipFile, name: str, pieces: Iterable[bytes]) -> None:
     info = zipfile.ZipInfo(name, _DATE)
     info.create_system = 3  # the same on every machine: files of Unix, readable by all
     info.external_attr = 0o100644 << 16
-    target.writestr(info, data, zipfile.ZIP_STORED)
+    with target.open(info, "w") as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
@@ -55,7 +59,7 @@ def require_conserved(partial: Path, ledger: Ledger, progress: bool) -> None:
     pictures as training loads them; and --undo finds a place for every entry, on any system.
     """
     try:
-        same = read_ledger(partial) == ledger
+        same = all(read == row for read, row in itertools.zip_longest(read_rows(partial), ledger.rows))
     except CaseStudyError:
         same = False
     if not same:

@@ -1,4 +1,4 @@
-"""What is said to people: counts with their nouns, and the near word that may have been meant."""
+"""What is said to people: counts with their nouns, the near word that may have been meant, and statuses."""
 
 from __future__ import annotations
 
@@ -7,14 +7,26 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+STATUSES = {  # of a ledger's rows, and what each says of an entry
+    "kept": "sound photographs, stored under their label",
+    "duplicate": "sound and stored too, but the same bytes as an earlier one",
+    "repairable": "all their pixels are there, but the file is not as it should be: in _quarantine",
+    "unsupported": "sound, but of a kind that nothing here decodes: in _quarantine",
+    "corrupt": "damaged, in _quarantine with the reason",
+    "unrecognised": "sound, but the label cannot be told: in _unrecognised",
+    "archive": "archives that were opened: their entries have rows of their own",
+    "sidecar": "boxes, text and strays, carried along in _sidecar",
+    "lost": "listed by the archive, and not to be read any more",
+}
+
 
 def counted(count: float, noun: str) -> str:
     """Returns a count with its noun, which is in the plural for all but 1; nothing is rounded to a whole number.
 
-    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box")
-    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes')
+    >>> counted(1, "photograph"), counted(1200, "entry"), counted(4.5, "point"), counted(0, "box"), counted(2, "person")
+    ('1 photograph', '1,200 entries', '4.5 points', '0 boxes', '2 people')
     """
-    plural = re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s"))
+    plural = re.sub("persons$", "people", re.sub("ys$", "ies", re.sub("xs$", "xes", noun + "s")))
     return f"{count:,.12g} {noun if count == 1 else plural}"
 
 

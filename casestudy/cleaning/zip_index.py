@@ -32,7 +32,7 @@ class Spanned(Exception):
     """The ZIP lies in several files of which this is the last (.z01, .z02, …, .zip)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ZipEntry:
     """A file or folder, as the index or, where there is none, its local header has it."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
-from casestudy.cli import grading as grade_command
+from casestudy.cli import grading as grade_command, reading as read_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -144,6 +144,8 @@ def build_parser() -> CommandParser:
         command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
     )
 
+    read_command.add_command(command)
+
     example = "casestudy report runs/asl-asl_sample"
     again = command("report", "write report.html again from a run folder", _report, example, run="run folder")
     again.add_argument(
@@ -232,7 +234,7 @@ def _screen(run: casestudy.RunFolder) -> str:
         lines += ["", title]
         whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)
         lines += [textwrap.fill(one, 110, initial_indent="  - ", subsequent_indent="    ") for one in whole]
-    if known.seconds_for_everyone and (command := runs.command_again(run, everyone=True)):
+    if known.seconds_for_everyone and (command := Options.again(run, everyone=True)):
         time = duration(known.seconds_for_everyone)
         lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
     lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]

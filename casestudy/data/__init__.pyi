@@ -1,4 +1,4 @@
-from .copies import copies_across_parts as copies_across_parts
+from .cutting import as_seen as as_seen
 from .distortion import distort as distort
 from .image_set import ImageSet as ImageSet
 from .images import load_images as load_images

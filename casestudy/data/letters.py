@@ -22,17 +22,15 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from PIL import Image
 
-from casestudy.cleaning import decode_image, find_layout, used_pictures
+from casestudy.cleaning import find_layout, used_pictures
+from casestudy.data.cutting import Box, as_seen
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.files import read_member
 from casestudy.words import counted, printable
 
 log = logging.getLogger(__name__)
-
-Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 MOST_TABLE = 1 << 28  # bytes of ledger.csv and boxes.csv, unpacked: for a million photographs
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
@@ -91,7 +89,7 @@ def load_letters(
         target = Path(cache_dir) / f"images-{hashlib.sha256((digest + found.bytes).encode()).hexdigest()[:16]}.npy"
 
         def write() -> None:
-            blocks = _decoded(found, image_size, margin if cropped else None, "RGB" if channels == 3 else "L")
+            blocks = _decoded(found, image_size, margin if cropped else None, channels)
             write_pixels(target, (len(photos), *image_size, channels), blocks)
 
         pixels = cached_pixels(target, len(photos), image_size, channels, write)
@@ -200,19 +198,15 @@ def _is_image(name: str) -> bool:
     return not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, mode: str) -> Iterator[np.ndarray]:
-    """Yields uint8 (1, height, width, 3), or (1, height, width) in mode "L", in order, some hundreds in flight."""
+def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, channels: int) -> Iterator[np.ndarray]:
+    """Yields uint8 (1, height, width, channels) in order, some hundreds in flight."""
 
     def one(photo: _Photo) -> np.ndarray:
-        def cut(image: Image.Image) -> Image.Image:
-            region = square_box(photo.box, image.size, margin) if margin is not None and photo.box else None
-            return image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region)
-
         try:
             data = found.read(photo.name)
             if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
                 raise ValueError("its SHA-256 is not the ledger's")
-            return np.asarray(decode_image(data, mode, cut))[None]
+            return as_seen(data, image_size, channels, photo.box, margin)[None]
         except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
@@ -221,24 +215,3 @@ def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, 
     with ThreadPoolExecutor() as pool:
         for start in range(0, len(found.photos), 256):
             yield from pool.map(one, found.photos[start : start + 256])
-
-
-def square_box(box: Box, size: tuple[int, int], margin: float) -> Box:
-    """Returns the square (left, top, right, bottom) round a box, inside the picture and at most as large as it.
-
-    Args:
-        box: (left, top, right, bottom) in pixels, corners in any order.
-        size: (width, height) of the picture.
-        margin: Share of the longer side that is added to it.
-
-    >>> square_box((40, 10, 60, 50), (320, 240), 0.0)
-    (30.0, 10.0, 70.0, 50.0)
-    >>> square_box((300, 0, 340, 20), (320, 240), 0.5)
-    (260.0, 0.0, 320.0, 60.0)
-    """
-    (left, right), (top, bottom) = sorted((box[0], box[2])), sorted((box[1], box[3]))
-    width, height = size
-    side = min(max(right - left, bottom - top, 1) * (1 + margin), width, height)
-    x = min(max((left + right - side) / 2, 0), width - side)
-    y = min(max((top + bottom - side) / 2, 0), height - side)
-    return (float(x), float(y), float(x + side), float(y + side))

@@ -15,8 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from casestudy.cleaning import decode_image
+from casestudy.data.cutting import Box, square_box
 from casestudy.data.image_set import ImageSet
-from casestudy.data.letters import Box, read_boxes, square_box
+from casestudy.data.letters import read_boxes
 
 SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
 MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from casestudy.choices import Protocol
@@ -59,6 +60,12 @@ class Splits:
             if absent and present:
                 lacking[name] = absent
         return lacking
+
+    def copies(self) -> pd.DataFrame:
+        """Returns the test images with a copy in another part, as `copies.copies_across_parts` does."""
+        from casestudy.data.copies import copies_across_parts  # only now: it needs what stands here
+
+        return copies_across_parts(self)
 
 
 def split_images(images: ImageSet, spec: SplitSpec, *, seed: int) -> Splits:

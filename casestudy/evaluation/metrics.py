@@ -67,6 +67,17 @@ class Evaluation:
         size = min(count, len(table))
         return table.iloc[np.random.default_rng(seed).choice(len(table), size=size, replace=False)]
 
+    def least_probability(self, share: float) -> float:
+        """Returns what a label's probability must be at least, so that this share of photographs keeps its true label.
+
+        Split conformal prediction with the probability itself as the score (Sadinle, Lei and Wasserman 2019, JASA 114,
+        223-234). It holds for more photographs of the same people. Too few photographs give 0.0, which keeps all.
+        """
+        probabilities, truth, *_ = judge(self.predictions, self.class_names)
+        own = np.sort(probabilities[np.arange(len(truth)), truth])
+        below = math.floor((len(own) + 1) * (1 - share) + 1e-9)  # so many may lie lower: 0.1 * 10 is nearly 1
+        return float(own[below - 1]) if below else 0.0
+
     @property
     def reliability(self) -> pd.DataFrame:
         """The bins behind the calibration error."""

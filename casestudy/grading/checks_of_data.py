@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from casestudy.cleaning import STATUSES
 from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, Outcome
-from casestudy.words import counted
+from casestudy.words import STATUSES, counted
 
 PARTS = ("train", "validation", "test", "left out")
 

@@ -202,7 +202,8 @@ def load_model(path: str | Path) -> keras.Model:
         with warnings.catch_warnings():
             for said in ("Do not pass an `input_shape`", "Argument `alpha`"):  # Keras 2 wrote so, and it is understood
                 warnings.filterwarnings("ignore", said, UserWarning)
-            return keras.saving.load_model(file, compile=False, safe_mode=True)
+            known = {MIRROR[1]: keras.src.ops.numpy.Flip}  # an .h5 file names it without its module
+            return keras.saving.load_model(file, known, compile=False, safe_mode=True)
     except UNREADABLE as error:
         raise DataError(
             f"A network is loaded from a .keras file; {path} is none ({first_line(error)}). Train it again."

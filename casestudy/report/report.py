@@ -17,7 +17,7 @@ from casestudy.files import atomic_path
 from casestudy.report import sections
 from casestudy.report.claim import claims
 from casestudy.report.pages import gap as points_apart, interval, page, percent, source
-from casestudy.runs import RunFolder, command_again
+from casestudy.runs import Options, RunFolder
 from casestudy.words import counted
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def render(run: RunFolder) -> str:
         study=study,
         resolved=run.resolved,
         images=images,
-        command=command_again(run),
+        command=Options.again(run),
         protocols=PROTOCOLS,
         headline=scores[0],
         scores=scores,
@@ -77,7 +77,7 @@ def render(run: RunFolder) -> str:
         summary=summary_sentence(scores, evaluation.sure.sentence),
         known=run.provenance(),
         claims=claims(run),
-        everyone=command_again(run, everyone=True),
+        everyone=Options.again(run, everyone=True),
         guessing=math.log(len(evaluation.class_names)),
         entries=0 if ledger is None else len(ledger),
         flow=[] if ledger is None else sections.ledger_flow(ledger),

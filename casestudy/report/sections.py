@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from casestudy.cleaning import STATUSES
 from casestudy.evaluation import PREFIX, Evaluation
 from casestudy.report.pages import decimals, percent
-from casestudy.words import MANY_LABELS, counted
+from casestudy.words import MANY_LABELS, STATUSES, counted
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score, TrainingRecord

@@ -1,5 +1,6 @@
 from .folder import RunFolder as RunFolder
-from .options import Options as Options, command_again as command_again
+from .options import Options as Options
+from .read import read_photographs as read_photographs
 from .record import Wishes as Wishes
 from .results import published_table as published_table
 from .search import tune as tune

@@ -7,7 +7,7 @@
     splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
     history.csv       phase, epoch, metric, value
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
-    model.keras       the whole network, from pixels to probabilities
+    model.keras       the whole network, from pixels to probabilities, and what reading a photograph needs
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
     metrics.json      the scores, in scores.csv too; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
     timing.csv        seconds and images a second of each phase

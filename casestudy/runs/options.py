@@ -210,6 +210,24 @@ class Options(Record):
         study, data = data_for(wishes.study, self.data, quick=self.quick)
         return replace(wishes, study=study), data
 
+    @staticmethod
+    def again(run: RunFolder, *, everyone: bool = False) -> str:
+        """Returns a command that makes a run again, in a new folder: with the weights and sizes that were resolved.
+
+        Where `casestudy run` has no options for it, it is `casestudy verify --retrain`, which takes the run's record.
+
+        Args:
+            run: Whose training has begun.
+            everyone: Leave each person out once, instead; "" where there are no options for it.
+        """
+        record, name = run.record, run.path.resolve().name
+        options = options_of(*_pinned(record)) if record.resolved else None
+        if options and everyone:
+            options, name = replace(options, split=EVERYONE, compare_splits=False, variants="none"), f"{name}-everyone"
+        if options:
+            return shlex.join(["casestudy", "run", *options.arguments(), f"--out={name}{'' if everyone else '-again'}"])
+        return "" if everyone else shlex.join(["casestudy", "verify", name, "--retrain", f"{name}-again"])
+
 
 def _for_each_phase(phases: tuple[Phase, ...], name: str, values: tuple[Any, ...]) -> tuple[Phase, ...]:
     if len(values) != len(phases):
@@ -226,24 +244,6 @@ def _at_most(phases: tuple[Phase, ...], variant: Variant) -> Variant:
         replace(own, epochs=min(own.epochs, bound.epochs)) for own, bound in zip(variant.phases, phases, strict=False)
     )
     return replace(variant, phases=(*fewer, *variant.phases[len(phases) :]))
-
-
-def command_again(run: RunFolder, *, everyone: bool = False) -> str:
-    """Returns a command that makes a run again, in a new folder: with the weights and sizes that were resolved.
-
-    Where `casestudy run` has no options for it, it is `casestudy verify --retrain`, which takes the run's record.
-
-    Args:
-        run: Whose training has begun.
-        everyone: Leave each person out once, instead; "" where there are no options for it.
-    """
-    record, name = run.record, run.path.resolve().name
-    options = options_of(*_pinned(record)) if record.resolved else None
-    if options and everyone:
-        options, name = replace(options, split=EVERYONE, compare_splits=False, variants="none"), f"{name}-everyone"
-    if options:
-        return shlex.join(["casestudy", "run", *options.arguments(), f"--out={name}{'' if everyone else '-again'}"])
-    return "" if everyone else shlex.join(["casestudy", "verify", name, "--retrain", f"{name}-again"])
 
 
 def options_of(wishes: Wishes, data: str | None) -> Options | None:

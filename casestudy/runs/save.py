@@ -16,6 +16,7 @@ from casestudy.data import Splits, split_images
 from casestudy.errors import RunError
 from casestudy.evaluation import Evaluation
 from casestudy.files import atomic_path
+from casestudy.runs.about import about_model, calibrate
 from casestudy.runs.files import table_text
 from casestudy.runs.record import ImageFacts, TrainingRecord
 from casestudy.runs.trained import TrainedModel
@@ -72,14 +73,21 @@ def save_own_splits(run: RunFolder, splits: Splits) -> None:
     save_splits(run, [splits], wishes.study.split)
 
 
-def save_training(run: RunFolder, training: TrainingRun, network: keras.Model, *, home: str = "") -> None:
-    """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run."""
+def save_training(
+    run: RunFolder, training: TrainingRun, network: keras.Model, splits: Splits, *, home: str = ""
+) -> None:
+    """Writes history.csv, training.json and model.keras of a training into the folder `home` of the run.
+
+    The network gets with it what reading a photograph needs, and how sure it is of the people in `splits.validation`.
+    """
     run.write_table(f"{home}history.csv", training.history)
     facts = vars(training) | {"batch_norm_change": training.batch_norm_change, "parameters": network.count_params()}
     del facts["history"]
     run.write_json(f"{home}training.json", TrainingRecord(**facts).to_json())
+    about = replace(about_model(run), calibration=calibrate(network, splits))
     with atomic_path(run.path / home / "model.keras") as partial:
         network.save(partial)
+        about.write(partial)
 
 
 def save_whole_training(run: RunFolder, training: TrainingRun | None, model: keras.Model | None) -> None:
@@ -97,7 +105,9 @@ def save_whole_training(run: RunFolder, training: TrainingRun | None, model: ker
             f"A run keeps a model that went through all its phases ({', '.join(wanted)}); this one went through "
             f"{', '.join(training.seconds)}. Train the others first."
         )
-    save_training(run, training, inference_model(model))
+    spec = replace(run.record.wishes.study.split, protocol=run.facts.protocol)
+    splits = split_images(run.load_images(), spec, seed=run.record.wishes.seed)
+    save_training(run, training, inference_model(model), splits)
 
 
 def save_evaluation(run: RunFolder, model: TrainedModel, evaluation: Evaluation) -> None:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from casestudy.choices import Protocol
 from casestudy.cleaning import clean_archive
-from casestudy.data import ImageSet, Splits, copies_across_parts, distort, split_folds, split_images
+from casestudy.data import ImageSet, Splits, distort, split_folds, split_images
 from casestudy.errors import DataError
 from casestudy.evaluation import evaluate, prediction_table
 from casestudy.runs.ahead import Job, expected, recipe
@@ -204,7 +204,7 @@ def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], spli
     for phase in phases:
         history = train(model, splits, phase, seed=seed, checkpoints=run.path / home)
     network = inference_model(model)
-    save_training(run, history, network, home=home)
+    save_training(run, history, network, splits, home=home)
     return network
 
 
@@ -238,7 +238,7 @@ def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:
     if splits[0].protocol != "published":
         return
     if not run.has("copies.csv"):
-        run.write_table("copies.csv", copies_across_parts(splits[0]))
+        run.write_table("copies.csv", splits[0].copies())
     copies = run.read_table("copies.csv")
     if not len(copies):
         return

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from casestudy.data import ImageSet, copies_across_parts
+from casestudy.data import ImageSet
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation
 from casestudy.runs import recompute
@@ -92,7 +92,7 @@ def verify_run(
                 else:
                     checks += predict_again(run, model, images, splits[model.protocol])
         if images is not None and splits and run.has("copies.csv"):
-            copies = copies_across_parts(splits[run.facts.protocol][0])
+            copies = splits[run.facts.protocol][0].copies()
             checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))
         del images  # unmaps the pixels before their folder goes
     if retrain is not None:
