@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import platform
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from typing import Annotated, Any
 
 import casestudy
 from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
+from casestudy.cluster import versions
 from casestudy.errors import DataError, RunError
 from casestudy.files import file_digest
 from casestudy.models import resolve_weights
@@ -21,7 +21,6 @@ from casestudy.training import Machine
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 # What is said of a study and changes nothing that a run computes: better words begin no other run.
 WORDS = {"title", "source", "published", "published_distorted", "note", "quick"}
 
@@ -252,13 +251,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 def environment() -> dict[str, str]:
     """Returns the versions that a result depends on, and the processor, whose arithmetic may round in its own way."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    found["processor"] = _processor()
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {**found, "processor": _processor(), **versions()}
 
 
 def _processor() -> str:
