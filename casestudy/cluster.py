@@ -27,7 +27,8 @@ from casestudy.words import counted, duration
 
 log = logging.getLogger(__name__)
 
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 
 HELP = "let workers do it: local:2, an address, or a YAML file of dask-jobqueue (default: this process)"
 PATIENCE = 10  # seconds for a scheduler to answer
@@ -104,7 +105,9 @@ def check_cluster(cluster: str | None) -> None:
     try:
         import distributed  # noqa: F401
     except ImportError:
-        raise ClusterError('--cluster needs Dask, which is not here. Get it: pip install "casestudy[cluster]"') from None
+        raise ClusterError(
+            '--cluster needs Dask, which is not here. Get it: pip install "casestudy[cluster]"'
+        ) from None
     if re.fullmatch(r"local:[1-9]\d*", cluster):
         return
     if cluster.endswith((".yaml", ".yml")):
@@ -141,8 +144,9 @@ def _client(cluster: str, tasks: int) -> Iterator[Any]:
             workers = min(int(cluster.partition(":")[2]), tasks)
             threads = max((os.cpu_count() or 1) // workers, 1)
             known = dask.config.get("distributed.nanny.pre-spawn-environ")
-            own = {"TF_NUM_INTRAOP_THREADS": threads, "OMP_NUM_THREADS": threads}
-            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": {**known, **own}}))
+            share = {name: threads for name in (*known, "TF_NUM_INTRAOP_THREADS") if name.endswith("_THREADS")}
+            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": {**known, **share}}))
+            stack.callback(_restore, dict(os.environ))  # into which Dask writes them for the workers to find
             # Only this machine reaches it; and a worker may take as much memory as this process would.
             where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
             engine = stack.enter_context(
@@ -160,6 +164,12 @@ def _client(cluster: str, tasks: int) -> Iterator[Any]:
         if not client.scheduler_info()["workers"] and engine is cluster:
             log.warning("no worker is there yet; start some: dask worker %s --nthreads 1", cluster)
         yield client
+
+
+def _restore(environment: dict[str, str]) -> None:
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
 
 
 def _queue(path: Path) -> tuple[str, dict[str, Any], int]:

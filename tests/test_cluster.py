@@ -37,7 +37,7 @@ def test_without_a_cluster_tasks_are_done_here_and_dask_is_not_imported(tmp_path
 
 def test_without_dask_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(ClusterError, match=r'not here\. Get it: pip install "casestudy\[cluster\]"'):
+    with pytest.raises(ClusterError, match=r'needs Dask\. Get it: pip install "casestudy\[cluster\]"'):
         check_cluster("local:2")
     check_cluster(None)
 
@@ -52,7 +52,9 @@ def test_workers_give_the_same_in_the_same_order_on_loopback(words, tmp_path):
 def test_workers_are_other_processes_which_share_the_processors_and_listen_here_only(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    before = dict(os.environ)
     ((process, threads),) = set(run_tasks(worked.process, [0], "local:8", tmp_path))
+    assert dict(os.environ) == before
     assert process != os.getpid() and int(threads) == os.cpu_count()  # one task needs one worker
     (addresses,) = run_tasks(worked.listening, [0], "local:1", tmp_path)
     assert len(addresses) >= 3 and set(addresses) == {"127.0.0.1"}  # scheduler, nanny, worker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def word(path: Path) -> str:
-    """Returns what a file holds, the later the smaller its number: results come in another order than they were asked."""
+    """Returns what a file holds; the first one's is found last."""
     time.sleep(0.2 if path.stem == "0" else 0)
     return path.read_text(encoding="utf-8")
 
@@ -17,7 +17,7 @@ def process(_: object) -> tuple[int, str | None]:
 
 
 def dies_once(path: Path) -> str:
-    """Kills its worker without a word, as a machine that lacks memory does; the second one finds what the first left."""
+    """Kills its worker without a word, as a lack of memory does; the next one finds what it left."""
     if not path.exists():
         path.write_text("begun", encoding="utf-8")
         os.kill(os.getpid(), signal.SIGKILL)

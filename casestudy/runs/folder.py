@@ -37,6 +37,7 @@ from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
 from casestudy.runs.files import SCHEMA_VERSION, RunFiles, hidden, json_text, seal_of
 from casestudy.runs.local import LOCAL, Local, name_of
+from casestudy.runs.owner import refuse_others
 from casestudy.runs.provenance import Provenance, provenance_of
 from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
@@ -94,6 +95,7 @@ class RunFolder(RunFiles):
         run = cls(Path(path), Local.of(wishes, source))
         if run.path.is_file():
             raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
+        refuse_others(run.path)
         made = {path.name for path in run.path.iterdir()} - {"run.json", LOCAL} if run.path.is_dir() else set()
         digest = file_digest(source) if source.is_file() else ""
         data = Source(source.resolve().name, digest)

@@ -61,6 +61,10 @@ class TrainedModel:
         name = {"own": "", "variant": f"_{self.id}"}.get(self.role, f"_{self.id.replace('-', '_')}")
         return f"predictions{'_unique' * test.unique}{name}{'_distorted' * test.distorted}.csv"
 
+    def table_of(self, index: int, fold: str) -> str:
+        """Returns the name of the table of its predictions of one fold's test part; of all where there are no folds."""
+        return self.home + fold_folder(index, fold) + PREDICTIONS if fold else self.predictions()
+
     def score(self, test: Test = CLEAN) -> str:
         return self.id + test.suffix
 
