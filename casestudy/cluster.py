@@ -14,6 +14,7 @@ import platform
 import re
 import secrets
 import socket
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-HELP = "let workers do it: local:2, an address, or a YAML file of dask-jobqueue (default: this process)"
+HELP = "let workers of Dask do it: local:2, an address, or a YAML file of a queue (default: this process)"
 PATIENCE = 10  # seconds for a scheduler to answer
 JOBS = 10  # asked of a queue at once, at the most, where the file does not say how many
 QUEUES = {
@@ -39,6 +40,7 @@ QUEUES = {
 }
 # What decides the bits of a result; workers must have the same.
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
+_ONE_AT_A_TIME = threading.Lock()  # in a process: networks that are built side by side would share their chance
 
 
 @cache
@@ -68,33 +70,47 @@ def run_tasks(
     Raises:
         ClusterError: There is no such cluster, or its workers are not as this process; also what a task raises.
     """
-    if cluster is None or not tasks:
-        return [function(task) for task in tasks]
-    with _client(cluster, len(tasks)) as client, _mark(folder) as mark:
-        from distributed import KilledWorker, as_completed
+    if not tasks:
+        return []
+    with workers(cluster, folder, len(tasks)) as do:
+        return do(function, tasks, noun)
 
-        futures = client.map(partial(_do, function, mark, _here()), tasks, pure=False)
-        found, began = {}, time.perf_counter()
-        try:
-            for future, result in as_completed(futures, with_results=True):
-                found[future.key] = result
-                done, rest = len(found), len(tasks) - len(found)
-                left = f"; about {duration((time.perf_counter() - began) / done * rest)} left" if rest else ""
-                log.info("%d of %s done%s", done, counted(len(tasks), noun), left)
-        except KilledWorker as error:
+
+@contextmanager
+def workers(cluster: str | None, folder: Path, most: int) -> Iterator[Callable[..., Any]]:
+    """Yields what `run_tasks` does with a function, tasks and their noun, several times over, for at `most` so many."""
+    if cluster is None:
+        yield lambda function, tasks, noun: [function(task) for task in tasks]
+        return
+    with _client(cluster, most) as client, _mark(folder) as mark:
+        yield partial(_ask, client, mark)
+
+
+def _ask(client: Any, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str) -> list[R]:
+    from distributed import KilledWorker, as_completed
+
+    futures = client.map(partial(_do, function, mark, _here()), tasks, pure=False)
+    found, began = {}, time.perf_counter()
+    try:
+        for future, result in as_completed(futures, with_results=True):
+            found[future.key] = result
+            done, rest = len(found), len(tasks) - len(found)
+            left = f"; about {duration((time.perf_counter() - began) / done * rest)} left" if rest else ""
+            log.info("%d of %s done%s", done, counted(len(tasks), noun), left)
+    except KilledWorker as error:
+        raise ClusterError(
+            f"A worker that is lost is replaced, three times for one {noun}; this one lost a fourth "
+            f"({error.last_worker.address}). Look whether it has too little memory, and call again."
+        ) from None
+    except Exception as error:  # its own, or that of a worker which cannot read what it is sent
+        if "deserializ" in str(error) or "casestudy" in str(getattr(error, "name", "")):
             raise ClusterError(
-                f"A worker that is lost is replaced, three times for one {noun}; this one lost a fourth "
-                f"({error.last_worker.address}). Look whether it has too little memory, and call again."
+                f"Scheduler and workers have this casestudy installed; those at {client.scheduler.address} do not "
+                f"({error.__cause__ or error}). Install it there, and start them again."
             ) from None
-        except Exception as error:  # its own, or that of a worker which cannot read what it is sent
-            if "deserializ" in str(error) or "casestudy" in str(getattr(error, "name", "")):
-                raise ClusterError(
-                    f"Scheduler and workers have this casestudy installed; those at {cluster} do not "
-                    f"({error.__cause__ or error}). Install it there, and start them again."
-                ) from None
-            raise
-        finally:
-            client.cancel(futures)
+        raise
+    finally:
+        client.cancel(futures)
     return [found[future.key] for future in futures]
 
 
@@ -106,7 +122,7 @@ def check_cluster(cluster: str | None) -> None:
         import distributed  # noqa: F401
     except ImportError:
         raise ClusterError(
-            '--cluster needs Dask, which is not here. Get it: pip install "casestudy[cluster]"'
+            '--cluster needs Dask. Get it: pip install "casestudy[cluster]"'
         ) from None
     if re.fullmatch(r"local:[1-9]\d*", cluster):
         return
@@ -234,7 +250,8 @@ def _do(function: Callable[[T], R], mark: tuple[str, str], wanted: dict[str, str
             f"Workers see the folder that they work in; that on {platform.node()} does not see {Path(path).parent}. "
             f"Put it where all machines find it under this path."
         )
-    try:
-        return function(task)
-    except FileNotFoundError:  # a worker that was given up did the same at the same time, and has tidied up
-        return function(task)
+    with _ONE_AT_A_TIME:
+        try:
+            return function(task)
+        except FileNotFoundError:  # a worker that was given up did the same at the same time, and has tidied up
+            return function(task)

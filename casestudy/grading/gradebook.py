@@ -43,6 +43,7 @@ def grade_submissions(
     rescale: bool = False,
     challenged: int = 0,
     data: Path | None = None,
+    cluster: str | None = None,
 ) -> list[GradeReport]:
     """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
@@ -56,6 +57,7 @@ def grade_submissions(
         rescale: Marks keep their share where the rubric has other points than when they were given.
         challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
         data: For these, the archive that students were given.
+        cluster: Whose workers grade; see `cluster.run_tasks`. The grades are the same.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:
@@ -73,7 +75,7 @@ def grade_submissions(
             raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
         if challenged and data is None:
             raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
-        reports = grade_all(files, criteria, known)
+        reports = grade_all({name: path.absolute() for name, path in files.items()}, criteria, known, cluster)
         if challenged and data is not None:
             from casestudy.grading.challenge import challenge
 
