@@ -121,9 +121,7 @@ def check_cluster(cluster: str | None) -> None:
     try:
         import distributed  # noqa: F401
     except ImportError:
-        raise ClusterError(
-            '--cluster needs Dask. Get it: pip install "casestudy[cluster]"'
-        ) from None
+        raise ClusterError('--cluster needs Dask. Get it: pip install "casestudy[cluster]"') from None
     if re.fullmatch(r"local:[1-9]\d*", cluster):
         return
     if cluster.endswith((".yaml", ".yml")):

@@ -28,7 +28,7 @@ def results(run):
     return found
 
 
-PHASE = Phase("head", "head", epochs=3, learning_rate=1e-2)
+PHASE = Phase("head", "head", epochs=2, learning_rate=1e-2)
 
 
 def kill_a_worker(folder, killed):
@@ -67,5 +67,5 @@ def test_models_of_a_run_are_trained_side_by_side(small_study, letters_zip, tmp_
     wishes = Wishes(replace(small_study, phases=(PHASE,), variants=(other,)), 3, compare_splits=True)
     alone = results(run_study(wishes, letters_zip, tmp_path / "alone"))
     here = results(run_study(wishes, letters_zip, tmp_path / "run", cluster="local:2"))
-    assert {"random/model.keras", "variants/other/model.keras", "predictions_head_everyone.csv"} < here.keys()
+    assert {"random/model.keras", "variants/other/model.keras", "predictions_head.csv"} < here.keys()
     assert alone == here

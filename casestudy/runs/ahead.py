@@ -29,7 +29,7 @@ def expected(run: RunFolder, trainings: Sequence[Job], heads: Sequence[Job]) -> 
     clock = Clock()
     for model, splits in trainings:
         spec, phases = recipe(run, model)
-        of = f" of {model.name}" if model.role == "variant" else ""
+        of = f" of {model.name}" if model.role in ("variant", "seed") else ""
         for k, split in enumerate(splits):
             for phase in () if run.has(model.table_of(k, split.fold)) else phases:
                 clock.expect(spec, phase, split, name=phase.name + of)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import casestudy
+from casestudy import choices
 from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
 from casestudy.cluster import versions
 from casestudy.errors import DataError, RunError
@@ -34,6 +35,13 @@ class Wishes(Record):
     compare_splits: bool = False  # also train in full on a random split, not only phase 1's head
     precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
     quick: bool = False  # whether it is but a look, for which `Study.quick` made the study smaller
+    seeds: choices.Seeds = (
+        1  # trainings of the study's own model on the one split: from `seed`, and from those after it
+    )
+
+    @property
+    def other_seeds(self) -> range:
+        return range(self.seed + 1, self.seed + self.seeds)
 
     def differences(self, other: Wishes) -> list[str]:
         """Returns the dotted names of the settings that differ, but for `WORDS`."""

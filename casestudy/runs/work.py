@@ -152,10 +152,13 @@ def train_model(
     spec, phases = recipe(run, model)
     if model.role == "variant":
         log.info("the variant %s", model.name)
+    if model.seed is not None:
+        log.info("once more, from the seed %d", model.seed)
     if split.fold:
         log.info("held out: %s", split.fold)
     home = model.home + fold_folder(fold, split.fold)
-    network = _train_phases(run, spec, phases, split, home)
+    seed = run.record.wishes.seed if model.seed is None else model.seed
+    network = _train_phases(run, spec, phases, split, home, seed)
     if harder is not None:
         found = evaluate(network, harder, np.arange(len(harder)))
         run.write_table(model.predictions(DISTORTED), found.predictions)
@@ -163,12 +166,14 @@ def train_model(
     remove_checkpoints(run.path / home)
 
 
-def _train_phases(run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], splits: Splits, home: str) -> keras.Model:
+def _train_phases(
+    run: RunFolder, spec: ModelSpec, phases: Sequence[Phase], splits: Splits, home: str, seed: int
+) -> keras.Model:
     """Returns the network after all phases; the last checkpoint of a killed training is where it goes on."""
     from casestudy.models import build_model, inference_model
     from casestudy.training import train
 
-    seed, precision = run.record.wishes.seed, run.resolved.machine.precision
+    precision = run.resolved.machine.precision
     model = build_model(spec, splits.images, seed=seed, precision=precision)
     for phase in phases:
         history = train(model, splits, phase, seed=seed, checkpoints=run.path / home)
