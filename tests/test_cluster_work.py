@@ -1,7 +1,9 @@
 """Gradings, searches and cleanings on a cluster end with the bytes of those without."""
 
 import dataclasses
+import io
 import json
+import zipfile
 
 import pytest
 from drawn_submissions import good, make_key, packed
@@ -98,3 +100,54 @@ def test_a_cluster_is_looked_for_before_the_work(tmp_path, submissions, capsys):
         assert said.startswith("casestudy: --cluster names a Dask scheduler that answers") and said.count("\n") == 1
     with pytest.raises(ClusterError):
         grade_all(submissions, load_rubric(None), make_key(), "local")
+
+
+@pytest.fixture
+def archives(tmp_path, draw, encode):
+    """Three archives: a copy across two, a damaged picture, one that can be mended, boxes, and an archive inside."""
+    held = {
+        "a.zip": {f"user_1/{label}{k}.png": encode(draw(label, 1, k)) for label in "ABC" for k in range(2)},
+        "b.zip": {f"user_2/{label}0.jpg": encode(draw(label, 2, 0), "JPEG") for label in "ABC"},
+        "c.zip": {"user_3/A0.png": encode(draw("A", 3, 0)), "user_3/notes.txt": b"nothing"},
+    }
+    held["b.zip"] |= {"user_2/A1.png": held["a.zip"]["user_1/A1.png"], "user_2/B1.png": encode(draw("B", 2, 1))[:-20]}
+    held["b.zip"]["user_2/C1.jpg"] = held["b.zip"]["user_2/C0.jpg"][:-2]
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("user_4/C0.png", encode(draw("C", 4, 0)))
+    held["c.zip"]["more.zip"] = inner.getvalue()
+    for name, files in held.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for entry, data in files.items():
+                archive.writestr(entry, data)
+    return [tmp_path / name for name in held]
+
+
+def test_archives_are_cleaned_to_the_same_bytes(archives, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    from casestudy.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    call = ["clean", *(path.name for path in archives), "--repair", "--quiet"]
+    assert main([*call, "--out", "alone.zip"]) == 0
+    assert main([*call, "--out", "many.zip", "--cluster", "local:2"]) == 0
+    assert (tmp_path / "alone.zip").read_bytes() == (tmp_path / "many.zip").read_bytes()
+    with zipfile.ZipFile("many.zip") as archive:
+        told = archive.read("ledger.csv").decode()
+    for word in ("duplicate", "corrupt", "_quarantine", "b.zip/user_2/C1.jpg", "c.zip/more.zip"):
+        assert word in told, word
+
+
+def test_what_was_screened_must_be_what_is_stored(archives, tmp_path):
+    from casestudy.cleaning import clean_archive
+    from casestudy.errors import ConservationError
+
+    for change in (lambda told: told[:-1], lambda told: [*told, told[0]], lambda told: [*told[1:], told[0]]):
+
+        def each(screen, paths, change=change):
+            found = [screen(path) for path in paths]
+            return [*found[:-1], change(found[-1])]
+
+        with pytest.raises(ConservationError, match="was another file when it was screened"):
+            clean_archive(archives, tmp_path / "out.zip", progress=False, each=each)
+        assert not (tmp_path / "out.zip").exists()

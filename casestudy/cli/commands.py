@@ -16,7 +16,7 @@ import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command
-from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster
+from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -142,9 +142,10 @@ def build_parser() -> CommandParser:
     options.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
 
     about = "archive of per-user folders to letters.zip, nothing lost"
-    add_clean_command(
-        command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
-    )
+    clean = command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
+    add_clean_command(clean)
+    clean.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    clean.set_defaults(call=_clean, clean=clean.get_default("call"))
 
     example = "casestudy report runs/asl-asl_sample"
     again = command("report", "write report.html again from a run folder", _report, example, run="run folder")
@@ -199,6 +200,16 @@ def _run(args: argparse.Namespace) -> int:
     casestudy.write_report(run)
     print(_shown(_screen(run)))
     return 0
+
+
+def _clean(args: argparse.Namespace) -> int:
+    check_cluster(args.cluster)
+    if args.cluster:
+        folder = args.archive[0].absolute().parent
+        args.each = lambda screen, paths: run_tasks(
+            screen, [path.absolute() for path in paths], args.cluster, folder, noun="archive"
+        )
+    return args.clean(args)
 
 
 def _tune(args: argparse.Namespace) -> int:
