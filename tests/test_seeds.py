@@ -46,6 +46,7 @@ def test_the_report_says_how_far_luck_goes():
 def test_the_option_goes_there_and_back(seeds):
     wishes = Options.parse({"study": "asl", "seeds": seeds}).wishes()
     assert list(wishes.other_seeds) == list(range(8, 7 + int(seeds)))
+    assert Wishes(wishes.study, 2**32 - 1, seeds=3).other_seeds == [0, 1]
     assert Options.parse({"study": "asl", "seeds": seeds}).arguments() == [
         "asl",
         *([] if seeds == "1" else ["--seeds=5"]),

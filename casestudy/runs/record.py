@@ -40,8 +40,8 @@ class Wishes(Record):
     )
 
     @property
-    def other_seeds(self) -> range:
-        return range(self.seed + 1, self.seed + self.seeds)
+    def other_seeds(self) -> list[int]:
+        return [(self.seed + k) % 2**32 for k in range(1, self.seeds)]  # the greatest seed is followed by 0
 
     def differences(self, other: Wishes) -> list[str]:
         """Returns the dotted names of the settings that differ, but for `WORDS`."""
