@@ -38,6 +38,7 @@ QUEUES = {
     **{"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster", "oar": "OARCluster"},
     **{"moab": "MoabCluster", "htcondor": "HTCondorCluster"},
 }
+THREADS = "TF_NUM_INTRAOP_THREADS"
 # What decides the bits of a result; workers must have the same.
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 _ONE_AT_A_TIME = threading.Lock()  # in a process: networks that are built side by side would share their chance
@@ -89,7 +90,7 @@ def workers(cluster: str | None, folder: Path, most: int) -> Iterator[Callable[.
 def _ask(client: Any, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str) -> list[R]:
     from distributed import KilledWorker, as_completed
 
-    futures = client.map(partial(_do, function, mark, _here()), tasks, pure=False)
+    futures = client.map(partial(_do, function, mark, _here(), _threads()), tasks, pure=False)
     found, began = {}, time.perf_counter()
     try:
         for future, result in as_completed(futures, with_results=True):
@@ -156,10 +157,9 @@ def _client(cluster: str, tasks: int) -> Iterator[Any]:
         engine: Any = cluster
         if cluster.startswith("local:"):
             workers = min(int(cluster.partition(":")[2]), tasks)
-            threads = max((os.cpu_count() or 1) // workers, 1)
             known = dask.config.get("distributed.nanny.pre-spawn-environ")
-            share = {name: threads for name in (*known, "TF_NUM_INTRAOP_THREADS") if name.endswith("_THREADS")}
-            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": {**known, **share}}))
+            same = {name: value for name, value in known.items() if not name.endswith("_THREADS")}
+            stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": same}))
             stack.callback(_restore, dict(os.environ))  # into which Dask writes them for the workers to find
             # Only this machine reaches it; and a worker may take as much memory as this process would.
             where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "memory_limit": 0}
@@ -231,8 +231,15 @@ def _mark(folder: Path) -> Iterator[tuple[str, str]]:
         path.unlink(missing_ok=True)
 
 
-def _do(function: Callable[[T], R], mark: tuple[str, str], wanted: dict[str, str], task: T) -> R:
+def _threads() -> str:
+    """Returns among how many threads TensorFlow shares a sum in this process, which decides how it is rounded."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return os.environ.get(THREADS) or str(cores or 1)
+
+
+def _do(function: Callable[[T], R], mark: tuple[str, str], wanted: dict[str, str], threads: str, task: T) -> R:
     """Returns what the function gives for a task, on a worker that is as the process that asks for it."""
+    os.environ.setdefault(THREADS, threads)  # read when TensorFlow is first imported
     here, (path, word) = _here(), mark
     if other := [f"{name} {here.get(name)}, not {wanted[name]}" for name in wanted if here.get(name) != wanted[name]]:
         raise ClusterError(

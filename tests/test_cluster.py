@@ -49,13 +49,15 @@ def test_workers_give_the_same_in_the_same_order_on_loopback(words, tmp_path):
     assert run_tasks(worked.word, [], "tcp://nobody:1", tmp_path) == []  # nothing to do needs nobody
 
 
-def test_workers_are_other_processes_which_share_the_processors_and_listen_here_only(tmp_path, monkeypatch):
+def test_workers_are_other_processes_which_have_as_many_threads_and_listen_here_only(tmp_path, monkeypatch):
     pytest.importorskip("distributed")
     monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
     before = dict(os.environ)
     ((process, threads),) = set(run_tasks(worked.process, [0], "local:8", tmp_path))
     assert dict(os.environ) == before
-    assert process != os.getpid() and int(threads) == os.cpu_count()  # one task needs one worker
+    assert process != os.getpid() and int(threads) == len(os.sched_getaffinity(0))  # as here
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # for many small trainings side by side
+    assert run_tasks(worked.process, [0], "local:1", tmp_path)[0][1] == "1"
     (addresses,) = run_tasks(worked.listening, [0], "local:1", tmp_path)
     assert len(addresses) >= 3 and set(addresses) == {"127.0.0.1"}  # scheduler, nanny, worker
 
