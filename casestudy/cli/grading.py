@@ -11,6 +11,7 @@ from typing import Any
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser
+from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster
 from casestudy.errors import RunError
 from casestudy.words import counted
 
@@ -90,6 +91,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
     about = "where the rubric's points have changed, every mark keeps its share of them"
     grade.add_argument("--rescale", action="store_true", help=about)
+    grade.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
     about = "read answers and give points on a page in your browser, on this machine alone"
@@ -168,6 +170,8 @@ def _mark(args: argparse.Namespace) -> int:
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
     own |= {"challenged": args.challenge, "data": args.data, "title": args.title, "rescale": args.rescale}
+    check_cluster(args.cluster)
+    own |= {"cluster": args.cluster}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:

@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from casestudy.runs import RunFolder
@@ -116,6 +117,14 @@ class Packed:
     place: Path  # where it would lie if the zip were a folder
     inner: str  # its name in the zip; a folder's ends with a slash
 
+    @property
+    def file(self) -> Path:
+        """The zip of the whole class."""
+        return Path(str(self.whole.filename))
+
+    def __reduce__(self) -> tuple[Callable[..., Packed], tuple[Path, Path, str]]:
+        return _packed, (self.file, self.place, self.inner)  # a worker of a cluster opens the zip for itself
+
     def read(self, problems: list[str]) -> tuple[list[Member], bytes, tuple[int, ...]]:
         """Returns the files in it, its bytes if it is a file, and when it was changed; a ValueError says why not."""
         if self.inner.endswith("/"):
@@ -130,13 +139,22 @@ class Packed:
         return zip_members(zipfile.ZipFile(io.BytesIO(data)), problems), data, info.date_time
 
 
+def _packed(file: Path, place: Path, inner: str) -> Packed:
+    return Packed(_opened(file), place, inner)
+
+
+@lru_cache(maxsize=1)
+def _opened(file: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(file)
+
+
 def class_members(path: Path, known: Callable[[Path], object]) -> list[Packed]:
     """Returns what each student handed in, where a zip is a whole class's; [] where it is not.
 
     It is, if a platform named what is in it, which `known` tells, or if there are several zips and no run outside them.
     """
     try:
-        whole = zipfile.ZipFile(path)  # it stays open as long as something in it is to be read
+        whole = zipfile.ZipFile(path.absolute())  # it stays open as long as something in it is to be read
     except (OSError, ValueError, zipfile.BadZipFile):
         return []
     names = [info.filename for info in whole.infolist() if not info.is_dir()]

@@ -11,11 +11,14 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from casestudy.cluster import run_tasks
+from casestudy.errors import GradingError
 from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
 from casestudy.grading.containers import Packed, readable
@@ -30,6 +33,7 @@ from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
 
 NO_GRADE = Bundle("none", 0, ())
+A_TASK = 20  # submissions that a worker is given with one rubric and key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +103,22 @@ class GradeReport:
         return next((one for one in self.bundles if met.issuperset(one.asks)), NO_GRADE)
 
 
-def grade_all(files: Mapping[str, Path | Packed], rubric: Rubric, key: Key) -> list[GradeReport]:
-    """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others."""
-    bar = tqdm(files.items(), desc="grading", unit="submission", delay=2, leave=False, disable=None)
-    reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
+def grade_all(
+    files: Mapping[str, Path | Packed], rubric: Rubric, key: Key, cluster: str | None = None
+) -> list[GradeReport]:
+    """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others.
+
+    Workers of a `cluster` have the same files; see `cluster.run_tasks`.
+    """
+    every = list(files.items())
+    if cluster is None:
+        bar = tqdm(every, desc="grading", unit="submission", delay=2, leave=False, disable=None)
+        reports = _grade_some(rubric, key, bar)
+    else:
+        some = [every[k : k + A_TASK] for k in range(0, len(every), A_TASK)]
+        folder = _home(every[0][1]).parent
+        graded = run_tasks(partial(_grade_some, rubric, key), some, cluster, folder, noun="part")
+        reports = [report for part in graded for report in part]
     likeness = likenesses(reports, [_owner(report, key.students) for report in reports])
     return [
         dataclasses.replace(report, remarks=(*report.remarks, *said))
@@ -115,6 +131,21 @@ def _owner(report: GradeReport, seats: Iterable[Seat]) -> Hashable:
     if seat := seat_of(seats, report.student.id, report.student.name):
         return seat.group or seat
     return (report.student.platform, report.student.id) if report.student.id else report.source
+
+
+def _home(file: Path | Packed) -> Path:
+    return file.file if isinstance(file, Packed) else file
+
+
+def _grade_some(rubric: Rubric, key: Key, some: Iterable[tuple[str, Path | Packed]]) -> list[GradeReport]:
+    """Returns the grades of some files; a GradingError says that one is gone, which is not the student's fault."""
+    reports = []
+    for name, file in some:
+        if not _home(file).exists():
+            said = f"{_home(file)} is gone. Put it back."
+            raise GradingError(f"Submissions stay where they are while they are graded; {said}")
+        reports.append(_grade_safely(read_submission(file, name), rubric, key))
+    return reports
 
 
 def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:

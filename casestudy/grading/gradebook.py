@@ -44,6 +44,7 @@ def grade_submissions(
     rescale: bool = False,
     challenged: int = 0,
     data: Path | None = None,
+    cluster: str | None = None,
 ) -> list[GradeReport]:
     """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
@@ -57,6 +58,7 @@ def grade_submissions(
         rescale: Marks keep their share where the rubric has other points than when they were given.
         challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
         data: For these, the archive that students were given.
+        cluster: Whose workers grade; see `cluster.run_tasks`. The grades are the same.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:
@@ -74,7 +76,8 @@ def grade_submissions(
             raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
         if challenged and data is None:
             raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
-        reports = grade_all(files, criteria, known)
+        there = {name: path.absolute() if isinstance(path, Path) else path for name, path in files.items()}
+        reports = grade_all(there, criteria, known, cluster)
         if challenged and data is not None:
             from casestudy.grading.challenge import challenge
 
