@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from casestudy.grading.containers import Packed, readable
 from casestudy.grading.contents import Contents, NoEvidence, as_numbers
 from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
-from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
+from casestudy.grading.likeness import Prints, likenesses, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
 from casestudy.grading.roster import Seat, letters, seat_of
 from casestudy.grading.rubric import Bundle, Criterion, Rubric
@@ -119,7 +119,9 @@ def grade_all(
         folder = _home(every[0][1]).parent
         graded = run_tasks(partial(_grade_some, rubric, key), some, cluster, folder, noun="part")
         reports = [report for part in graded for report in part]
-    likeness = likenesses(reports, [_owner(report, key.students) for report in reports])
+    names = [f"{report.student.name} ({report.source})" for report in reports]
+    owners = [_owner(report, key.students) for report in reports]
+    likeness = likenesses([report.prints for report in reports], names, owners)
     return [
         dataclasses.replace(report, remarks=(*report.remarks, *said))
         for report, said in zip(reports, likeness, strict=True)
@@ -278,37 +280,3 @@ def _prints(found: Contents, rubric: Rubric) -> Prints:
 
 def _answers(found: Contents, rubric: Rubric) -> dict[str, str]:
     return {need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)}
-
-
-def likenesses(reports: list[GradeReport], owners: Sequence[Hashable]) -> list[list[str]]:
-    """Returns for each report what it shares with other people's, a sentence for each kind; worth a look.
-
-    The same seed on the same kind of machine gives the same predictions by design, and the sentence says so.
-    """
-    found: list[list[str]] = []
-    prints = [report.prints for report in reports]
-    for report, owner, likeness in zip(reports, owners, shared(prints), strict=True):
-        said: dict[tuple[int, ...], list[str]] = {}
-        for kind, every in likeness.items():
-            others = [k for k in every if owners[k] != owner]
-            by_seed = {
-                own: tuple(k for k in others if (prints[k].seed == report.prints.seed) is own) for own in (True, False)
-            }
-            if others and not kind.startswith("every prediction"):
-                said.setdefault(tuple(others), []).append(kind)
-            if not kind.startswith("every prediction"):
-                continue
-            gives = (
-                f"{kind} (both have seed {readable(report.prints.seed, 20)}, which on equal machines gives equal runs)"
-            )
-            for same, sentence in ((True, gives), (False, f"{kind}, though their seeds differ")):
-                if by_seed[same]:
-                    said.setdefault(by_seed[same], []).append(sentence)
-        found.append([f"Shares with {_named(reports, others)}: {', '.join(kinds)}." for others, kinds in said.items()])
-    return found
-
-
-def _named(reports: list[GradeReport], others: tuple[int, ...]) -> str:
-    shown = [f"{reports[k].student.name} ({reports[k].source})" for k in others[:MOST_NAMED]]
-    more = [f"{len(others) - MOST_NAMED:,} more"] if len(others) > MOST_NAMED else []
-    return ", ".join([*shown[:-1], " and ".join([*shown[-1:], *more])]) if more else ", ".join(shown)
