@@ -8,13 +8,15 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from casestudy import build_model, clean_archive, evaluate, load_images, split_images, train
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.files import file_digest
 from casestudy.report import write_report
-from casestudy.runs import Options, RunFolder, Wishes, finish_run, prepare_run, run_study
+from casestudy.runs import Options, RunFolder, Wishes, finish_run, prepare_run, run_study, verify_run
+from casestudy.study import Phase, SplitSpec, Variant
 
 
 def snapshot(folder):
@@ -130,7 +132,6 @@ def test_a_run_stopped_while_cleaning_goes_on_and_one_that_made_nothing_may_begi
 def test_the_way_that_two_signers_are_told_works_in_the_same_folder(small_study, write_letters, draw, encode, tmp_path):
     from casestudy.data import split_folds
     from casestudy.runs import prepare_run
-    from casestudy.study import SplitSpec
 
     photos = [
         {"entry": f"{who}/{label}{k}.png", "stored_as": f"{label}/{who}_{k}.png", "data": encode(draw(label, who, k)),
@@ -147,6 +148,23 @@ def test_the_way_that_two_signers_are_told_works_in_the_same_folder(small_study,
     with pytest.raises(DataError, match="Use --split random"):
         alone = dataclasses.replace(images, signers=np.full(len(images), "user_1"))
         split_folds(alone, SplitSpec("signer"), seed=3)
+
+
+def test_variants_are_compared_over_all_folds(letters_zip, small_study, tmp_path):
+    phase = Phase("head", "head", epochs=1, learning_rate=1e-2)
+    other = Variant("other", small_study.model, (dataclasses.replace(phase, epochs=2),))
+    everyone = SplitSpec("leave-one-signer-out")
+    study = dataclasses.replace(small_study, phases=(phase,), variants=(other,), split=everyone)
+    run = run_study(Wishes(study, 3), letters_zip, tmp_path / "run")
+    rows = run.read_table("comparison.csv").set_index("name")
+    folds = [json.loads(path.read_text()) for path in sorted(run.path.glob("variants/other/folds/*/training.json"))]
+    assert len(folds) == 5
+    assert rows.loc["other", "seconds"] == pytest.approx(sum(sum(one["seconds"].values()) for one in folds))
+    lasts = [pd.read_csv(path) for path in run.path.glob("variants/other/folds/*/history.csv")]
+    kept = [h[(h["epoch"] == h["epoch"].max()) & (h["metric"] == "accuracy")]["value"].item() for h in lasts]
+    assert rows.loc["other", "train_accuracy"] == pytest.approx(np.mean(kept))
+    write_report(run)
+    assert verify_run(run).hold
 
 
 def test_nothing_foreign_is_touched(letters_zip, small_study, tmp_path):

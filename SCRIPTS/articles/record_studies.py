@@ -15,8 +15,10 @@ import pandas as pd
 from casestudy.audit import UNMEASURED as NOT_YET, audit, audit_table, current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
+from casestudy.evaluation import compare_models
 from casestudy.report import interval, percent
 from casestudy.runs import RunFolder, published_table
+from casestudy.runs.results import contender
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
 from casestudy.study import Study
@@ -38,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", nargs="*", type=Path, help="finished run folders; none only writes the tables again")
     FOLDER.mkdir(exist_ok=True)
     for path in parser.parse_args(arguments).runs:
-        result = summarise(RunFolder.open(path, needs="comparison.csv"))
+        result = summarise(RunFolder.open(path, needs="metrics.json"))
         write_json(FOLDER / f"{result['study']['name']}.json", result)
     page = README.read_text(encoding="utf-8")
     write_text(README, replaced(page, table(load()), BEGIN, END))
@@ -61,8 +63,10 @@ def summarise(run: RunFolder) -> dict:
     result["data"] = {key: settings["data"][key] for key in ("name", "sha256")}
     divided = run.read_table("splits.csv")
     parts = divided["part"].value_counts()
-    rows = run.read_table("comparison.csv").to_dict("records")
-    comparison = [{key: None if value != value else value for key, value in row.items()} for row in rows]  # NaN
+    compared = [contender(run, model) for model in run.compared()]
+    rows = compare_models(compared, steps=run.record.wishes.study.ladder)["comparison.csv"].to_dict("records")
+    alone = ("rank", "pareto") if len(rows) == 1 else ()  # one model is first of none
+    comparison = [{k: None if value != value or k in alone else value for k, value in row.items()} for row in rows]
     return {
         **result,
         "parts": {part: int(count) for part, count in parts.items()},

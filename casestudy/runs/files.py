@@ -131,10 +131,10 @@ class RunFiles:
             f"{NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, or all steps at once: casestudy run --out {self.path}"
         )
 
-    def trainings(self) -> list[str]:
-        """Returns where training.json of every fold lies, or "" for that of the whole where there are no folds."""
-        folds = sorted(self.path.glob("folds/*/training.json"))
-        return [f"{path.parent.relative_to(self.path).as_posix()}/" for path in folds] or [""]
+    def trainings(self, home: str = "") -> list[str]:
+        """Returns where training.json of every fold of a model lies, or its home where there are no folds."""
+        folds = sorted(self.path.glob(f"{home}folds/*/training.json"))
+        return [f"{path.parent.relative_to(self.path).as_posix()}/" for path in folds] or [home]
 
 
 def hidden(path: Path, home: Path) -> bool:

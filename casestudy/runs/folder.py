@@ -229,7 +229,7 @@ class RunFolder(RunFiles):
 
     def histories(self) -> dict[str, pd.DataFrame]:
         """Returns the history of each model's training, by its name in a comparison; the own (or first fold's) last."""
-        homes = {model.name: model.home for model in self.compared()} | {OWN: self.trainings()[0]}
+        homes = {model.name: self.trainings(model.home)[0] for model in self.compared()} | {OWN: self.trainings()[0]}
         return {name: self.read_table(f"{home}history.csv") for name, home in homes.items()}
 
     def load_images(self, *, letters: Path | None = None, cache: Path | None = None) -> ImageSet:

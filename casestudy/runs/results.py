@@ -45,12 +45,12 @@ def comparison_tables(run: RunFolder) -> dict[str, pd.DataFrame]:
     """Returns the tables that compare the models of a run, by their file names; none where it has only one.
 
     Accuracy and loss on training and validation images are those of the epoch whose weights were kept, as they stood in
-    the history: training images were augmented then, and dropout was on.
+    the history: training images were augmented then, and dropout was on. Of folds: all seconds, the mean of the rest.
     """
     study = run.record.wishes.study
     if not study.variants:
         return {}
-    return compare_models([_contender(run, model) for model in run.compared()], steps=study.ladder)
+    return compare_models([contender(run, model) for model in run.compared()], steps=study.ladder)
 
 
 def distortion_table(study: Study, models: Sequence[TrainedModel], found: dict[str, Evaluation]) -> pd.DataFrame | None:
@@ -97,22 +97,29 @@ def published_table(study: Study, scores: pd.DataFrame, *, comparable: bool = Tr
     return table.astype({"published": "float64", "reproduced": "float64", "ours": "float64"})
 
 
-def _contender(run: RunFolder, model: TrainedModel) -> Contender:
-    training = run.training(model.home)
-    history = run.read_table(f"{model.home}history.csv")
-    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
-    kept = last.iloc[recipe(run, model)[1][-1].kept_epoch({name: last[name].tolist() for name in last})]
+def contender(run: RunFolder, model: TrainedModel) -> Contender:
+    """Returns a trained model of a run as it is compared with others."""
+    homes = run.trainings(model.home)
+    trainings = [run.training(home) for home in homes]
+    kept = pd.DataFrame([_kept(run, model, home) for home in homes]).mean()
     return Contender(
         name=model.name,
         predictions=run.read_table(model.predictions()),
-        parameters=training.parameters,
-        seconds=sum(training.seconds.values()),
-        bytes=(run.path / model.home / "model.keras").stat().st_size,
+        parameters=trainings[0].parameters,
+        seconds=sum(sum(training.seconds.values()) for training in trainings),
+        bytes=(run.path / homes[0] / "model.keras").stat().st_size,
         train_accuracy=kept["accuracy"],
         train_loss=kept["loss"],
         validation_accuracy=kept.get("val_accuracy", math.nan),
         validation_loss=kept.get("val_loss", math.nan),
     )
+
+
+def _kept(run: RunFolder, model: TrainedModel, home: str) -> pd.Series:
+    """Returns the metrics of the epoch whose weights a training ended with."""
+    history = run.read_table(f"{home}history.csv")
+    last = history[history["phase"] == history["phase"].iloc[-1]].pivot(index="epoch", columns="metric", values="value")
+    return last.iloc[recipe(run, model)[1][-1].kept_epoch({name: last[name].tolist() for name in last})]
 
 
 def score_table(scores: Sequence[Score]) -> pd.DataFrame:
