@@ -15,7 +15,7 @@ from typing import Any
 import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
-from casestudy.cli import grading as grade_command, reading as read_command
+from casestudy.cli import grading as grade_command, reading as read_command, runs as run_command
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -152,6 +152,8 @@ def build_parser() -> CommandParser:
         "--data", type=Path, metavar="DATA", help="the run's photographs, where they are not in its folder"
     )
 
+    run_command.add_commands(command)
+
     examples = ("casestudy verify runs/asl-asl_sample", "casestudy verify runs/asl-asl_sample --retrain runs/again")
     about = "recompute every figure of a run, and its predictions"
     verify = command("verify", about, _verify, *examples, run="run folder")
@@ -242,12 +244,12 @@ def _screen(run: casestudy.RunFolder) -> str:
 
 
 def _report(args: argparse.Namespace) -> int:
-    print(casestudy.write_report(grade_command.open_run(args, data=args.data)))
+    print(casestudy.write_report(run_command.open_run(args, data=args.data)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
+    run, weights = run_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
     print(_shown("\n".join(checks.lines())))
     return 0 if checks.hold else 1
