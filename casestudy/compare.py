@@ -68,19 +68,20 @@ class Comparison:
 
     def about_shared(self) -> str:
         """Returns how many photographs the runs are compared on, and what to do where that is none."""
-        own = ", ".join(f"{len(one.predictions):,}" for one in self.found)
+        own = " and ".join(dict.fromkeys(f"{len(one.predictions):,}" for one in self.found))
         if self.shared:
-            return f"Compared on the {counted(self.shared, 'test photograph')} that all have ({own})."
+            return f"Compared on the {counted(self.shared, 'test photograph')} that all have, of {own}."
         remedy = (
             "Runs on the same data with the same split and seed share theirs, as do those that leave each signer out."
         )
-        return f"The runs share no test photograph ({own}): nothing tells which one is ahead. {remedy}"
+        return f"The runs share no test photograph, of {own}: nothing tells which one is ahead. {remedy}"
 
     def banners(self) -> Iterator[str]:
-        """Yields for each run what has to be known before its numbers are read, and what makes them unlike."""
-        for run, name in zip(self.runs, self.names, strict=True):
-            if said := banner(run.facts.drawn, run.record.wishes.quick):
-                yield f"{name}: {said}"
+        """Yields what has to be known of each run before its numbers are read, and what makes them unlike."""
+        said = [banner(run.facts.drawn, run.record.wishes.quick) for run in self.runs]
+        for one in dict.fromkeys(filter(None, said)):
+            whose = [name for name, own in zip(self.names, said, strict=True) if own == one]
+            yield one if len(whose) == len(said) else f"{', '.join(whose)}: {one}"
         if len({run.facts.protocol for run in self.runs}) > 1:
             yield "The runs are split in different ways: one may have been trained on people whom another never saw."
 
@@ -191,17 +192,17 @@ def _against(first: str, before: pd.DataFrame, name: str, after: pd.DataFrame, c
     was, is_now = (table["label"] == table["predicted"] for table in (before, after))
     sure = how_sure(is_now.astype(int) - was.astype(int), before["signer"], kind="difference")
     said = f"{name} reads {percent(is_now.mean())} of them, {first} {percent(was.mean())}; {sure.sentence}"
-    verdict = "two people cannot tell" if sure.people == 2 else "beyond noise" if clear else "within noise"
+    verdict = "" if sure.people == 2 else ": beyond noise" if clear else ": within noise"
     if (before["predicted"] == after["predicted"]).all():
         columns = [column for column in before if column.startswith(PREFIX)]
         same = before[columns].equals(after.get(columns)) if set(columns) <= set(after) else False
         said = f"{name} reads each of them as {first} does"
-        verdict = "with the very same probabilities" if same else "with other probabilities"
+        verdict = ", with the very same probabilities" if same else ", with other probabilities"
 
     def worst(table: pd.DataFrame, which: pd.Series) -> pd.DataFrame:
         return table[which].sort_values(["loss", "name"], ascending=[False, True])
 
-    return Against(name, f"{said}: {verdict}.", worst(after, was & ~is_now), worst(before, ~was & is_now))
+    return Against(name, f"{said}{verdict}.", worst(after, was & ~is_now), worst(before, ~was & is_now))
 
 
 def _parts(tables: Sequence[pd.DataFrame], column: str) -> list[Part]:

@@ -14,7 +14,7 @@ from casestudy.errors import DataError, RunError
 from casestudy.runs import Options, RunFolder
 from casestudy.studies import STUDIES
 
-COMMANDS = ("run", "clean", "report", "verify", "studies", "doctor")
+COMMANDS = ("run", "clean", "report", "compare", "runs", "verify", "studies", "doctor")
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
@@ -161,7 +161,7 @@ assert not {"numpy", "pandas"} & set(sys.modules), "import casestudy alone"
 from casestudy.cli import main
 run, folder = sys.argv[1:]
 for call in (["--help"], ["run", "--help"], ["studies"], ["doctor"], ["clean", folder, "--out", folder + ".zip"],
-             ["report", run], ["verify", run]):
+             ["report", run], ["compare", "--help"], ["runs", run], ["verify", run]):
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             code = main(call)
