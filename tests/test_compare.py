@@ -71,7 +71,8 @@ def test_differences_by_person_are_those_of_scipy_and_pandas(runs):
             assert cost == sorted(cost) and len(cost) > 1
             assert [table.at[name, "read"] for name in shown["name"]] == shown["predicted"].tolist()
         assert f"{100 * right[b].mean():.1f} % of them, run-1 {100 * right[0].mean():.1f} %" in other.sentence
-        assert "from the 4 people tested" in other.sentence
+        ends = [f"{rows.loc[other.name, 'run-1'][end]:+.1f} points".replace("-", "−") for end in ("low", "high")]
+        assert f"95 % interval {ends[0]} to {ends[1]}, from the 4 people tested: " in other.sentence
 
 
 def test_labels_and_people_are_those_of_scikit_learn(runs):
@@ -130,11 +131,13 @@ def test_the_same_run_twice_over_is_no_difference(runs, fabricate_run, letters_z
 
 
 def test_two_people_get_no_interval(fabricate_run, letters_zip, tmp_path):
-    made = [fabricate_run(tmp_path / f"run-{seed}", letters_zip, seed=seed) for seed in (1, 2)]
+    made = [fabricate_run(tmp_path / f"run-{seed}", letters_zip, seed=seed) for seed in (3, 5)]
     found = compare_runs(opened(*made))
     (other,) = found.against
-    assert "two people are too few for an interval: they have " in other.sentence
-    assert other.sentence.endswith(" points.")
+    right = [(table["read"] == table["label"]).groupby(table["signer"]).mean() for table in map(read, made)]
+    one, two = (f"{100 * change:+.1f} points".replace("-", "−") for change in right[1] - right[0])
+    assert other.sentence.endswith(f"two people are too few for an interval: they have {one} and {two}.")
+    assert one != two and "+0.0" not in (one, two)
     assert np.isnan(found.tests[["low", "high", "p"]].to_numpy(dtype=float)).all()
 
 
