@@ -162,7 +162,8 @@ assert not {"numpy", "pandas"} & set(sys.modules), "import casestudy alone"
 from casestudy.cli import main
 run, folder = sys.argv[1:]
 for call in (["--help"], ["run", "--help"], ["studies"], ["doctor"], ["clean", folder, "--out", folder + ".zip"],
-             ["report", run], ["runs", run], ["compare", run, run + "/../other", "--out", folder + ".html"], ["verify", run]):
+             ["report", run], ["runs", run], ["compare", run, run + "/../other", "--out", folder + ".html"],
+             ["verify", run]):
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             code = main(call)
