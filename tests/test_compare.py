@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, recall_score
 from casestudy.cli import main
 from casestudy.compare import compare_runs, write_comparison
 from casestudy.errors import DataError, RunError
-from casestudy.runs import RunFolder
+from casestudy.runs import RunFolder, Wishes
 
 EVIL = "<img src=x onerror=alert(1)>"
 FOUR = ("user_2", "user_3", "user_4", "user_5")
@@ -113,6 +113,15 @@ def test_settings_that_differ_are_named_and_equal_ones_are_not(runs, tmp_path):
     assert "This is a quick look" in page and "1 difference in versions and machines" in page
     assert "Other words" not in page
     assert "Settings that differ: quick, study.phases[1].learning_rate." in found.lines()
+
+
+def test_a_list_that_json_gave_back_is_the_tuple_that_was_asked_for(small_study):
+    def wishes(units: object) -> Wishes:
+        model = dataclasses.replace(small_study.model, name="plain_cnn", options={"units": units})
+        return Wishes(dataclasses.replace(small_study, model=model), 3)
+
+    assert wishes((128, 64)).differences(wishes([128, 64])) == []
+    assert wishes((128, 64)).differences(wishes([128, 32])) == ["study.model.options.units"]
 
 
 def test_the_same_run_twice_over_is_no_difference(runs, fabricate_run, letters_zip, tmp_path):

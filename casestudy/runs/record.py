@@ -250,7 +250,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
     elif isinstance(value, (list, tuple)) and any(isinstance(one, (dict, list, tuple)) for one in value):
         inside = {f"{name}[{k}]": one for k, one in enumerate(value)}
     else:
-        return {name.removeprefix("."): value}
+        return {name.removeprefix("."): tuple(value) if isinstance(value, list) else value}  # as JSON has a tuple
     return {key: leaf for place, one in inside.items() for key, leaf in _flat(one, place).items()}
 
 
