@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from casestudy.errors import DataError, RunError
 from casestudy.runs import Options, RunFolder
 from casestudy.studies import STUDIES
 
-COMMANDS = ("run", "clean", "report", "verify", "studies", "doctor")
+COMMANDS = ("run", "clean", "report", "compare", "runs", "verify", "studies", "doctor")
 
 
 @pytest.mark.parametrize("command", [(), *[(name,) for name in COMMANDS]])
@@ -161,7 +162,8 @@ assert not {"numpy", "pandas"} & set(sys.modules), "import casestudy alone"
 from casestudy.cli import main
 run, folder = sys.argv[1:]
 for call in (["--help"], ["run", "--help"], ["studies"], ["doctor"], ["clean", folder, "--out", folder + ".zip"],
-             ["report", run], ["verify", run]):
+             ["report", run], ["runs", run], ["compare", run, run + "/../other", "--out", folder + ".html"],
+             ["verify", run]):
     with contextlib.redirect_stdout(io.StringIO()):
         try:
             code = main(call)
@@ -190,6 +192,7 @@ def photos(tmp_path, encode, draw):
 
 
 def test_only_training_loads_tensorflow(run_copy, photos):
+    shutil.copytree(run_copy.path, run_copy.path.parent / "other")
     done = subprocess.run(
         [sys.executable, "-c", LIGHT, str(run_copy.path), str(photos)], capture_output=True, text=True, check=False
     )

@@ -15,7 +15,6 @@ import pytest
 from matplotlib import colormaps, font_manager, rcParams
 from PIL import Image
 
-from casestudy.cli import commands
 from casestudy.evaluation import evaluate_predictions
 from casestudy.plots import draw_run, lettering, results
 from casestudy.report.report import render
@@ -295,12 +294,12 @@ def test_the_screen_shows_the_weakest_of_many(run_copy):
     for count in (MANY_LABELS, MANY_LABELS + 1, 300):
         names, found = many(run_copy, count)
         run_copy.write_table("per_label.csv", found.per_label)
-        lines = commands._screen(run_copy).splitlines()
+        lines = runs.on_screen(run_copy).splitlines()
         shown = [line.split("  ")[1] for line in lines if line.startswith("  word ")]
         if count == MANY_LABELS:
             assert shown == names
             continue
-        weakest = found.per_label.sort_values("accuracy", kind="stable")["label"].head(commands.WEAKEST)
+        weakest = found.per_label.sort_values("accuracy", kind="stable")["label"].head(runs.WEAKEST)
         assert shown == weakest.tolist()
         assert f"  the weakest of {count} labels; per_label.csv has the others" in lines
         assert len(lines) < 60

@@ -13,7 +13,7 @@ from SCRIPTS.release.mutants import ROOT, mutate, read_list
 
 MUTANTS = read_list()
 LEAST = 120
-MODULES = {"choices", "data_spec", "doctor", "files", "records", "study"}  # the rest are rooms
+MODULES = {"choices", "compare", "data_spec", "doctor", "files", "records", "study"}  # the rest are rooms
 ROOMS = {path.parent.name for path in (ROOT / "casestudy").glob("*/__init__.py")}
 by_id = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 

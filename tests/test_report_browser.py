@@ -82,10 +82,10 @@ class Browser:
         self.last = method
         return message
 
-    def open(self, path):
+    def open(self, path, fragment=""):
         self.troubles.clear()
         self.requests.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=path.as_uri() + (f"#{fragment}" if fragment else ""))
         while self.last != "Page.loadEventFired":
             self.receive()
 
@@ -214,6 +214,88 @@ def test_clicking_a_cell_shows_exactly_the_photographs_behind_it(page, run):
     assert filled > 5
     decoded = "Promise.all([...document.images].map((i) => i.decode().then(() => i.naturalWidth)))"
     assert min(page.run(decoded)) > 0
+
+
+EXPLORED = "[...document.querySelectorAll('#explored figure')].map((figure) => figure.dataset.name)"
+LATER = "new Promise((done) => setTimeout(done, 100))"
+
+
+def chosen(run, label="", read="", person="", show="", low=0.0, high=2.0):
+    """Returns the names that a choice lets through, the least probable truth first, by pandas alone."""
+    table = run.read_table("predictions.csv")
+    table["own"] = [row["p_" + row["label"]] for row in table.to_dict("records")]
+    for column, wanted in (("label", label), ("predicted", read), ("signer", person)):
+        table = table[(table[column] == wanted) | (wanted == "")]
+    right = table["label"] == table["predicted"]
+    table = table[(show == "") | (right == (show == "right"))]
+    return table[table["confidence"].ge(low) & table["confidence"].lt(high)].sort_values("own")["name"].tolist()
+
+
+def test_photographs_are_looked_through_by_person_letter_verdict_and_confidence(page, run):
+    evil = "<i>user_5</i>"
+    assert page.run(EXPLORED) == chosen(run) and len(chosen(run)) == 36
+    for choice, wanted in (
+        ({"label": "B"}, {"label": "B"}),
+        ({"label": "", "read": "C"}, {"read": "C"}),
+        ({"person": evil}, {"read": "C", "person": evil}),
+        ({"show": "wrong"}, {"read": "C", "person": evil, "show": "wrong"}),
+        ({"read": "", "person": "", "show": "right"}, {"show": "right"}),
+        ({"sure": "high"}, {"show": "right", "low": 0.9}),
+        ({"show": "", "sure": "middle"}, {"low": 0.5, "high": 0.9}),
+        ({"sure": "low"}, {"high": 0.5}),
+    ):
+        for name, value in choice.items():
+            page.run(f"(form.elements.{name}.value = {json.dumps(value)}, form.dispatchEvent(new Event('input')))")
+        names = chosen(run, **wanted)
+        assert page.run(EXPLORED) == names and names, wanted
+        assert page.run("document.getElementById('found').textContent") == f"{len(names)} of 36"
+        assert page.run("form.elements.person.options.length") == 3
+    page.click("document.querySelector('#explore button')")
+    page.run(LATER)
+    assert page.run(EXPLORED) == chosen(run)
+    assert page.run("location.hash") == "#photographs"
+
+
+def test_the_address_keeps_what_was_chosen(page, run, browser):
+    evil = "<i>user_5</i>"
+    page.run(f"(form.elements.person.value = {json.dumps(evil)}, form.dispatchEvent(new Event('input')))")
+    page.run("(form.elements.show.value = 'right', form.dispatchEvent(new Event('input')))")
+    address = page.run("location.href")
+    page.open(run.path / "report.html")
+    assert page.run("location.hash") == "" and page.run(EXPLORED) == chosen(run)
+    for href, wanted in (
+        (address, {"person": evil, "show": "right"}),
+        ("#label=A&read=B", {"label": "A", "read": "B"}),
+        ("#label=A&person=nobody&sure=__proto__", {"label": "A"}),
+        ("#labels", {"label": "A"}),
+    ):
+        page.run(f"(location.href = {json.dumps(href)}, {LATER})")
+        assert page.run(EXPLORED) == chosen(run, **wanted), href
+    page.call("Page.navigate", url="about:blank")
+    page.open(run.path / "report.html", address.partition("#")[2])
+    assert page.run(EXPLORED) == chosen(run, person=evil, show="right")
+    assert page.run("form.getBoundingClientRect().top") < 900  # it is in sight
+
+
+def test_a_cell_leads_to_its_photographs(page, run):
+    page.click(cell(0, 0))
+    for _ in range(2):  # the second time the address is the same already
+        page.click("document.querySelector('#behind p a')")
+        page.run(LATER)
+        assert not page.run("document.getElementById('behind').open")
+        assert page.run(EXPLORED) == chosen(run, "A", "A")
+        page.run("show(0, 0)")
+    page.run("document.getElementById('behind').close()")
+
+
+def test_so_many_photographs_are_shown_at_once_and_more_when_asked(page, run):
+    page.run("(everything.push(...everything, ...everything), draw())")
+    assert len(page.run(EXPLORED)) == 48
+    page.click("document.getElementById('more')")
+    assert len(page.run(EXPLORED)) == 96
+    page.click("document.getElementById('more')")
+    assert len(page.run(EXPLORED)) == 108
+    assert page.run("document.getElementById('more').hidden")
 
 
 def test_the_keyboard_does_the_same(page, run):
@@ -433,6 +515,27 @@ def test_paper_shows_what_is_folded(page):
     assert heights
     assert min(heights) > 0
     assert page.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_comparison_reads_on_a_phone_and_without_a_script(browser, run, tmp_path, fabricate_run, scheme):
+    from casestudy.compare import compare_runs, write_comparison
+
+    other = fabricate_run(tmp_path / EVIL.replace("/", ""), run.letters, seed=8, test=("user_4", "<i>user_5</i>"))
+    browser.media(scheme=scheme)
+    browser.open(write_comparison(compare_runs([run, other]), tmp_path / "page.html"))
+    for width in (390, 1280):
+        browser.size(width)
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    shown = browser.run("document.body.innerText")
+    assert EVIL.replace("/", "") in shown and "<i>user_5</i>" in shown
+    for pair, where in browser.run(TEXTS):
+        ink, paper, large = pair.replace("rgb(", "").split("),")
+        ratio = contrast(*(luminance(tuple(map(int, colour.split(",")))) for colour in (ink, paper)))
+        assert ratio >= (3 if large == "true" else 4.5), f"{ratio:.2f} {where} {pair}"
+    decoded = "Promise.all([...document.images].map((i) => i.decode().then(() => i.naturalWidth)))"
+    assert min(browser.run(decoded)) > 0
+    assert browser.troubles == [] and len([url for url in browser.requests if not url.startswith("data:")]) == 1
 
 
 def test_a_picture_of_it_is_no_blank_page(page, tmp_path):

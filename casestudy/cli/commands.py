@@ -7,24 +7,22 @@ import dataclasses
 import errno
 import logging
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import casestudy
-from casestudy import report, runs  # a room loads a name when it is used
+from casestudy import runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
-from casestudy.cli import grading as grade_command, reading as read_command
+from casestudy.cli import grading as grade_command, reading as read_command, runs as run_command
 from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
-from casestudy.words import MANY_LABELS, counted, duration, printable
+from casestudy.words import counted, printable
 
 Call = Callable[[argparse.Namespace], int]
 
-WEAKEST = 15  # labels that the screen shows where there are many
 WELCOME = """\
 From an archive of fingerspelled letters to an honest report. Type this first:
 
@@ -155,6 +153,8 @@ def build_parser() -> CommandParser:
         "--data", type=Path, metavar="DATA", help="the run's photographs, where they are not in its folder"
     )
 
+    run_command.add_commands(command)
+
     examples = ("casestudy verify runs/asl-asl_sample", "casestudy verify runs/asl-asl_sample --retrain runs/again")
     about = "recompute every figure of a run, and its predictions"
     verify = command("verify", about, _verify, *examples, run="run folder")
@@ -200,7 +200,7 @@ def _run(args: argparse.Namespace) -> int:
         wishes, data, args.out or Path("runs") / name, password=args.password, cluster=args.cluster
     )
     casestudy.write_report(run)
-    print(_shown(_screen(run)))
+    print(_shown(run_command.on_screen(run)))
     return 0
 
 
@@ -227,46 +227,13 @@ def _tune(args: argparse.Namespace) -> int:
     return 0
 
 
-def _screen(run: casestudy.RunFolder) -> str:
-    """Returns a run's result on one screen."""
-    scores = run.scores()
-    known, found = run.provenance(), report.claims(run)
-    lines = ["", f"starting weights: {run.resolved.weights}", ""]
-    lines += [known.banner, ""] if known.banner else []
-    lines += [report.summary_sentence(scores, run.evaluation().sure.sentence), ""]
-    trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
-    wide = max(map(len, trained))
-    for what, score in zip(trained, scores, strict=True):
-        accuracy, loss = report.percent(score.accuracy), report.decimals(score.loss)
-        lines.append(f"  {what:{wide}}  accuracy {accuracy:>8}   loss {loss}")
-    table = run.read_table("per_label.csv")
-    shown = table.sort_values("accuracy", kind="stable").head(WEAKEST) if len(table) > MANY_LABELS else table
-    labels = shown.to_dict("records")
-    wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
-    lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
-    for row in labels:
-        numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
-        lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
-    if len(shown) < len(table):
-        lines.append(f"  the weakest of {counted(len(table), 'label')}; per_label.csv has the others")
-    for title, sentences in (("You may write:", found.may), ("You may not write:", found.may_not)):
-        lines += ["", title]
-        whole = (one.replace(" %", "\N{NO-BREAK SPACE}%") for one in sentences)
-        lines += [textwrap.fill(one, 110, initial_indent="  - ", subsequent_indent="    ") for one in whole]
-    if known.seconds_for_everyone and (command := Options.again(run, everyone=True)):
-        time = duration(known.seconds_for_everyone)
-        lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
-    lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]
-    return "\n".join(lines)
-
-
 def _report(args: argparse.Namespace) -> int:
-    print(casestudy.write_report(grade_command.open_run(args, data=args.data)))
+    print(casestudy.write_report(run_command.open_run(args, data=args.data)))
     return 0
 
 
 def _verify(args: argparse.Namespace) -> int:
-    run, weights = grade_command.open_run(args, data=args.data), [args.weights] if args.weights else []
+    run, weights = run_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
     print(_shown("\n".join(checks.lines())))
     return 0 if checks.hold else 1

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser
+from casestudy.cli.runs import open_run
 from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster
-from casestudy.errors import RunError
 from casestudy.words import counted
 
 FEWEST_STRANGERS = 3  # people of a hidden test, below which only guessing is told from reading
-
-
-def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy.RunFolder:
-    """Returns the run folder that a call names; a RunError says which ones are here where it is none."""
-    if not (args.run / "run.json").is_file():
-        places = [args.run, Path("runs"), Path("notebooks") / "runs"]
-        found = {path.parent.as_posix(): None for place in places for path in sorted(place.glob("*/run.json"))}
-        here = f"Runs that are here: {', '.join(list(found)[:5])}" if found else "`casestudy run` makes one in runs"
-        name = next(iter(get_close_matches(str(args.run), found, 1)), next(iter(found), "runs/NAME"))
-        what = "has none" if args.run.exists() else "is not there"
-        raise RunError(f"A run folder holds a run.json; {args.run} {what}. {here}. Name it: {args.parser.prog} {name}")
-    return casestudy.RunFolder.open(args.run, data=data)
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callable[[str], None]) -> None:

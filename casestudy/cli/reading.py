@@ -8,7 +8,7 @@ from pathlib import Path
 
 import casestudy
 from casestudy import evaluation, report  # a room loads a name when it is used
-from casestudy.cli.grading import open_run
+from casestudy.cli.runs import open_run
 from casestudy.errors import RunError
 from casestudy.files import atomic_path
 from casestudy.words import counted, printable

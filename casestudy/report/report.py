@@ -62,7 +62,9 @@ def render(run: RunFolder) -> str:
         pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
     trainings = [run.training(home) for home in run.trainings()]
     tables = {name: run.read_table(file) for name, (file, *_) in sections.PLOTTED.items() if run.has(file)}
-    parts, script = run.read_table("splits.csv"), source("report.js") + (source("matrix.js") if matrix else "")
+    parts, script = run.read_table("splits.csv"), source("report.js")
+    if matrix:
+        script += source("matrix.js") + source("explore.js")
     return page(
         "report.html",
         record=record,

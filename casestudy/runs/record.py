@@ -170,6 +170,11 @@ class RunRecord:
         study = replace(study, model=model, variants=tuple(variants))
         return replace(self.wishes, study=study, precision=resolved.machine.precision)
 
+    def settings(self) -> dict[str, Any]:
+        """Returns by its dotted name all that may tell a run from another: what was asked for, and what it came to."""
+        values = self.to_json()
+        return {"quick": self.wishes.quick, **_flat({k: v for k, v in values.items() if k not in ("started", "files")})}
+
     def to_json(self) -> dict[str, Any]:
         """Returns the fields side by side, as plain JSON values; None and {} where something is not known yet."""
         return {
@@ -246,13 +251,13 @@ def _take(left: dict[str, Any], kind: type[Any], source: str) -> Any:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Returns the values within dictionaries and lists by their dotted names, but for `WORDS`."""
+    """Returns the values within dictionaries and lists by their dotted names, but for `WORDS`; a plain list is one."""
     if isinstance(value, dict):
         inside = {f"{name}.{key}": one for key, one in value.items() if key not in WORDS}
-    elif isinstance(value, (list, tuple)):
+    elif isinstance(value, (list, tuple)) and any(isinstance(one, (dict, list, tuple)) for one in value):
         inside = {f"{name}[{k}]": one for k, one in enumerate(value)}
     else:
-        return {name.removeprefix("."): value}
+        return {name.removeprefix("."): tuple(value) if isinstance(value, list) else value}  # as JSON has a tuple
     return {key: leaf for place, one in inside.items() for key, leaf in _flat(one, place).items()}
 
 

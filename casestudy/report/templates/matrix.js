@@ -38,6 +38,32 @@ const point = (i, j) => {
   tip.style.left = Math.max(4, Math.min(cell.left + cell.width / 2 - own.width / 2, innerWidth - own.width - 20)) + "px";
 };
 
+const figureOf = (photo, i, j) => {
+  const figure = make("figure");
+  figure.dataset.name = photo.name;
+  if (facts.pictures[photo.name]) {
+    const image = make("img");
+    image.src = "data:image/jpeg;base64," + facts.pictures[photo.name];
+    const by = photo.signer ? ` by ${photo.signer}` : "";
+    image.alt = `Photograph of ${facts.labels[i]}${by}, read as ${facts.labels[j]}`;
+    figure.append(image);
+  } else {
+    figure.append(make("span", "nopicture", "no picture at hand"));
+  }
+  const caption = make("figcaption");
+  for (const [k, share] of photo.guesses) {
+    const line = make("div", k === i ? "guess true" : "guess");
+    const [bar, length] = [make("span", "bar"), make("i")];
+    length.style.setProperty("--a", share);
+    bar.append(length);
+    line.append(make("span", "", facts.labels[k]), bar, make("span", "", percent(share)));
+    caption.append(line);
+  }
+  caption.append(make("span", "soft", photo.name + (photo.signer ? " · " + photo.signer : "")));
+  figure.append(caption);
+  return figure;
+};
+
 const dialog = document.getElementById("behind");
 const show = (i, j) => {
   if (!counts[i][j]) return;
@@ -48,31 +74,8 @@ const show = (i, j) => {
   const rest = counts[i][j] - photos.length;
   dialog.querySelector("p").textContent = "The costliest first, with what the model took them for; the true label is bold."
     + (rest ? ` ${rest} more are in predictions.csv.` : "");
-  dialog.querySelector(".photos").replaceChildren(...photos.map((photo) => {
-    const figure = make("figure");
-    figure.dataset.name = photo.name;
-    if (facts.pictures[photo.name]) {
-      const image = make("img");
-      image.src = "data:image/jpeg;base64," + facts.pictures[photo.name];
-      const by = photo.signer ? ` by ${photo.signer}` : "";
-      image.alt = `Photograph of ${facts.labels[i]}${by}, read as ${facts.labels[j]}`;
-      figure.append(image);
-    } else {
-      figure.append(make("span", "nopicture", "no picture at hand"));
-    }
-    const caption = make("figcaption");
-    for (const [k, share] of photo.guesses) {
-      const line = make("div", k === i ? "guess true" : "guess");
-      const [bar, length] = [make("span", "bar"), make("i")];
-      length.style.setProperty("--a", share);
-      bar.append(length);
-      line.append(make("span", "", facts.labels[k]), bar, make("span", "", percent(share)));
-      caption.append(line);
-    }
-    caption.append(make("span", "soft", photo.name + (photo.signer ? " · " + photo.signer : "")));
-    figure.append(caption);
-    return figure;
-  }));
+  dialog.querySelector(".photos").replaceChildren(...photos.map((photo) => figureOf(photo, i, j)));
+  dialog.querySelector("a").href = addressOf({ label: facts.labels[i], read: facts.labels[j] });
   point();
   dialog.showModal();
   dialog.scrollTop = 0;
