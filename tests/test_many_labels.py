@@ -15,6 +15,7 @@ import pytest
 from matplotlib import colormaps, font_manager, rcParams
 from PIL import Image
 
+from casestudy.cli import runs
 from casestudy.evaluation import evaluate_predictions
 from casestudy.plots import draw_run, lettering, results
 from casestudy.report.report import render
