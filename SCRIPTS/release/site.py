@@ -1,0 +1,308 @@
+"""Builds the documentation site from the files that are there: `python SCRIPTS/release/site.py --out DIR`.
+
+Sphinx with MyST builds from PyPI's packages alone, without a network, reads Markdown, notebooks and docstrings, and has
+been kept up by a team since 2008. MkDocs has had no release since 2024, Zensical is young and reads no notebooks, Jupyter
+Book 2 and Quarto need programs that PyPI does not hold.
+
+Pages lie on the site as in the repository, so that their links arrive; `rewritten` turns the few that would not. What is
+on the site alone stands in the folder `pages`.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = Path(__file__).resolve().parent / "pages"
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+NEEDED = ("furo", "myst_nb", "sphinx")  # the extra `site`
+FENCED = re.compile(r"(^```.*?^```$)", re.S | re.M)
+LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
+PICTURE_ELSEWHERE = re.compile(r"!\[([^]]*)\]\(https?:[^)]*\)")
+FROM_COLAB = re.compile(r"\s+\(\[from\s+Colab\]\([^)]+\)\)")  # who reads the site is not on Colab
+WORDS_A_MINUTE = 130  # slow readers of English, who look at tables and figures, too
+SCROLLS = {  # what is wider than a telephone is moved with the arrow keys, once it has the focus
+    '<div class="table-wrapper': '<div tabindex="0" role="region" aria-label="Table" class="table-wrapper',
+    "<pre>": '<pre tabindex="0">',
+}
+
+
+def chapters():
+    """Returns the pages of the site in their order, by chapter; the first page of all is README.md."""
+    steps, studies = (sorted(ROOT.glob(f"notebooks/{tens}?_*.ipynb")) for tens in (0, 1))
+    articles = sorted(ROOT.glob("ARTICLES/*.md"))
+    return {
+        "Start here": [OWN / f"{name}.md" for name in ("student", "instructor", "archive", "faq")],
+        "The case": [ROOT / "hook_document.md", ROOT / "rubric.md", *steps],
+        "Articles": [path for path in articles if path.stem[0].isdigit()],
+        "Further studies": studies,
+        "Background": [path for path in articles if not path.stem[0].isdigit()],
+        "Data": sorted(ROOT.glob("DATA/**/README.md")),
+        "Reference": [OWN / "python.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", OWN / "cite.md"],
+    }
+
+
+def places():
+    """Returns where each file lies on the site, without the ending."""
+    found = {ROOT / "README.md": PurePosixPath("index")}
+    for path in (path for chapter in chapters().values() for path in chapter):
+        base = OWN if OWN in path.parents else ROOT
+        found[path] = PurePosixPath(path.relative_to(base).with_suffix("").as_posix())
+    return found
+
+
+def rewritten(text, source):
+    """Returns a page's Markdown with links that work on the site, and the files it shows or offers that are no pages.
+
+    Args:
+        text: What stands in it, or in a cell of text.
+        source: The file it is from.
+    """
+    where, files = places(), set()
+    here = where[source].parent
+
+    def turned(match):
+        target, hash_, anchor = match[1].partition("#")
+        inside = target.removeprefix(f"{REPOSITORY}/blob/main/")
+        if not target or (inside == target and re.match(r"\w+:", target)):
+            return match[0]
+        path = Path(os.path.normpath(ROOT / inside if inside != target else source.parent / inside))
+        path = path / "README.md" if path / "README.md" in where else path
+        if path in where:
+            place = where[path].with_suffix(path.suffix)
+        elif path.is_file():
+            place = PurePosixPath(path.relative_to(ROOT).as_posix())
+            files.add(path)
+        else:
+            return f"{REPOSITORY}/tree/main/{path.relative_to(ROOT).as_posix()}"
+        return os.path.relpath(place, here).replace(os.sep, "/") + hash_ + anchor
+
+    parts = FENCED.split(text)
+    for k in range(0, len(parts), 2):
+        parts[k] = LINK.sub(turned, FROM_COLAB.sub("", PICTURE_ELSEWHERE.sub(r"\1", parts[k])))
+    return "".join(parts), files
+
+
+def notebook(path):
+    """Returns a notebook's (title, question, what it gives to read, all its text), each as Markdown."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"}
+    question = texts["question"].split("\n\n")[1].replace("\n", " ")
+    text = "\n\n".join(texts.values())
+    title = re.search(r"^# (.+)$", text, re.M)[1]
+    read = dict(reversed(re.findall(r"\*\*Read\*\* \[([^]]+)\]\(\.\./([^)#]+)", text)))
+    return title, question, read, text
+
+
+def minutes(text):
+    return max(1, round(len(text.split()) / WORDS_A_MINUTE))
+
+
+def steps():
+    """Returns the student's table: each notebook with what to read beside it, and its question."""
+    up = "../../.."
+    lines = ["| step | minutes | read beside it | the question |", "|---|---|---|---|"]
+    for path in sorted(ROOT.glob("notebooks/0?_*.ipynb")):
+        title, question, read, text = notebook(path)
+        beside = [
+            f"[{name}]({up}/{article}) ({minutes((ROOT / article).read_text(encoding='utf-8'))})"
+            for name, article in read.items()
+        ]
+        link = f"[{title}]({up}/{path.relative_to(ROOT).as_posix()})"
+        lines.append(f"| {link} | {minutes(text)} | {'; '.join(beside)} | {question} |")
+    return "\n".join(lines)
+
+
+def names():
+    """Returns the public names of the package, and the docstring's first line, by the room they are from."""
+    found = {}
+    for node in ast.parse((ROOT / "casestudy/__init__.pyi").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom):
+            room = ROOT / "casestudy" / node.module
+            source = (room / "__init__.py" if room.is_dir() else room.with_suffix(".py")).read_text(encoding="utf-8")
+            title = ast.get_docstring(ast.parse(source)).partition("\n")[0]
+            found[node.module] = (title, [alias.name for alias in node.names])
+    return found
+
+
+def reference():
+    """Returns the part of the Python page that Sphinx fills in with the docstrings."""
+    parts = []
+    for room, (title, public) in names().items():
+        parts.append(f"## {room}\n\n{title}\n")
+        for name in public:
+            kind = "py:data" if name.isupper() else "autoclass" if name[0].isupper() else "autofunction"
+            more = "\n   :members:" if kind == "autoclass" else ""
+            parts.append(f"### {name}\n\n```{{eval-rst}}\n.. {kind}:: casestudy.{name}{more}\n```\n")
+    return "\n".join(parts)
+
+
+def citation():
+    """Returns CITATION.cff as an entry of BibTeX."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    of = dict(re.findall(r'^(?:  - )?([\w-]+): "?(.+?)"?$', text, re.M))
+    fields = {
+        "title": f"{of['title']}: {of['abstract'].rstrip('.')}",
+        "author": f"{{{of['name']}}}",
+        "version": of["version"],
+        "year": of["date-released"][:4],
+        "url": of["repository-code"],
+        "license": of["license"],
+    }
+    lines = [f"  {key} = {{{value}}}," for key, value in fields.items()]
+    return "\n".join(["```bibtex", "@software{casestudy,", *lines, "}", "```"])
+
+
+def executed(path, **parameters):
+    """Returns the notebook executed in a fresh kernel, in its own folder, with these parameters in place of its own."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    made = nbformat.read(path, as_version=4)
+    (cell,) = [cell for cell in made.cells if "parameters" in cell.metadata.get("tags", [])]
+    own = {node.targets[0].id for node in ast.parse(cell.source).body}
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items() if name in own)
+    NotebookClient(made, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
+    return made
+
+
+def stage(folder, report=None, run=None):
+    """Writes what Sphinx reads into an empty folder, laid out as the repository is.
+
+    Args:
+        folder: The folder.
+        report: A report.html that the site shows as a sample; None for none.
+        run: A folder in which the notebooks are executed, in quick mode; None to show them as they are committed.
+    """
+    made = {"steps": steps, "reference": reference, "citation": citation}
+    extra = set()
+    for source, place in places().items():
+        target = folder / place.with_suffix(source.suffix)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        text = source.read_text(encoding="utf-8")
+        if source.suffix == ".ipynb":
+            if run:
+                text = json.dumps(executed(source, RUN=str(run / source.stem.lstrip("0")[:1]), QUICK=True))
+            text, files = staged_notebook(json.loads(text), source)
+        else:
+            for name, make in made.items():
+                text = text.replace(f"<!-- {name} -->", make()) if OWN in source.parents else text
+            text, files = rewritten(text, source)
+        if place.name == "index":
+            text += menu(report)
+        target.write_text(text, encoding="utf-8")
+        extra |= files
+    for path in extra:
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    for name in ("conf.py", "_static"):
+        (shutil.copytree if (OWN / name).is_dir() else shutil.copy)(OWN / name, folder / name)
+    if report:
+        (folder / "extra").mkdir()
+        shutil.copy(report, folder / "extra" / "report.html")
+        shutil.copy(OWN / "sample_report.md", folder)
+
+
+def staged_notebook(cells, source):
+    """Returns a notebook as JSON with its links rewritten, and the files it shows; a page that it prints has no title."""
+    files = set()
+    cells["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # committed without
+    for cell in cells["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"], more = rewritten("".join(cell["source"]), source)
+            files |= more
+        for output in cell.get("outputs", ()):
+            shown = output.get("data", {})
+            if "text/markdown" in shown:
+                shown["text/markdown"] = re.sub(r"^#+ (.+)$", r"**\1**", "".join(shown["text/markdown"]), flags=re.M)
+    return json.dumps(cells), files
+
+
+def menu(report):
+    """Returns the table of contents, which README itself does not show."""
+    parts = []
+    for name, pages in chapters().items():
+        lines = [str(places()[path]) for path in pages]
+        lines += ["sample_report"] if report and name == "The case" else []
+        parts.append("\n".join(["\n```{toctree}", ":hidden:", f":caption: {name}", "", *lines, "```"]))
+    return "\n".join(parts) + "\n"
+
+
+def build(out, report=None, execute=False):
+    """Builds the site; the folder has it whole, or is as it was.
+
+    Args:
+        out: The folder for it; a site in it is replaced.
+        report: A report.html to show, or None.
+        execute: Whether to execute the notebooks, in quick mode; this takes many minutes.
+
+    Raises:
+        subprocess.CalledProcessError: Sphinx found something to complain of, such as a link that leads nowhere; it has
+            said what.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        work = Path(temporary)
+        source, made = work / "source", work / "made"
+        source.mkdir()
+        stage(source, report, work / "runs" if execute else None)
+        options = ["-q", "-W", "--keep-going", "-d", str(work / "doctrees")]
+        options += ["-D", "html_extra_path=extra"] if report else []
+        environ = {**os.environ, "PYTHONPATH": str(ROOT)}  # the docstrings of this checkout
+        subprocess.run([sys.executable, "-m", "sphinx", *options, str(source), str(made)], env=environ, check=True)
+        for page in made.rglob("*.html"):
+            text = page.read_text(encoding="utf-8")
+            if page.name != "report.html":
+                for old, new in SCROLLS.items():
+                    text = text.replace(old, new)
+                page.write_text(text, encoding="utf-8")
+        (made / ".nojekyll").touch()  # GitHub's pages leave out folders like _static otherwise
+        shutil.rmtree(out, ignore_errors=True)
+        shutil.copytree(made, out)
+
+
+def main(arguments=None):
+    """Returns the exit code: 0, or Sphinx's.
+
+    Args:
+        arguments: Of the command line; None for this process' own.
+    """
+    from casestudy.cleaning import CommandParser
+
+    example = "python SCRIPTS/release/site.py --out build/site"
+    parser = CommandParser(prog="site.py", description=__doc__.partition(":")[0] + ".", examples=[example])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the site")
+    parser.add_argument("--report", type=Path, metavar="RUN", help="a run folder, whose report is shown as a sample")
+    parser.add_argument("--execute", action="store_true", help="execute the notebooks first, in quick mode")
+    args = parser.parse_args(arguments)
+    missing = [name for name in NEEDED if not find_spec(name)]
+    if missing:
+        packages = ", ".join(missing)
+        parser.error(f'the site is built by packages of which these are missing: {packages}. pip install -e ".[site]"')
+    report = args.report and args.report / "report.html"
+    if report and not report.is_file():
+        parser.error(f"--report takes a run folder with a report; {report} is not there. casestudy report {args.report}")
+    if args.out.exists() and not (args.out / "searchindex.js").is_file() and not _is_empty(args.out):
+        parser.error(f"--out takes a new folder, an empty one or a site; received {args.out}, which holds something else")
+    try:
+        build(args.out, report, args.execute)
+    except subprocess.CalledProcessError as error:
+        return error.returncode
+    print(args.out / "index.html")
+    return 0
+
+
+def _is_empty(path):
+    return path.is_dir() and not any(path.iterdir())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
