@@ -29,10 +29,12 @@ LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 PICTURE_ELSEWHERE = re.compile(r"!\[([^]]*)\]\(https?:[^)]*\)")
 FROM_COLAB = re.compile(r"\s+\(\[from\s+Colab\]\([^)]+\)\)")  # who reads the site is not on Colab
 WORDS_A_MINUTE = 130  # slow readers of English, who look at tables and figures, too
-SCROLLS = {  # what is wider than a telephone is moved with the arrow keys, once it has the focus
-    '<div class="table-wrapper': '<div tabindex="0" role="region" aria-label="Table" class="table-wrapper',
-    "<pre>": '<pre tabindex="0">',
-}
+MENDED = (  # what an audit of the theme's pages found: two roles without what they need, and boxes no key can scroll
+    ('<p class="caption" role="heading"', '<p class="caption" role="heading" aria-level="2"'),
+    ('<div id="search-results">', '<h1>Search</h1><div id="search-results">'),
+    ('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),
+    ("<pre>", '<pre tabindex="0">'),
+)
 
 
 def chapters():
@@ -91,54 +93,38 @@ def rewritten(text, source):
     return "".join(parts), files
 
 
-def notebook(path):
-    """Returns a notebook's (title, question, what it gives to read, all its text), each as Markdown."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    texts = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"}
-    question = texts["question"].split("\n\n")[1].replace("\n", " ")
-    text = "\n\n".join(texts.values())
-    title = re.search(r"^# (.+)$", text, re.M)[1]
-    read = dict(reversed(re.findall(r"\*\*Read\*\* \[([^]]+)\]\(\.\./([^)#]+)", text)))
-    return title, question, read, text
-
-
 def minutes(text):
     return max(1, round(len(text.split()) / WORDS_A_MINUTE))
 
 
 def steps():
-    """Returns the student's table: each notebook with what to read beside it, and its question."""
-    up = "../../.."
-    lines = ["| step | minutes | read beside it | the question |", "|---|---|---|---|"]
-    for path in sorted(ROOT.glob("notebooks/0?_*.ipynb")):
-        title, question, read, text = notebook(path)
-        beside = [
-            f"[{name}]({up}/{article}) ({minutes((ROOT / article).read_text(encoding='utf-8'))})"
-            for name, article in read.items()
-        ]
-        link = f"[{title}]({up}/{path.relative_to(ROOT).as_posix()})"
-        lines.append(f"| {link} | {minutes(text)} | {'; '.join(beside)} | {question} |")
-    return "\n".join(lines)
-
-
-def names():
-    """Returns the public names of the package, and the docstring's first line, by the room they are from."""
-    found = {}
-    for node in ast.parse((ROOT / "casestudy/__init__.pyi").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom):
-            room = ROOT / "casestudy" / node.module
-            source = (room / "__init__.py" if room.is_dir() else room.with_suffix(".py")).read_text(encoding="utf-8")
-            title = ast.get_docstring(ast.parse(source)).partition("\n")[0]
-            found[node.module] = (title, [alias.name for alias in node.names])
-    return found
+    """Returns the student's path: each notebook with what to read beside it, minutes for both, and its question."""
+    parts, up = [], "../../.."
+    for path in chapters()["The case"][2:]:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        texts = {cell["id"]: "".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"}
+        text = "\n\n".join(texts.values())
+        title = re.search(r"^# (.+)$", text, re.M)[1]
+        parts.append(f"### {title}\n\n- [The notebook]({up}/notebooks/{path.name}): {minutes(text)} min")
+        for article in dict.fromkeys(re.findall(r"\*\*Read\*\* \[[^]]+\]\(\.\./([^)#]+)", text)):
+            words = (ROOT / article).read_text(encoding="utf-8")
+            heading = re.search(r"^# (.+)$", words, re.M)[1]
+            parts.append(f"- Beside it: [{heading}]({up}/{article}): {minutes(words)} min")
+        question = texts["question"].split("\n\n")[1].replace("\n", " ")
+        parts.append(f"- The question: *{question}*\n")
+    return "\n".join(parts)
 
 
 def reference():
-    """Returns the part of the Python page that Sphinx fills in with the docstrings."""
+    """Returns the public names by the room they are from, for Sphinx to fill in with their docstrings."""
     parts = []
-    for room, (title, public) in names().items():
-        parts.append(f"## {room}\n\n{title}\n")
-        for name in public:
+    for node in ast.parse((ROOT / "casestudy/__init__.pyi").read_text(encoding="utf-8")).body:
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        room = ROOT / "casestudy" / node.module
+        source = (room / "__init__.py" if room.is_dir() else room.with_suffix(".py")).read_text(encoding="utf-8")
+        parts.append(f"## {node.module}\n\n{ast.get_docstring(ast.parse(source)).splitlines()[0]}\n")
+        for name in (alias.name for alias in node.names):
             kind = "py:data" if name.isupper() else "autoclass" if name[0].isupper() else "autofunction"
             more = "\n   :members:" if kind == "autoclass" else ""
             parts.append(f"### {name}\n\n```{{eval-rst}}\n.. {kind}:: casestudy.{name}{more}\n```\n")
@@ -260,10 +246,9 @@ def build(out, report=None, execute=False):
         subprocess.run([sys.executable, "-m", "sphinx", *options, str(source), str(made)], env=environ, check=True)
         for page in made.rglob("*.html"):
             text = page.read_text(encoding="utf-8")
-            if page.name != "report.html":
-                for old, new in SCROLLS.items():
-                    text = text.replace(old, new)
-                page.write_text(text, encoding="utf-8")
+            for old, new in MENDED if page.name != "report.html" else ():
+                text = text.replace(old, new)
+            page.write_text(text, encoding="utf-8")
         (made / ".nojekyll").touch()  # GitHub's pages leave out folders like _static otherwise
         shutil.rmtree(out, ignore_errors=True)
         shutil.copytree(made, out)
@@ -289,19 +274,21 @@ def main(arguments=None):
         parser.error(f'the site is built by packages of which these are missing: {packages}. pip install -e ".[site]"')
     report = args.report and args.report / "report.html"
     if report and not report.is_file():
-        parser.error(f"--report takes a run folder with a report; {report} is not there. casestudy report {args.report}")
-    if args.out.exists() and not (args.out / "searchindex.js").is_file() and not _is_empty(args.out):
-        parser.error(f"--out takes a new folder, an empty one or a site; received {args.out}, which holds something else")
+        parser.error(
+            f"--report takes a run folder with a report; {report} is not there. casestudy report {args.report}"
+        )
+    if args.out.is_file() or (
+        args.out.is_dir() and any(args.out.iterdir()) and not (args.out / "objects.inv").is_file()
+    ):
+        parser.error(
+            f"--out takes a new folder, an empty one or a site; received {args.out}, which holds something else"
+        )
     try:
         build(args.out, report, args.execute)
     except subprocess.CalledProcessError as error:
         return error.returncode
     print(args.out / "index.html")
     return 0
-
-
-def _is_empty(path):
-    return path.is_dir() and not any(path.iterdir())
 
 
 if __name__ == "__main__":
