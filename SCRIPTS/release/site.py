@@ -1,11 +1,11 @@
 """Builds the documentation site from the files that are there: `python SCRIPTS/release/site.py --out DIR`.
 
-Sphinx with MyST builds from PyPI's packages alone, without a network, reads Markdown, notebooks and docstrings, and has
-been kept up by a team since 2008. MkDocs has had no release since 2024, Zensical is young and reads no notebooks, Jupyter
-Book 2 and Quarto need programs that PyPI does not hold.
+Sphinx with MyST builds from PyPI's packages alone, without a network, reads Markdown, notebooks and docstrings, and
+has been kept up by a team since 2008. MkDocs has had no release since 2024, Zensical is young and reads no notebooks,
+Jupyter Book 2 and Quarto need programs that PyPI does not hold.
 
-Pages lie on the site as in the repository, so that their links arrive; `rewritten` turns the few that would not. What is
-on the site alone stands in the folder `pages`.
+Pages lie on the site as in the repository, so that their links arrive; `rewritten` turns the few that would not. What
+is on the site alone stands in the folder `pages`.
 """
 
 import ast
@@ -199,7 +199,7 @@ def stage(folder, report=None, run=None):
 
 
 def staged_notebook(cells, source):
-    """Returns a notebook as JSON with its links rewritten, and the files it shows; a page that it prints has no title."""
+    """Returns a notebook as JSON with its links rewritten, and the files it shows; what it prints has no title."""
     files = set()
     cells["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # committed without
     for cell in cells["cells"]:
