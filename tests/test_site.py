@@ -1,4 +1,4 @@
-"""The documentation site: every link and anchor arrives, nothing is fetched from outside, and each page says what it is.
+"""The documentation site: links and anchors arrive, nothing is fetched from outside, each page says what it is.
 
 It is built once, by Sphinx; where the extra `site` is not installed, the tests of the built pages are skipped.
 """
@@ -155,7 +155,7 @@ def test_no_folder_of_somebody_elses_is_replaced(tmp_path):
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "holds something else" in done.stderr and (tmp_path / "mine.txt").is_file()
     done = call("--out", str(tmp_path / "new"), "--report", str(tmp_path))
-    assert done.returncode == 2 and done.stderr.rstrip().endswith(f"casestudy report {tmp_path}")
+    assert done.returncode == 2 and f"is not there. casestudy report {tmp_path}." in done.stderr
 
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch, capsys):
