@@ -5,6 +5,7 @@ It is built once, by Sphinx; where the extra `site` is not installed, the tests 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -207,8 +208,15 @@ def test_the_students_path_has_every_step_with_its_question():
 
 def test_what_a_notebook_prints_has_no_second_title():
     shown = {"cell_type": "code", "source": "", "outputs": [{"data": {"text/markdown": ["# A\n", "b\n", "## C\n"]}}]}
-    text, _ = site.staged_notebook({"cells": [shown], "metadata": {}}, ROOT / "notebooks" / "01_read_the_case.ipynb")
-    assert r"**A**\nb\n**C**\n" in text
+    cells = json.loads(site.untitled(json.dumps({"cells": [shown], "metadata": {}})))["cells"]
+    assert cells[0]["outputs"][0]["data"] == {"text/markdown": "**A**\nb\n**C**\n"}
+
+
+def test_a_notebooks_links_are_turned_and_its_code_is_not():
+    cells = [{"cell_type": kind, "source": ["# x\n", "[a](../README.md)"]} for kind in ("markdown", "code")]
+    text, _ = site.staged_notebook(json.dumps({"cells": cells, "metadata": {}}), ROOT / "notebooks/04_train.ipynb")
+    sources = ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
+    assert sources == ["# x\n[a](../index.md)", "# x\n[a](../README.md)"]
 
 
 def test_the_workflows_run_what_the_pages_promise():

@@ -147,26 +147,37 @@ def citation():
     return "\n".join(["```bibtex", "@software{casestudy,", *lines, "}", "```"])
 
 
-def executed(path, **parameters):
-    """Returns the notebook executed in a fresh kernel, in its own folder, with these parameters in place of its own."""
+def executed(path):
+    """Returns a notebook as JSON, executed in quick mode in its own folder; a page that it prints has no title."""
     import nbformat
     from nbclient import NotebookClient
 
-    made = nbformat.read(path, as_version=4)
-    (cell,) = [cell for cell in made.cells if "parameters" in cell.metadata.get("tags", [])]
-    own = {node.targets[0].id for node in ast.parse(cell.source).body}
-    cell.source += "".join(f"\n{name} = {value!r}" for name, value in parameters.items() if name in own)
-    NotebookClient(made, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}}).execute()
-    return made
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []) and "QUICK" in cell.source:
+            cell.source += "\nQUICK = True  # on this site"
+    resources = {"metadata": {"path": path.parent}}
+    NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
+    return untitled(json.dumps(notebook))
 
 
-def stage(folder, report=None, run=None):
+def untitled(text):
+    """Returns an executed notebook's JSON whose printed pages have bold lines for titles: a page has one title."""
+    notebook = json.loads(text)
+    for output in (output for cell in notebook["cells"] for output in cell.get("outputs", ())):
+        if "text/markdown" in output.get("data", {}):
+            shown = "".join(output["data"]["text/markdown"])
+            output["data"]["text/markdown"] = re.sub(r"^#+ (.+)$", r"**\1**", shown, flags=re.M)
+    return json.dumps(notebook)
+
+
+def stage(folder, report=None, execute=False):
     """Writes what Sphinx reads into an empty folder, laid out as the repository is.
 
     Args:
         folder: The folder.
         report: A report.html that the site shows as a sample; None for none.
-        run: A folder in which the notebooks are executed, in quick mode; None to show them as they are committed.
+        execute: Whether the notebooks are executed there, in quick mode, or shown as they are committed.
     """
     made = {"steps": steps, "reference": reference, "citation": citation}
     extra = set()
@@ -174,22 +185,19 @@ def stage(folder, report=None, run=None):
         target = folder / place.with_suffix(source.suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8")
-        if source.suffix == ".ipynb":
-            if run:
-                text = json.dumps(executed(source, RUN=str(run / source.stem.lstrip("0")[:1]), QUICK=True))
-            text, files = staged_notebook(json.loads(text), source)
-        else:
-            for name, make in made.items():
-                text = text.replace(f"<!-- {name} -->", make()) if OWN in source.parents else text
-            text, files = rewritten(text, source)
-        if place.name == "index":
-            text += menu(report)
-        target.write_text(text, encoding="utf-8")
+        for name, make in made.items() if OWN in source.parents else ():
+            text = text.replace(f"<!-- {name} -->", make())
+        text, files = (staged_notebook if source.suffix == ".ipynb" else rewritten)(text, source)
+        target.write_text(text + menu(report) * (place.name == "index"), encoding="utf-8")
         extra |= files
     for path in extra:
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
+    for path in sorted(folder.glob("notebooks/*.ipynb")) if execute else ():
+        print(path.stem, flush=True)
+        path.write_text(executed(path), encoding="utf-8")
+    shutil.rmtree(folder / "notebooks" / "runs", ignore_errors=True)  # what the notebooks left
     for name in ("conf.py", "_static"):
         (shutil.copytree if (OWN / name).is_dir() else shutil.copy)(OWN / name, folder / name)
     if report:
@@ -198,19 +206,15 @@ def stage(folder, report=None, run=None):
         shutil.copy(OWN / "sample_report.md", folder)
 
 
-def staged_notebook(cells, source):
-    """Returns a notebook as JSON with its links rewritten, and the files it shows; what it prints has no title."""
-    files = set()
-    cells["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # committed without
-    for cell in cells["cells"]:
+def staged_notebook(text, source):
+    """Returns a notebook as JSON with its links rewritten, and the files it shows."""
+    notebook, files = json.loads(text), set()
+    notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # committed without
+    for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"], more = rewritten("".join(cell["source"]), source)
             files |= more
-        for output in cell.get("outputs", ()):
-            shown = output.get("data", {})
-            if "text/markdown" in shown:
-                shown["text/markdown"] = re.sub(r"^#+ (.+)$", r"**\1**", "".join(shown["text/markdown"]), flags=re.M)
-    return json.dumps(cells), files
+    return json.dumps(notebook), files
 
 
 def menu(report):
@@ -239,7 +243,7 @@ def build(out, report=None, execute=False):
         work = Path(temporary)
         source, made = work / "source", work / "made"
         source.mkdir()
-        stage(source, report, work / "runs" if execute else None)
+        stage(source, report, execute)
         options = ["-q", "-W", "--keep-going", "-d", str(work / "doctrees")]
         options += ["-D", "html_extra_path=extra"] if report else []
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}  # the docstrings of this checkout
