@@ -13,6 +13,7 @@ Drawn = Literal["sample", "stand-in"]  # by a program: the embedded sample, or w
 Crop = Literal["auto", "boxes", "none"]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
+Seeds = Annotated[int, Between(1, 100)]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
 Share = Annotated[float, Between(0, 1, open="(]")]
 Epochs = Annotated[int, Between(1, 100_000)]

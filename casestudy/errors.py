@@ -8,6 +8,7 @@
     ├── DataError              images, labels or splits that cannot be used as asked
     ├── WeightsError           pretrained weights are missing, unreachable or not as pinned
     ├── RunError               a run folder is unfinished, altered or belongs to another setting
+    ├── ClusterError           there is no such cluster, or its workers are not as the process that calls them
     └── GradingError           a rubric, a key or a list of scores cannot be graded with
 
 A damaged image is never an exception: it is a row of the ledger.
@@ -27,6 +28,7 @@ __all__ = [
     "UNREADABLE",
     "ArchiveError",
     "CaseStudyError",
+    "ClusterError",
     "ConservationError",
     "DataError",
     "DecoderError",
@@ -43,6 +45,10 @@ class WeightsError(CaseStudyError):
 
 class RunError(CaseStudyError):
     """The run folder does not hold what this step needs."""
+
+
+class ClusterError(CaseStudyError):
+    """Workers cannot be had, or not as they are needed."""
 
 
 class GradingError(CaseStudyError):

@@ -4,9 +4,25 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casestudy.cleaning.files import atomic_path, file_digest, read_member, remove_left_behind, reserve
+from casestudy.cleaning.files import (
+    atomic_path,
+    file_digest,
+    partial_path,
+    read_member,
+    remove_left_behind,
+    reserve,
+)
 
-__all__ = ["STALL", "atomic_path", "file_digest", "find_in_checkout", "read_member", "remove_left_behind", "reserve"]
+__all__ = [
+    "STALL",
+    "atomic_path",
+    "file_digest",
+    "find_in_checkout",
+    "partial_path",
+    "read_member",
+    "remove_left_behind",
+    "reserve",
+]
 
 STALL = 20.0  # seconds without a byte, after which a download is given up
 

@@ -189,7 +189,7 @@ class Variant(Record):
                 f"the protocol {self.split.protocol!r}. Leave it out."
             )
         name = self.name.replace("_", "-")  # as it is in the names of files
-        if name in RESERVED or name.startswith("unique") or name.endswith(("-distorted", "-unique")):
+        if name in RESERVED or name.startswith(("unique", "seed-")) or name.endswith(("-distorted", "-unique")):
             raise DataError(
                 f"name of a Variant is one that no run uses for something else ({', '.join(RESERVED)}, …-distorted, "
                 f"…-unique); received {self.name!r}. Choose another."

@@ -310,13 +310,15 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     def record(result):
         return lambda *args, **options: called.append((args, options)) or result
 
+    monkeypatch.setattr("casestudy.cli.commands.check_cluster", lambda cluster: None)  # which needs Dask
     monkeypatch.setattr(casestudy, "run_study", record(run_copy))
     monkeypatch.setattr(casestudy, "write_report", record(None))
     (tmp_path / "photos.rar").write_bytes(b"")
     call = ["run", "--data", str(tmp_path / "photos.rar"), "--password", "secret", "--seed", "0", "--out", "out"]
-    assert main([*call, "--weights", "none"]) == 0
+    assert main([*call, "--weights", "none", "--cluster", "local:2"]) == 0
     (wishes, data, out), options = called[0]
-    assert (wishes.seed, data, out, options) == (0, tmp_path / "photos.rar", Path("out"), {"password": "secret"})
+    assert (wishes.seed, data, out) == (0, tmp_path / "photos.rar", Path("out"))
+    assert options == {"password": "secret", "cluster": "local:2"}
     called.clear()
     from casestudy.runs.verify import Checks
 
@@ -327,9 +329,9 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     assert called[0][1] == asked | {"pattern": "(?P<label>.)"}
     called.clear()
     monkeypatch.setattr(runs, "tune", record("search.json"))
-    for words, seed in (([], STUDIES["emnist"].seed), (["--seed", "0"], 0)):
+    for words, seed, cluster in (([], STUDIES["emnist"].seed, None), (["--seed=0", "--cluster=local:2"], 0, "local:2")):
         assert main(["tune", "emnist", "--data", str(tmp_path / "photos.rar"), *words]) == 0
-        assert called[-1][1] == {"seed": seed, "trials": 20}
+        assert called[-1][1] == {"seed": seed, "trials": 20, "cluster": cluster}
 
 
 @pytest.mark.parametrize(

@@ -67,9 +67,9 @@ def test_copies_are_pointed_out(kind, tmp_path):
 
 @pytest.mark.parametrize("name", NOT_CAUGHT)
 def test_what_cannot_be_known_earns_all_and_is_stated(name):
-    """If one of these is caught one day, the list and README are to be changed."""
+    """If one of these is caught one day, the list and the page are to be changed."""
     assert judged(NOT_CAUGHT[name]()).points == ALL_POINTS
-    guide = " ".join((ROOT / "README.md").read_text().split())
+    guide = " ".join((ROOT / "ARTICLES" / "for_instructors.md").read_text().split())
     assert "labels are public" in guide and "a careful forger can invent everything" in guide
 
 

@@ -451,3 +451,33 @@ def test_a_published_size_is_that_of_a_square(size, published):
     from casestudy.models.weights import imagenet_file
 
     assert f"_{published}_no_top" in imagenet_file("mobilenet_v2", size).name
+
+
+def test_a_seed_gives_the_same_weights_whoever_else_draws_by_chance():
+    """Threads of a worker, or of a notebook, use Python's `random` while a network is built."""
+    import random
+
+    from casestudy.models.backend import keras
+
+    def built():
+        keras.utils.set_random_seed(5)
+        layers = [keras.layers.Dense(4) for _ in range(50)]
+        for layer in layers:
+            layer.build((None, 4))
+        return np.stack([layer.kernel for layer in layers])
+
+    quiet, stop = built(), threading.Event()
+
+    def draw():
+        while not stop.is_set():
+            random.random()
+
+    noise = threading.Thread(target=draw)
+    noise.start()
+    try:
+        assert (built() == quiet).all() and (built() == quiet).all()
+    finally:
+        stop.set()
+        noise.join()
+    keras.utils.set_random_seed(5)
+    assert random.random() == random.Random(5).random()  # Python's own is seeded, as Keras promises

@@ -31,6 +31,7 @@ SPLITS = ("signer", "random", "leave-one-signer-out", "published")
 # What each option is to be found as among the wishes: nothing here asks `Options` itself.
 FOUND = {
     "seed": lambda wishes: wishes.seed,
+    "seeds": lambda wishes: 1 + len(wishes.other_seeds),
     "epochs": lambda wishes: tuple(phase.epochs for phase in wishes.study.phases),
     "fraction": lambda wishes: wishes.study.split.fraction,
     "precision": lambda wishes: wishes.precision,
@@ -71,6 +72,7 @@ def drawn(study, chance, weights_file):
     values = {
         "data": chance.choice(("my photos.rar", "/data/it's ü.zip", "-x.zip", "https://example.org/a%20b.zip?raw=1")),
         "seed": chance.choice((0, 2**32 - 1, chance.randrange(2**32))),
+        "seeds": chance.choice((1, 2, 100)),
         "quick": True,
         "epochs": chance.choice((own, tuple(chance.randint(1, 40) for _ in range(count)))),
         "fraction": chance.choice((1.0, 0.1, chance.uniform(1e-6, 1))),
@@ -293,6 +295,8 @@ MISTYPED = [
     ("seed", "1.5", "Change it."),
     ("seed", "-1", "Change it."),
     ("seed", "4294967296", "Change it."),
+    ("seeds", "0", "Change it."),
+    ("seeds", "101", "Change it."),
     ("epochs", "20;5", "Change it."),
     ("epochs", "20,0", "Change it."),
     ("epochs", "2.5,1", "Change it."),

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "casestudy"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 FILES = sorted(PACKAGE.rglob("*.py"))
-SPEAKERS = {"cli/commands.py", "cli/grading.py", "cleaning/command.py"}  # who may print
+SPEAKERS = {"cli/commands.py", "cli/grading.py", "cli/reading.py", "cleaning/command.py"}  # who may print
 
 
 def parsed(path: Path) -> ast.Module:
@@ -70,7 +70,7 @@ def test_every_public_name_is_there():
 
 
 def test_the_verbs_of_the_design_are_public():
-    verbs = "clean_archive load_images split_images build_model train evaluate run_study write_report"
+    verbs = "clean_archive load_images split_images build_model train evaluate run_study write_report read_photographs"
     promised = re.search(r"The verbs, in the order of the pipeline: (.*?)\. Each", casestudy.__doc__, re.S)
     assert " ".join(re.findall(r"`(\w+)`", promised[1])) == verbs
     assert {"iter_members", *verbs.split()} <= set(casestudy.__all__)
@@ -110,6 +110,34 @@ def test_the_readmes_commands_can_be_parsed():
         if words[0] in parsers() and not {"…", "..."} & set(words):
             words += ["X"] if words == ["clean"] or words == ["verify"] or words == ["report"] else []
             build_parser().parse_args([word for word in words if word != "--help"])
+
+
+def said():
+    """Yields (file, text) of every string in the package that is no docstring; what is filled in is an X."""
+    for path in FILES:
+        tree = parsed(path)
+        bodies = [
+            node.body[0] for node in ast.walk(tree) if isinstance(getattr(node, "body", None), list) and node.body
+        ]
+        docstrings = {id(first.value) for first in bodies if isinstance(first, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                yield path.name, "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                yield path.name, node.value
+
+
+def test_what_messages_advise_exists():
+    ours = set.union(*(options(parser) for parser in parsers().values()))
+    advised = {(name, word) for name, text in said() for word in re.findall(r"(?<=[ `(])--[a-z][a-z-]+", text)}
+    commands = [line.split() for _, text in said() for line in re.findall(r"`casestudy ([^`]+)`", text)]
+    for words in commands:
+        needs = [] if words[0] in ("run", "doctor", "audit") or len(words) > 2 else ["X"]  # the message says of what
+        build_parser().parse_args([*(word for word in words if word != "--help"), *needs])
+    assert len(advised) > 20 and len(commands) > 6
+    assert {(name, word) for name, word in advised if word not in ours} == {  # of pip and Dask
+        ("doctor.py", "--upgrade"), ("cluster.py", "--host"), ("cluster.py", "--nthreads"),
+    }  # fmt: skip
 
 
 def test_every_option_says_what_it_does():

@@ -194,14 +194,14 @@ def test_stopped_between_training_and_predictions_it_goes_on(
     finished_run, letters_zip, small_study, tmp_path, monkeypatch
 ):
     from casestudy import training
-    from casestudy.runs import steps
+    from casestudy.runs import work
     from casestudy.training import phases
 
     def stop(*args, **options):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "evaluate", stop)
+        patch.setattr(work, "evaluate", stop)
         with pytest.raises(KeyboardInterrupt):
             run_study(Wishes(small_study, 3), letters_zip, tmp_path / "run")
     monkeypatch.setattr(phases, "fit_epoch", stop)  # not one epoch more
@@ -587,7 +587,7 @@ def test_heads_on_a_random_base_take_the_statistics_of_their_own_fold(run_copy, 
     """A base with weights of its own gives every fold the same features, which are computed once."""
     from casestudy import training
     from casestudy.data.splits import leave_one_signer_out
-    from casestudy.runs import steps
+    from casestudy.runs import work
 
     asked, folds = [], leave_one_signer_out(run_copy.load_images())
     head = next(model for model in run_copy.models() if model.role == "head")
@@ -607,7 +607,7 @@ def test_heads_on_a_random_base_take_the_statistics_of_their_own_fold(run_copy, 
         asked.clear()
         (run_copy.path / head.predictions()).unlink()
         run_copy.write_json("run.json", run_copy.read_json("run.json") | {"initial_weights": weights})
-        steps.train_heads(run_copy, [(head, folds)])
+        work.train_heads(run_copy, [(head, folds)])
         assert asked == [fold.fold for fold in folds][:times]
         table = run_copy.read_table(head.predictions())
         of = dict(zip(table["signer"], table["p_A"], strict=True))
@@ -617,7 +617,7 @@ def test_heads_on_a_random_base_take_the_statistics_of_their_own_fold(run_copy, 
 @pytest.fixture
 def trained_models(run_copy, monkeypatch):
     """Finishes a run in which nothing is trained; returns which models would be, on which protocol and harder test."""
-    from casestudy.runs import steps
+    from casestudy.runs import steps, work
 
     def finished(compare_splits=False, first="head", always=False):
         values = run_copy.read_json("run.json") | {"compare_splits": compare_splits}
@@ -625,16 +625,18 @@ def trained_models(run_copy, monkeypatch):
         values["study"]["phases"][0]["trainable"] = first
         values.pop("files", None)
         run_copy.write_json("run.json", values)
+        for table in run_copy.path.glob("predictions*.csv"):
+            table.unlink()
         called = []
         with monkeypatch.context() as patch:
-            patch.setattr(steps, "_distorted", lambda *args: "harder")
+            patch.setattr(work, "_distorted", lambda *args: "harder")
             patch.setattr(
-                steps,
+                work,
                 "train_model",
-                lambda run, model, parts, harder=None: called.append((model.role, parts[0].protocol, harder)),
+                lambda run, model, split, fold, harder: called.append((model.role, split.protocol, harder)),
             )
             patch.setattr(
-                steps,
+                work,
                 "train_heads",
                 lambda run, heads: called.extend((model.role, parts[0].protocol) for model, parts in heads),
             )
@@ -663,7 +665,7 @@ def test_the_second_test_reads_the_harder_images(run_copy, monkeypatch):
     import pandas as pd
 
     from casestudy.data import split_images
-    from casestudy.runs import steps
+    from casestudy.runs import work
 
     images = run_copy.load_images()
     split = split_images(images, run_copy.record.wishes.study.split, seed=3)
@@ -673,12 +675,12 @@ def test_the_second_test_reads_the_harder_images(run_copy, monkeypatch):
         *(images,), images=images.images[:count], labels=images.labels[:count], names=names, groups=np.arange(count)
     )
     (run_copy.path / "predictions.csv").unlink()
-    monkeypatch.setattr(steps, "_train_phases", lambda *args: None)
+    monkeypatch.setattr(work, "_train_phases", lambda *args: None)
 
     def evaluated(network, images, indices):
         return SimpleNamespace(predictions=pd.DataFrame({"name": images.names[indices]}))
 
-    monkeypatch.setattr(steps, "evaluate", evaluated)
-    steps.train_model(run_copy, run_copy.models()[0], [split], harder)
+    monkeypatch.setattr(work, "evaluate", evaluated)
+    work.train_model(run_copy, run_copy.models()[0], split, harder=harder)
     assert run_copy.read_table("predictions_distorted.csv")["name"].tolist() == names.tolist()
     assert run_copy.read_table("predictions.csv")["name"].tolist() == images.names[split.test].tolist()

@@ -94,8 +94,8 @@ def test_a_page_has_no_plural_after_a_count(path):
 def test_the_submissions_of_an_overview_are_counted():
     from casestudy.report import page
 
-    values = {"criteria": [], "mistakes": [], "bins": [0] * 10, "open": 1, "style": ""}
-    rubric = {"points": 1, "manual_points": 0.5}
+    values = {"criteria": [], "mistakes": [], "bins": [("0–100", 0)], "open": 1, "style": "", "count": 0}
+    rubric = {"points": 1, "manual_points": 0.5, "unit": "point", "bundles": ()}
     one = page("overview.html", reports=[], rubric=rubric, **values)
     assert "Answers of <b>1 submission</b> wait" in one and "Of 1 point, checks judge 0.5 and you 0.5." in one
     assert "<h1>0 submissions</h1>" in one

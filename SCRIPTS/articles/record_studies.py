@@ -101,7 +101,7 @@ def table(results: list[dict]) -> str:
             sure = interval((row["low"], row["high"]), " to ")
             rank = str(row["rank"] or "–") if sure != "–" else "–"  # two people rank nothing, nor do two runs
             cells += [sure, percent(unique and unique["accuracy"])]
-            cells += [f"{row['parameters']:,.0f}", f"{row['seconds']:.0f}", rank]
+            cells += [f"{row['parameters']:,.0f}", "–" if row["seconds"] is None else f"{row['seconds']:.0f}", rank]
             lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -91,12 +91,12 @@ def stamp_of(path: Path) -> str:
 
 def committed() -> dict[Path, Picture]:
     """Returns every picture that a page of the checkout shows, by its path, with what draws it."""
-    from SCRIPTS.articles import figures
+    from SCRIPTS.articles import figures, pages
     from SCRIPTS.hands import make_sample, pretrain_signs
     from SCRIPTS.release.environment import ROOT
 
     others = {ROOT / make_sample.SHEET: make_sample.PICTURE, pretrain_signs.CARDS_CURVE: pretrain_signs.PICTURE}
-    return figures.PICTURES | others
+    return figures.PICTURES | pages.PICTURES | others
 
 
 def out_of_date() -> dict[Path, str]:

@@ -30,15 +30,20 @@ _HOST = _machine()
 _FORGOTTEN = 86_400.0  # seconds without a byte written, after which a process of another machine is taken for dead
 
 
+def partial_path(target: Path) -> Path:
+    """Returns the path, beside the target, of what this process makes of it: it tells machine and process."""
+    # The ending stays the target's, all of ".weights.h5": some writers choose their format by it.
+    stem, dot, ending = target.name.partition(".")
+    return target.with_name(f".{stem}.{_HOST}-{os.getpid()}.tmp{dot}{ending}")
+
+
 @contextlib.contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yields a temporary path beside `target`, renamed to it when the block ends and removed when it fails.
 
     What a killed process left beside the same target is removed first.
     """
-    # The ending stays the target's, all of ".weights.h5": some writers choose their format by it.
-    stem, dot, ending = target.name.partition(".")
-    partial = target.with_name(f".{stem}.{_HOST}-{os.getpid()}.tmp{dot}{ending}")
+    partial = partial_path(target)
     remove_left_behind(target.parent, target.name)
     try:
         yield partial
@@ -66,27 +71,35 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def remove_left_behind(folder: Path, name: str, *, folders: bool = False) -> None:
-    """Removes what processes that are no more were writing to files, or folders, of a name; "*" in it is any text."""
+def remove_left_behind(folder: Path, name: str, *, folders: bool = False, forgotten: float = _FORGOTTEN) -> list[Path]:
+    """Removes what processes that are no more were writing to files, or folders, of a name; "*" in it is any text.
+
+    Returns what others, and this one, are still writing. One of another machine is no more if it has not written a byte
+    for `forgotten` seconds.
+    """
+    left = []
     stem, dot, ending = (name, "", "") if folders else name.partition(".")
     form = re.escape(f".{stem}.").replace(r"\*", ".*") + r"(\w{6})-(\d{1,9})" + re.escape(f".tmp{dot}{ending}")
     with contextlib.suppress(OSError):  # a folder that does not say what it holds may take a file all the same
         for path in list(folder.iterdir()):
             found = re.fullmatch(form, path.name)
-            if not found or _is_at_work(path, found[1], int(found[2])):
+            if found and _is_at_work(path, found[1], int(found[2]), forgotten):
+                left.append(path)
+            if not found or path in left:
                 continue
             with contextlib.suppress(OSError):
                 if folders:
                     shutil.rmtree(path)
                 else:
                     path.unlink()
+    return left
 
 
-def _is_at_work(path: Path, host: str, process: int) -> bool:
+def _is_at_work(path: Path, host: str, process: int, forgotten: float) -> bool:
     """Returns whether the process that began a partial file may still be writing it."""
     silent = time.time() - path.lstat().st_mtime
     if host != _HOST:
-        return silent < _FORGOTTEN
+        return silent < forgotten
     if process == os.getpid() or os.name == "nt":
         return process == os.getpid()  # Windows removes no file that is being written
     try:

@@ -15,12 +15,14 @@ whatever the number of workers, the decoder or the machine.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import zipfile
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from itertools import chain, zip_longest
 from pathlib import Path
 
 from casestudy.cleaning.box_files import BoxFile, read_box_file
@@ -40,6 +42,8 @@ from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
 
+Screened = tuple[str, int, Screening | None]  # an entry's name and bytes, and what was found of it
+Each = Callable[[Callable[[Path], list[Screened]], Sequence[Path]], Iterable[list[Screened]]]
 _WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
 
 
@@ -54,6 +58,7 @@ def clean_archive(
     repair: bool = False,
     workers: int | None = None,
     progress: bool = True,
+    each: Each | None = None,
 ) -> Ledger:
     """Writes letters.zip from an archive of per-user folders and returns its ledger, one row for every entry.
 
@@ -72,6 +77,8 @@ def clean_archive(
             the original lies in _quarantine. Without it, such images are not used.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
+        each: Screens the archives elsewhere: gives what a function returns for each of them, in their order. They are
+            read here once more, to be stored.
 
     Raises:
         ArchiveError: The archive cannot be read whole.
@@ -81,8 +88,10 @@ def clean_archive(
     """
     said = (Pattern(pattern) if pattern is not None else None, layout)
     reader = open_archives(archive, password=password, salvage=salvage)
+    how = functools.partial(screen_archive, password=password, salvage=salvage)
+    found = None if each is None else each(how, as_paths(archive))
     if out_zip is None:
-        ledger = _regroup(reader, None, said, repair, workers, progress)
+        ledger = _regroup(reader, None, said, repair, workers, progress, found)
         _require_counted(archive, password, ledger, salvage)
         return ledger
     out_zip = Path(out_zip)
@@ -94,7 +103,7 @@ def clean_archive(
             reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, target, said, repair, workers, progress)
+                    ledger = _regroup(reader, target, said, repair, workers, progress, found)
                 del target  # with an index that grows with the archive; what follows reads it from the file
                 file.truncate()
             _require_labelled(reader.path, ledger)
@@ -114,6 +123,7 @@ def _regroup(
     repair: bool,
     workers: int | None,
     progress: bool,
+    found: Iterable[list[Screened]] | None = None,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     names = reader.names()
@@ -123,7 +133,8 @@ def _regroup(
     box_files: list[BoxFile] = []
     turned: dict[int, tuple[int, int]] = {}  # sizes as shown, by row, where they are others than stored
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    with quiet(), closing(_screen(reader.members(), workers or min(os.cpu_count() or 1, 8))) as screened:
+    members, threads = reader.members(), workers or min(os.cpu_count() or 1, 8)
+    with quiet(), closing(_screen(members, threads) if found is None else _beside(members, found)) as screened:
         for k, (member, screening) in enumerate(watched(screened, "screening", show=progress, total=len(names))):
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
@@ -199,6 +210,24 @@ def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, 
             yield done, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def screen_archive(archive: Path, *, password: str | None, salvage: bool) -> list[Screened]:
+    """Returns name, size and what screening finds of each entry of an archive, in their order; None for no image."""
+    reader = open_archives(archive, password=password, salvage=salvage)
+    with quiet(), closing(_screen(reader.members(), 1)) as screened:
+        return [(member.name, member.size, screening) for member, screening in screened]
+
+
+def _beside(
+    members: Iterator[Member], found: Iterable[list[Screened]]
+) -> Generator[tuple[Member, Screening | None], None, None]:
+    """Yields members with what was found of them elsewhere; a ConservationError says that it was of others."""
+    for member, told in zip_longest(members, chain.from_iterable(found)):
+        if member is None or told is None or not member.name.endswith(told[0]) or member.size != told[1]:
+            named = member.name if member is not None else told[0]
+            raise ConservationError(f"{named} was another file when it was screened: nobody may change the archives.")
+        yield member, told[2]
 
 
 def _screen_member(member: Member) -> Screening | None:

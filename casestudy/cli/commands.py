@@ -16,6 +16,7 @@ import casestudy
 from casestudy import report, runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command, reading as read_command
+from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -39,7 +40,7 @@ RUN_EXAMPLES = (
 RUN_GROUPS = {
     "data": ("data", "pattern", "layout", "crop", "as_published", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
-    "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed"),
+    "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed", "seeds"),
     "how to test": ("split", "compare_splits"),
 }
 
@@ -138,11 +139,13 @@ def build_parser() -> CommandParser:
             options.add_argument("--password", help="of an encrypted archive")
     options = run.add_argument_group("the run folder")
     options.add_argument("--out", type=Path, metavar="FOLDER", help="where it is (default: runs/STUDY-DATA)")
+    options.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
 
     about = "archive of per-user folders to letters.zip, nothing lost"
-    add_clean_command(
-        command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
-    )
+    clean = command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
+    add_clean_command(clean)
+    clean.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    clean.set_defaults(call=_clean, clean=clean.get_default("call"))
 
     read_command.add_command(command)
 
@@ -175,6 +178,7 @@ def build_parser() -> CommandParser:
     most = "so many in all (default: 20)"
     tune.add_argument("--trials", type=CommandParser.at_least_one, default=20, metavar="N", help=most)
     tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
+    tune.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 
     grade_command.add_commands(command, group)
@@ -189,22 +193,37 @@ def _overview(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     options = Options.parse(vars(args))
+    check_cluster(args.cluster)  # before a download
     wishes, data = options.wishes_and_data()
     name = f"{options.study}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
-    run = casestudy.run_study(wishes, data, args.out or Path("runs") / name, password=args.password)
+    run = casestudy.run_study(
+        wishes, data, args.out or Path("runs") / name, password=args.password, cluster=args.cluster
+    )
     casestudy.write_report(run)
     print(_shown(_screen(run)))
     return 0
 
 
+def _clean(args: argparse.Namespace) -> int:
+    check_cluster(args.cluster)
+    if args.cluster:
+        folder = args.archive[0].absolute().parent
+        args.each = lambda screen, paths: run_tasks(
+            screen, [path.absolute() for path in paths], args.cluster, folder, noun="archive"
+        )
+    return args.clean(args)
+
+
 def _tune(args: argparse.Namespace) -> int:
+    check_cluster(args.cluster)
     options = Options.parse(vars(args))  # which refuses a seed that is none
     study = STUDIES[options.study]
     if args.quick and study.search:
         study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1))
     study, data = casestudy.data_for(study, args.data, quick=args.quick)
     seed = study.seed if options.seed is None else options.seed
-    print(runs.tune(study, data, args.out or Path("runs") / f"tune-{study.name}", seed=seed, trials=args.trials))
+    out = args.out or Path("runs") / f"tune-{study.name}"
+    print(runs.tune(study, data, out, seed=seed, trials=args.trials, cluster=args.cluster))
     return 0
 
 

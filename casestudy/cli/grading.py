@@ -11,6 +11,7 @@ from typing import Any
 import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser
+from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster
 from casestudy.errors import RunError
 from casestudy.words import counted
 
@@ -30,7 +31,7 @@ def open_run(args: argparse.Namespace, *, data: Path | None = None) -> casestudy
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callable[[str], None]) -> None:
-    """Adds predict, submit, rubric, key and grade; `command(name, help, call, *examples, run="")` makes a parser."""
+    """Adds predict, submit, rubric, key, grade and mark; `command(name, help, call, *examples, run)` makes a parser."""
 
     def takes(parser: argparse.ArgumentParser, name: str, help: str, **more: Any) -> None:
         parser.add_argument(name, type=Path, help=help, **more)
@@ -90,7 +91,16 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
     about = "where the rubric's points have changed, every mark keeps its share of them"
     grade.add_argument("--rescale", action="store_true", help=about)
+    grade.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
+
+    about = "read answers and give points on a page in your browser, on this machine alone"
+    mark = command("mark", about, _mark, "casestudy mark grades", "casestudy mark grades --hide-names")
+    takes(mark, "grades", "folder of casestudy grade (default: grades)", nargs="?", default=Path("grades"))
+    takes_rubric(mark)
+    takes(mark, "--comments", "comments to use again: name,comment", metavar="CSV")
+    mark.add_argument("--hide-names", action="store_true", help="show numbers, and each question in another order")
+    mark.add_argument("--port", type=int, default=0, help="of the page (default: any that is free)", metavar="N")
 
 
 def _rubric(args: argparse.Namespace) -> int:
@@ -99,7 +109,9 @@ def _rubric(args: argparse.Namespace) -> int:
     for criterion in rubric.criteria:
         print(f"{report.points(criterion.points):>5}  {criterion.id:{width}}  {criterion.title} ({criterion.check})")
     checked, read = report.points(rubric.points - rubric.manual_points), report.points(rubric.manual_points)
-    print(f"{report.points(rubric.points):>5}  points: {checked} by checks, {read} by a person")
+    print(f"{report.points(rubric.points):>5}  {rubric.unit}s: {checked} by checks, {read} by a person")
+    for bundle in rubric.bundles:
+        print(f"{report.points(bundle.points):>5}  grade {bundle.grade}: {', '.join(bundle.asks)}")
     return 0
 
 
@@ -131,7 +143,7 @@ def _submit(args: argparse.Namespace) -> int:
     packed = grading.pack_submission(run, args.notebooks, None if args.check else args.out, rubric, student=args.name)
     if packed.missing:
         given_away = report.points(sum(cost for cost, _, _ in packed.missing))
-        print(f"As it is, this gives away {given_away} of {counted(rubric.points, 'point')}:")
+        print(f"As it is, this gives away {given_away} of {counted(rubric.points, rubric.unit)}:")
         for cost, title, what in packed.missing:
             print(f"  {report.points(cost):>4}  {title}: {what}")
     else:
@@ -146,15 +158,28 @@ def _submit(args: argparse.Namespace) -> int:
     return 0
 
 
+def _mark(args: argparse.Namespace) -> int:
+    def ready(address: str) -> None:
+        print(f"Mark at {address}\nCtrl-C ends, and writes pages and tables.", flush=True)
+
+    grading.mark(args.grades, args.rubric, args.comments, hide_names=args.hide_names, port=args.port, ready=ready)
+    print(f"\n{args.grades / 'overview.html'}: all pages and tables are up to date.")
+    return 0
+
+
 def _grade(args: argparse.Namespace) -> int:
     own = {"scores": args.merge, "comments": args.comments, "gradescope": args.gradescope}
     own |= {"challenged": args.challenge, "data": args.data, "title": args.title, "rescale": args.rescale}
+    check_cluster(args.cluster)
+    own |= {"cluster": args.cluster}
     reports = grading.grade_submissions(args.submissions, args.rubric, args.key, args.out, **own)
     if len(reports) == 1:
         for result in reports[0].results:
             earned = "–" if result.waits else report.points(result.points)
             most = report.points(result.criterion.points)
-            print(f"{earned:>5} of {most:<3} {result.criterion.title}: {result.status}. {result.sentence}")
+            print(f"{earned:>5} of {most:<3} {result.criterion.title}: {result.said}. {result.sentence}")
         print(grading.standing(reports[0]))
     print(f"{len(reports)} graded: {args.out / 'overview.html'}")
+    if waiting := len({one.source for one in reports if one.open}):
+        print(f"Answers of {counted(waiting, 'submission')} wait for you: casestudy mark {args.out}")
     return 0

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from casestudy.errors import CaseStudyError, GradingError
 from casestudy.files import atomic_path
-from casestudy.grading.containers import readable
+from casestudy.grading.containers import Packed, readable
 from casestudy.grading.contents import Contents, NoEvidence
 from casestudy.grading.grade import GradeReport
 from casestudy.grading.key import Key
@@ -37,7 +37,7 @@ class Challenge:
 
 
 def challenge(
-    reports: Sequence[GradeReport], files: dict[str, Path], key: Key, home: Path, data: Path, count: int
+    reports: Sequence[GradeReport], files: Mapping[str, Path | Packed], key: Key, home: Path, data: Path, count: int
 ) -> list[Challenge]:
     """Returns what came of training `count` runs again, chosen by chance among those that earned points by checks.
 

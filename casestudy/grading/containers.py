@@ -18,6 +18,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from casestudy.runs import RunFolder
@@ -48,9 +49,12 @@ class Member:
     read: Callable[[int], tuple[bytes, str]]
 
 
-def zip_members(archive: zipfile.ZipFile, problems: list[str], *, inner: bool = False) -> list[Member]:
-    """Returns the files in a zip, or those of the one zip in it; adds to `problems` what is not even looked at."""
-    infos = archive.infolist()
+def zip_members(archive: zipfile.ZipFile, problems: list[str], *, inner: bool = False, under: str = "") -> list[Member]:
+    """Returns the files in a zip, or those of the one zip in it; adds to `problems` what is not even looked at.
+
+    `under` is a folder in it that is one submission; names are those in the folder.
+    """
+    infos = [info for info in archive.infolist() if info.filename.startswith(under)]
     if not infos:
         problems.append("The zip is empty.")
     if len(infos) > MOST_ENTRIES:
@@ -72,7 +76,8 @@ def zip_members(archive: zipfile.ZipFile, problems: list[str], *, inner: bool = 
             "is packed in an unusual way": info.compress_type not in METHODS,
         }
         why = next((reason for reason, holds in reasons.items() if holds), "")
-        return Member(info.filename, info.date_time, lambda most: (b"", why) if why else _unpacked(archive, info, most))
+        name = info.filename.removeprefix(under)
+        return Member(name, info.date_time, lambda most: (b"", why) if why else _unpacked(archive, info, most))
 
     return [member(info) for info in files]
 
@@ -102,6 +107,65 @@ def folder_members(home: Path) -> list[Member]:
     inside = (path for path in sorted(home.rglob("*")) if path.is_file() and not path.is_symlink())
     names = ((path, path.relative_to(home)) for path in inside)
     return [member(path) for path, name in names if not any(part.startswith((".", "__MACOSX")) for part in name.parts)]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """One student's file in the zip of a whole class, or the folder of it."""
+
+    whole: zipfile.ZipFile
+    place: Path  # where it would lie if the zip were a folder
+    inner: str  # its name in the zip; a folder's ends with a slash
+
+    @property
+    def file(self) -> Path:
+        """The zip of the whole class."""
+        return Path(str(self.whole.filename))
+
+    def __reduce__(self) -> tuple[Callable[..., Packed], tuple[Path, Path, str]]:
+        return _packed, (self.file, self.place, self.inner)  # a worker of a cluster opens the zip for itself
+
+    def read(self, problems: list[str]) -> tuple[list[Member], bytes, tuple[int, ...]]:
+        """Returns the files in it, its bytes if it is a file, and when it was changed; a ValueError says why not."""
+        if self.inner.endswith("/"):
+            members = zip_members(self.whole, problems, under=self.inner)
+            return members, b"", max((one.when for one in members), default=())
+        info = self.whole.getinfo(self.inner)
+        data, why = (
+            _unpacked(self.whole, info, MOST_PACKED) if info.compress_type in METHODS else (b"", "is packed oddly")
+        )
+        if why:
+            raise ValueError(f"it {why}")
+        return zip_members(zipfile.ZipFile(io.BytesIO(data)), problems), data, info.date_time
+
+
+def _packed(file: Path, place: Path, inner: str) -> Packed:
+    return Packed(_opened(file), place, inner)
+
+
+@lru_cache(maxsize=1)
+def _opened(file: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(file)
+
+
+def class_members(path: Path, known: Callable[[Path], object]) -> list[Packed]:
+    """Returns what each student handed in, where a zip is a whole class's; [] where it is not.
+
+    It is, if a platform named what is in it, which `known` tells, or if there are several zips and no run outside them.
+    """
+    try:
+        whole = zipfile.ZipFile(path.absolute())  # it stays open as long as something in it is to be read
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return []
+    names = [info.filename for info in whole.infolist() if not info.is_dir()]
+    names = [name for name in names if not JUNK.fullmatch(name) and not UNSAFE.search(name)]
+    runs = [PurePosixPath(name) for name in names if PurePosixPath(name).name == "run.json"]
+    homes = tuple({f"{folder}/" for run in runs for folder in run.parents if known(Path(folder, "run.json"))})
+    files = [name for name in names if not name.startswith(homes)]
+    zips = [name for name in files if name.lower().endswith(".zip")]
+    if homes or any(known(Path(name)) for name in zips) or (len(zips) > 1 and not runs):
+        return [Packed(whole, path.absolute() / name, name) for name in sorted({*homes, *files})]
+    return []
 
 
 def has_run(folder: Path) -> bool:

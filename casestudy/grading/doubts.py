@@ -63,7 +63,7 @@ def _whose(found: Contents) -> Iterator[Doubt]:
     if seat is None:
         remark = f"Nobody on the roster can be told to be {who}" + (f"; the seed is {owner.name}'s." if owner else ".")
         yield Doubt(EVERYTHING, "Your instructor has to tell whose submission this is.", remark)
-    elif seat != owner:
+    elif owner is None or owner.seed != seat.seed:
         remark = f"{seat.name} was given seed {seat.seed}; the run has {readable(seed, 20)}"
         remark += f", which is {owner.name}'s." if owner else ", which nobody was given."
         yield Doubt(EVERYTHING, "The seed of the run is not the one that you were given.", remark)

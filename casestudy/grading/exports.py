@@ -10,16 +10,16 @@ import json
 from collections.abc import Iterable, Sequence
 
 from casestudy.grading.grade import GradeReport
+from casestudy.grading.marks import TITLE
 from casestudy.grading.outcomes import EARNED, REVIEW
-from casestudy.grading.roster import Seat, seat_of
+from casestudy.grading.roster import MOODLE_ID, Seat, seat_of
 from casestudy.grading.tables import csv_text
 from casestudy.report import points
 from casestudy.words import counted
 
-TITLE = "Case study"
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = ("Identifier", "Full name", "Grade", "Last modified (grade)", "Feedback comments")
-NEVER = "-"  # how Moodle writes that a grade was never changed
+NEVER = "-"  # how Moodle writes that it knows no time
 
 
 def canvas_csv(reports: Sequence[GradeReport], seats: Iterable[Seat] = (), *, title: str = TITLE) -> str:
@@ -40,19 +40,24 @@ def canvas_csv(reports: Sequence[GradeReport], seats: Iterable[Seat] = (), *, ti
     return csv_text((*CANVAS, title), rows)
 
 
-def moodle_csv(reports: Sequence[GradeReport]) -> str:
+def moodle_csv(reports: Sequence[GradeReport], seats: Iterable[Seat] = ()) -> str:
     """Returns the CSV file that Moodle takes for an assignment's offline grading worksheet.
 
     Source: assignfeedback_offline_grade_importer of moodle/moodle (mod/assign/feedback/offline/importgradeslib.php):
     commas between cells; columns "Identifier", "Grade" and "Last modified (grade)" must be there, by these names in an
     English Moodle; an identifier is "Participant" with Moodle's number behind it; columns of feedback plugins are taken
-    by their names. Rows without an identifier of Moodle's would be passed over, so they are left out.
+    by their names. Rows without an identifier of Moodle's would be passed over, so they are left out; a roster that is
+    Moodle's own worksheet has it for members of a group who handed nothing in themselves.
+
+    A grade that is in Moodle already is left as it is if it was changed there after "Last modified (grade)"; so the
+    time of the submission stands there, and one after a resubmission is taken.
     """
-    rows = [
-        (f"Participant {one.student.id}", one.student.name, _final(one), NEVER, standing(one))
-        for one in reports
-        if one.student.platform == "moodle"
-    ]
+    seats, rows = tuple(seats), []
+    for one in reports:
+        seat = seat_of(seats, one.student.id, one.student.name)
+        known = f"{MOODLE_ID}{one.student.id}" if one.student.platform == "moodle" else seat.id if seat else ""
+        if known.startswith(MOODLE_ID):
+            rows.append((known, one.student.name, _final(one), one.student.handed_in or NEVER, standing(one)))
     return csv_text(MOODLE, rows)
 
 
@@ -68,7 +73,7 @@ def gradescope_results(report: GradeReport) -> str:
             "score": result.points,
             "max_score": result.criterion.points,
             "status": "passed" if result.status in (EARNED, REVIEW) else "failed",
-            "output": " ".join(filter(None, (f"{result.status}:", result.sentence, result.hint, result.comment))),
+            "output": " ".join(filter(None, (f"{result.said}:", result.sentence, result.hint, result.comment))),
             "output_format": "text",
             "visibility": "visible",
         }
@@ -83,6 +88,11 @@ def json_lines(values: dict[str, object], indent: int | None = 1) -> str:
 
 def standing(report: GradeReport) -> str:
     """Returns how many points there are, and how many wait for a person, in one sentence."""
+    if report.bundles:
+        count = counted(len(report.results), "specification")
+        waits = sum(result.waits for result in report.results)
+        more = f" so far; your instructor still has to read {waits} more" if waits else ""
+        return f"Grade {report.grade}: {points(report.met)} of {count} met{more}."
     said = f"{points(report.points)} of {counted(report.most, 'point')}"
     if report.open:
         return f"{said} so far; {counted(report.open, 'more point')} for what your instructor still has to read."

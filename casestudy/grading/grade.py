@@ -8,26 +8,32 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
+from casestudy.cluster import run_tasks
+from casestudy.errors import GradingError
 from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.containers import readable
+from casestudy.grading.containers import Packed, readable
 from casestudy.grading.contents import Contents, NoEvidence, as_numbers
 from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
-from casestudy.grading.likeness import MOST_NAMED, Prints, shared, table_print
+from casestudy.grading.likeness import Prints, likenesses, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
-from casestudy.grading.roster import letters
-from casestudy.grading.rubric import Criterion, Rubric
+from casestudy.grading.roster import Seat, letters, seat_of
+from casestudy.grading.rubric import Bundle, Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, read_submission
 from casestudy.words import banner, counted
+
+NO_GRADE = Bundle("none", 0, ())
+A_TASK = 20  # submissions that a worker is given with one rubric and key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,12 @@ class Result(Outcome):
         """Whether a person has to judge it."""
         return self.status == REVIEW
 
+    @property
+    def said(self) -> str:
+        """The status in the words of its kind of rubric."""
+        words = {EARNED: "met", NOT_EARNED: "not met"} if self.criterion.is_specification else {}
+        return words.get(self.status, self.status)
+
 
 @dataclass(frozen=True)
 class GradeReport:
@@ -56,31 +68,86 @@ class GradeReport:
     remarks: tuple[str, ...]  # what the instructor should know; nothing here costs points
     prints: Prints  # what `likenesses` compares; not shown
     answers: Mapping[str, str] = field(default_factory=dict)  # what the student wrote, by answer cell
+    team: tuple[str, ...] = ()  # the names of those who handed this in together
+    bundles: tuple[Bundle, ...] = ()  # the grades of a rubric of specifications
 
     @property
     def points(self) -> float:
-        """Earned so far."""
+        """Earned so far; by specifications, those of the grade."""
+        return self._bundle(EARNED).points if self.bundles else self.met
+
+    @property
+    def met(self) -> float:
+        """How many specifications are met."""
         return sum(result.points for result in self.results)
 
     @property
     def most(self) -> float:
         """Of the rubric."""
-        return sum(result.criterion.points for result in self.results)
+        return self.bundles[0].points if self.bundles else sum(result.criterion.points for result in self.results)
 
     @property
     def open(self) -> float:
-        """Points that wait for a person."""
+        """Points that wait for a person: that can still be had."""
+        if self.bundles:
+            return self._bundle(EARNED, REVIEW).points - self.points
         return sum(result.criterion.points for result in self.results if result.waits)
 
+    @property
+    def grade(self) -> str:
+        """The best grade all of whose specifications are met; "" by points."""
+        return self._bundle(EARNED).grade if self.bundles else ""
 
-def grade_all(files: dict[str, Path], rubric: Rubric, key: Key) -> list[GradeReport]:
-    """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others."""
-    bar = tqdm(files.items(), desc="grading", unit="submission", delay=2, leave=False, disable=None)
-    reports = [_grade_safely(read_submission(file, name), rubric, key) for name, file in bar]
+    def _bundle(self, *statuses: str) -> Bundle:
+        met = {result.criterion.id for result in self.results if result.status in statuses}
+        return next((one for one in self.bundles if met.issuperset(one.asks)), NO_GRADE)
+
+
+def grade_all(
+    files: Mapping[str, Path | Packed], rubric: Rubric, key: Key, cluster: str | None = None
+) -> list[GradeReport]:
+    """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others.
+
+    Workers of a `cluster` have the same files; see `cluster.run_tasks`.
+    """
+    every = list(files.items())
+    if cluster is None:
+        bar = tqdm(every, desc="grading", unit="submission", delay=2, leave=False, disable=None)
+        reports = _grade_some(rubric, key, bar)
+    else:
+        some = [every[k : k + A_TASK] for k in range(0, len(every), A_TASK)]
+        folder = _home(every[0][1]).parent
+        graded = run_tasks(partial(_grade_some, rubric, key), some, cluster, folder, noun="part")
+        reports = [report for part in graded for report in part]
+    names = [f"{report.student.name} ({report.source})" for report in reports]
+    owners = [_owner(report, key.students) for report in reports]
+    likeness = likenesses([report.prints for report in reports], names, owners)
     return [
-        dataclasses.replace(report, remarks=(*report.remarks, *likeness))
-        for report, likeness in zip(reports, likenesses(reports), strict=True)
+        dataclasses.replace(report, remarks=(*report.remarks, *said))
+        for report, said in zip(reports, likeness, strict=True)
     ]
+
+
+def _owner(report: GradeReport, seats: Iterable[Seat]) -> Hashable:
+    """Returns what is the same for all that one person hands in, or one group."""
+    if seat := seat_of(seats, report.student.id, report.student.name):
+        return seat.group or seat
+    return (report.student.platform, report.student.id) if report.student.id else report.source
+
+
+def _home(file: Path | Packed) -> Path:
+    return file.file if isinstance(file, Packed) else file
+
+
+def _grade_some(rubric: Rubric, key: Key, some: Iterable[tuple[str, Path | Packed]]) -> list[GradeReport]:
+    """Returns the grades of some files; a GradingError says that one is gone, which is not the student's fault."""
+    reports = []
+    for name, file in some:
+        if not _home(file).exists():
+            said = f"{_home(file)} is gone. Put it back."
+            raise GradingError(f"Submissions stay where they are while they are graded; {said}")
+        reports.append(_grade_safely(read_submission(file, name), rubric, key))
+    return reports
 
 
 def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
@@ -96,6 +163,7 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
             score="",
             remarks=(*submission.problems, remark),
             prints=Prints(submission.digest),
+            bundles=rubric.bundles,
         )
 
 
@@ -111,6 +179,7 @@ def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
         remarks=(*submission.problems, *submission.remarks, *_other_name(submission), *_few(told)),
         prints=_prints(found, rubric),
         answers=_answers(found, rubric),
+        bundles=rubric.bundles,
     )
 
 
@@ -135,6 +204,8 @@ def _judge(criterion: Criterion, found: Contents, doubts: tuple[Doubt, ...]) -> 
     except Exception as error:  # a check's own fault costs nobody points and stops nobody's grading
         sentence = f"The check could not judge this ({type(error).__name__}); a person will."
         return Result(REVIEW, readable(error), sentence, criterion=criterion)
+    if outcome.status == PARTIAL and criterion.is_specification:
+        outcome = dataclasses.replace(outcome, status=NOT_EARNED)
     if outcome.status in (EARNED, PARTIAL) and (doubt := _doubted(criterion, doubts)):
         hint = "Hand in the run folder as casestudy left it, or show your instructor how it came about."
         return Result(REVIEW, outcome.evidence, f"{doubt.sentence} A person has to look.", hint, criterion=criterion)
@@ -209,35 +280,3 @@ def _prints(found: Contents, rubric: Rubric) -> Prints:
 
 def _answers(found: Contents, rubric: Rubric) -> dict[str, str]:
     return {need: found.answer(need) for c in rubric.criteria for need in c.answers if found.has(need)}
-
-
-def likenesses(reports: list[GradeReport]) -> list[list[str]]:
-    """Returns for each report what it shares with others, a sentence for each kind; worth a look.
-
-    The same seed on the same kind of machine gives the same predictions by design, and the sentence says so.
-    """
-    found: list[list[str]] = []
-    prints = [report.prints for report in reports]
-    for report, likeness in zip(reports, shared(prints), strict=True):
-        said: dict[tuple[int, ...], list[str]] = {}
-        for kind, others in likeness.items():
-            by_seed = {
-                own: tuple(k for k in others if (prints[k].seed == report.prints.seed) is own) for own in (True, False)
-            }
-            if not kind.startswith("every prediction"):
-                said.setdefault(tuple(others), []).append(kind)
-                continue
-            gives = (
-                f"{kind} (both have seed {readable(report.prints.seed, 20)}, which on equal machines gives equal runs)"
-            )
-            for same, sentence in ((True, gives), (False, f"{kind}, though their seeds differ")):
-                if by_seed[same]:
-                    said.setdefault(by_seed[same], []).append(sentence)
-        found.append([f"Shares with {_named(reports, others)}: {', '.join(kinds)}." for others, kinds in said.items()])
-    return found
-
-
-def _named(reports: list[GradeReport], others: tuple[int, ...]) -> str:
-    shown = [f"{reports[k].student.name} ({reports[k].source})" for k in others[:MOST_NAMED]]
-    more = [f"{len(others) - MOST_NAMED:,} more"] if len(others) > MOST_NAMED else []
-    return ", ".join([*shown[:-1], " and ".join([*shown[-1:], *more])]) if more else ", ".join(shown)

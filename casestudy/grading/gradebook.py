@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from casestudy.errors import GradingError
 from casestudy.files import atomic_path
 from casestudy.grading.containers import readable
-from casestudy.grading.exports import TITLE, canvas_csv, gradescope_results, json_lines, moodle_csv, standing
-from casestudy.grading.grade import GradeReport, answers_of, grade_all
-from casestudy.grading.key import Key, load_key
-from casestudy.grading.marks import BOOK, BY_HAND, Marks
+from casestudy.grading.exports import canvas_csv, gradescope_results, json_lines, moodle_csv, standing
+from casestudy.grading.grade import NO_GRADE, GradeReport, answers_of, grade_all
+from casestudy.grading.key import load_key
+from casestudy.grading.marks import BOOK, BY_HAND, TITLE, Marks
 from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.roster import Seat
 from casestudy.grading.rubric import Rubric, load_rubric
-from casestudy.grading.scores import merge
+from casestudy.grading.scores import Shared, merge, to_judge
 from casestudy.grading.submission import find_submissions
 from casestudy.grading.tables import csv_text
 from casestudy.report import page, points, source
@@ -43,6 +44,7 @@ def grade_submissions(
     rescale: bool = False,
     challenged: int = 0,
     data: Path | None = None,
+    cluster: str | None = None,
 ) -> list[GradeReport]:
     """Returns the grade of every submission, and writes them all to the new folder `out`; see `write_gradebook`.
 
@@ -56,6 +58,7 @@ def grade_submissions(
         rescale: Marks keep their share where the rubric has other points than when they were given.
         challenged: How many runs, chosen by chance, are trained again; see `challenge`. They stay in `out`-challenge.
         data: For these, the archive that students were given.
+        cluster: Whose workers grade; see `cluster.run_tasks`. The grades are the same.
         gradescope: Where Gradescope looks for results.json, of one submission; it is written even if grading fails.
 
     Raises:
@@ -73,7 +76,8 @@ def grade_submissions(
             raise GradingError(f"--gradescope is for one submission; received {len(files)}. Name a single file.")
         if challenged and data is None:
             raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
-        reports = grade_all(files, criteria, known)
+        there = {name: path.absolute() if isinstance(path, Path) else path for name, path in files.items()}
+        reports = grade_all(there, criteria, known, cluster)
         if challenged and data is not None:
             from casestudy.grading.challenge import challenge
 
@@ -85,7 +89,8 @@ def grade_submissions(
                 else one
                 for one in reports
             ]
-        reports = _with_marks(reports, criteria, out, known, [scores] if scores else [], comments, rescale)
+        course = (known.students, title)
+        reports = marked(reports, criteria, out, course, [scores] if scores else [], comments, rescale=rescale)
         write_gradebook(reports, criteria, out, seats=known.students, title=title)
         if gradescope:
             _write(gradescope, gradescope_results(next(one for one in reports if one.source in files)))
@@ -99,30 +104,29 @@ def grade_submissions(
     return reports
 
 
-def _with_marks(
+def marked(
     reports: list[GradeReport],
     rubric: Rubric,
     out: Path,
-    key: Key,
-    given: list[Path],
-    comments: Path | None,
-    rescale: bool,
+    course: tuple[tuple[Seat, ...], str] | None = None,
+    given: Iterable[Path] = (),
+    comments: Path | None = None,
+    *,
+    rescale: bool = False,
 ) -> list[GradeReport]:
     """Returns everybody's newest report with all marks: those remembered, those in scores.csv, and `given`.
 
-    Nothing is remembered where something does not fit.
+    `course` is the roster and the assignment's name; None for those remembered. Nothing is remembered where something
+    does not fit.
     """
     _refuse_strangers(out)
-    book = Marks(out, key.students)
-    try:
+    with Marks(out) as book:
+        if course:
+            book.belongs_to(*course)
         everyone = book.applied(book.everyone(reports, rubric), rescale=rescale)
         for file in [*([out / SCORES] if (out / SCORES).is_file() else []), *given]:
             everyone = merge(everyone, file, comments, sources=book.sources(everyone), rescale=rescale)
         book.keep(everyone)
-        book.close()
-    except BaseException:
-        book.base.close()
-        raise
     return everyone
 
 
@@ -157,24 +161,28 @@ def write_gradebook(
         _write(out / home / "feedback.md", feedback_text(report))
         _write(out / home / "results.json", gradescope_results(report))
     criteria: list[tuple[object, ...]] = []
-    scores: list[tuple[object, ...]] = []
+    scores = [_score_row(one) for one in to_judge(reports)]
     grades: list[tuple[object, ...]] = []
     for report in reports:
         file, name, id = report.source, report.student.name, report.student.id
         for result in report.results:
-            what, most, title = result.criterion.id, result.criterion.points, result.criterion.title
-            seen = (result.evidence, result.sentence, result.comment)
-            criteria.append((name, id, file, what, result.status, result.points, most, *seen))
-            if result.waits or result.sentence == BY_HAND:  # what a person judges, with room for points and a comment
-                given = "" if result.waits else points(result.points)
-                scores.append((file, name, what, most, given, result.comment, title, answers_of(report, result)))
+            of, seen = result.criterion, (result.evidence, result.sentence, result.comment)
+            criteria.append((name, id, file, of.id, result.status, result.points, of.points, *seen))
         grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
     _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
     _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
     _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
-    _write(out / MOODLE_FILE, moodle_csv(reports))
+    _write(out / MOODLE_FILE, moodle_csv(reports, seats))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
     _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
+
+
+def _score_row(one: Shared) -> tuple[object, ...]:
+    """Returns what a person judges, with room for points and a comment."""
+    report, result, of = one.reports[0], one.result, one.criterion
+    given = "" if result.waits else points(result.points)
+    answer = answers_of(report, result)
+    return (report.source, one.who, of.id, of.points, given, result.comment, of.title, answer)
 
 
 def _write(target: Path, text: str) -> None:
@@ -202,8 +210,8 @@ def feedback_text(report: GradeReport) -> str:
     lines = [f"# Feedback for {_plain(report.student.name)}", "", f"**{standing(report)}**", ""]
     lines += [report.score, ""] if report.score else []
     for result in report.results:
-        got = f"{points(result.points)} of {counted(result.criterion.points, 'point')}"
-        lines += [f"## {result.criterion.title}", "", f"{got}: **{result.status}**. {_plain(result.sentence)}", ""]
+        got = f"{points(result.points)} of {counted(result.criterion.points, 'point')}: " * (not report.bundles)
+        lines += [f"## {result.criterion.title}", "", f"{got}**{result.said}**. {_plain(result.sentence)}", ""]
         for name, text in (("Seen", result.evidence), ("Next", result.hint), ("Comment", result.comment)):
             lines += [f"- {name}: {_plain(text)}"] if text else []
         lines.append("")
@@ -213,6 +221,21 @@ def feedback_text(report: GradeReport) -> str:
 def _plain(text: str) -> str:
     """Returns text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
+
+
+def _needs_a_look(report: GradeReport) -> tuple[bool, bool, bool, float]:
+    """Returns what sorts reports: those a check doubts, then what waits for a person, odd ones first; then points."""
+    doubted = any(result.waits and not result.criterion.manual for result in report.results)
+    return not doubted, not report.open, not report.remarks, report.points
+
+
+def _bins(reports: list[GradeReport], rubric: Rubric) -> list[tuple[str, int]]:
+    """Returns how many there are of each grade, or of each tenth of the points, the lowest first."""
+    if rubric.bundles:
+        grades = Counter(report.grade for report in reports)
+        return [(one.grade, grades[one.grade]) for one in (NO_GRADE, *reversed(rubric.bundles))]
+    tenths = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
+    return [(f"{10 * k}–{10 * k + 10}", tenths[k]) for k in range(10)]
 
 
 def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, style: str) -> str:
@@ -229,14 +252,14 @@ def _overview(reports: list[GradeReport], homes: list[str], rubric: Rubric, styl
         for result in report.results
         if result.status not in (EARNED, REVIEW) and result.sentence != BY_HAND
     )
-    bins = Counter(min(int(10 * report.points / report.most), 9) if report.most else 0 for report in reports)
     return page(
         "overview.html",
-        reports=list(zip(reports, homes, strict=True)),
+        reports=sorted(zip(reports, homes, strict=True), key=lambda one: _needs_a_look(one[0])),
+        count=len({report.source for report in reports}),
         rubric=rubric,
         criteria=criteria,
         mistakes=[(*what, count) for what, count in lost.most_common(12)],
-        bins=[bins[k] for k in range(10)],
-        open=sum(report.open > 0 for report in reports),
+        bins=_bins(reports, rubric),
+        open=len({report.source for report in reports if report.open}),
         style=style,
     )

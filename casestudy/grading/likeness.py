@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from casestudy.grading.containers import readable
+
 MOST_NAMED = 3  # others whom a remark names
 EARLIER = 25  # submissions before it with which a piece of text is compared
 ALIKE = 0.3  # of all pieces that two answers have, the share that both have
@@ -62,6 +64,37 @@ def shared(prints: Sequence[Prints]) -> list[dict[str, list[int]]]:
         for kind in own.keys() - {"the whole file"}:
             own[kind] -= whole
     return [{kind: sorted(others) for kind, others in own.items() if others} for own in found]
+
+
+def likenesses(prints: Sequence[Prints], names: Sequence[str], owners: Sequence[Hashable]) -> list[list[str]]:
+    """Returns for each report what it shares with other people's, a sentence for each kind; worth a look.
+
+    The same seed on the same kind of machine gives the same predictions by design, and the sentence says so.
+    """
+    found: list[list[str]] = []
+    for own_prints, owner, likeness in zip(prints, owners, shared(prints), strict=True):
+        said: dict[tuple[int, ...], list[str]] = {}
+        for kind, every in likeness.items():
+            others = [k for k in every if owners[k] != owner]
+            by_seed = {
+                own: tuple(k for k in others if (prints[k].seed == own_prints.seed) is own) for own in (True, False)
+            }
+            if others and not kind.startswith("every prediction"):
+                said.setdefault(tuple(others), []).append(kind)
+            if not kind.startswith("every prediction"):
+                continue
+            gives = f"{kind} (both have seed {readable(own_prints.seed, 20)}, which on equal machines gives equal runs)"
+            for same, sentence in ((True, gives), (False, f"{kind}, though their seeds differ")):
+                if by_seed[same]:
+                    said.setdefault(by_seed[same], []).append(sentence)
+        found.append([f"Shares with {_named(names, others)}: {', '.join(kinds)}." for others, kinds in said.items()])
+    return found
+
+
+def _named(names: Sequence[str], others: tuple[int, ...]) -> str:
+    shown = [names[k] for k in others[:MOST_NAMED]]
+    more = [f"{len(others) - MOST_NAMED:,} more"] if len(others) > MOST_NAMED else []
+    return ", ".join([*shown[:-1], " and ".join([*shown[-1:], *more])]) if more else ", ".join(shown)
 
 
 def _groups(prints: Sequence[Prints]) -> Iterable[tuple[str, list[set[int]]]]:

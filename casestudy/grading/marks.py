@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from casestudy.errors import GradingError
 from casestudy.grading.grade import GradeReport, Result, answers_of
 from casestudy.grading.likeness import Prints
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL
-from casestudy.grading.roster import Seat, seat_of
+from casestudy.grading.roster import Seat, seat_of, together
 from casestudy.grading.rubric import Rubric
 from casestudy.grading.submission import Student
 from casestudy.report import points
 from casestudy.words import counted
 
 BOOK = "gradebook.sqlite"
+TITLE = "Case study"  # of the assignment in Canvas, where nobody names it
 BY_HAND = "Judged by your instructor."
 CHANGED = "The answer is another one than the one that was judged."
 TABLES = """
@@ -33,6 +34,7 @@ CREATE TABLE IF NOT EXISTS marks (person TEXT, criterion TEXT, scale REAL NOT NU
 CREATE TABLE IF NOT EXISTS attempts (person TEXT, source TEXT, digest TEXT, late INTEGER NOT NULL,
     PRIMARY KEY (person, source, digest));
 CREATE TABLE IF NOT EXISTS reports (person TEXT PRIMARY KEY, report TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS course (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 # A mark that is read once more from the same list stays a mark of the answer that was read.
 KEEP = """
@@ -43,27 +45,45 @@ INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (person, criterion) DO U
 
 
 class Marks:
-    """The file, open; what is not saved by `close` is forgotten."""
+    """The file, open, as a context: what happened in it is kept at its end, or nothing where that was an error."""
 
-    def __init__(self, out: Path, seats: Iterable[Seat] = ()) -> None:
-        """Opens the gradebook of a folder, or begins one; a GradingError says that the file is another one."""
-        self.path, self.seats = out / BOOK, tuple(seats)
+    def __init__(self, out: Path, known: dict[tuple[str, str], Seat | None] | None = None) -> None:
+        """Opens the gradebook of a folder, or begins one; a GradingError says that the file is another one.
+
+        `known` is who is who, from the last time: to look through the roster takes long where many are in it.
+        """
+        self.path, self.known = out / BOOK, {} if known is None else known
         out.mkdir(parents=True, exist_ok=True)
         try:
             self.base = sqlite3.connect(self.path)
             self.base.executescript(TABLES)
             self.base.execute("SELECT person, criterion, scale, points, comment, answer FROM marks LIMIT 1")
+            course = dict(self.base.execute("SELECT name, value FROM course").fetchall())
         except sqlite3.Error as error:
             raise GradingError(f"{self.path} is no gradebook ({error}). Name another folder with --out.") from error
 
-    def close(self) -> None:
-        self.base.commit()
+        self.title = course.get("title", TITLE)
+        self.seats = tuple(Seat(**seat) for seat in json.loads(course.get("roster", "[]")))
+
+    def __enter__(self) -> Marks:
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.base.commit()
         self.base.close()
+
+    def belongs_to(self, seats: Iterable[Seat], title: str) -> None:
+        """Remembers whose gradebook it is: the roster, without its seeds, and the assignment's name in Canvas."""
+        self.title, self.seats = title, tuple(dataclasses.replace(seat, seed=0) for seat in seats)
+        self.known.clear()
+        course = {"title": title, "roster": json.dumps([dataclasses.asdict(seat) for seat in self.seats])}
+        self.base.executemany("INSERT OR REPLACE INTO course VALUES (?, ?)", course.items())
 
     def person(self, report: GradeReport) -> str:
         """Returns what stays the same when somebody hands in once more: the roster's name, or the platform's id."""
         student = report.student
-        if seat := seat_of(self.seats, student.id, student.name):
+        if seat := self._seat(student):
             return f"roster:{seat.id or seat.name}"
         known = student.platform and student.id and student.platform != "gradescope"
         return f"{student.platform}:{student.id}" if known else f"file:{report.source}"
@@ -76,22 +96,45 @@ class Marks:
         """
         newest: dict[str, GradeReport] = {}
         for report in sorted(reports, key=lambda one: (one.student.handed_in.rjust(20, "0"), one.source)):
-            newest[self.person(report)] = report
+            newest |= {self.person(own): own for own in self._of_each(report)}
         for report in reports:
-            row = (self.person(report), report.source, report.prints.file, report.student.late)
-            self.base.execute("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?)", row)
-        found = {person: _told(report, self._attempts(person)) for person, report in newest.items()}
+            for person in map(self.person, self._of_each(report)):
+                row = (person, report.source, report.prints.file, report.student.late)
+                self.base.execute("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?)", row)
+        rows = self.base.execute("SELECT person, report FROM reports").fetchall()
+        before = {person: json.loads(text) for person, text in rows}
+        known = {person: Student(**values["student"]) for person, values in before.items()}
+        known |= {self.person(report): report.student for report in reports}  # by its own file, not by another member's
         for person, report in newest.items():
+            if report.team and person in known:
+                student = dataclasses.replace(report.student, id=known[person].id, platform=known[person].platform)
+                newest[person] = report = dataclasses.replace(report, student=student)
             text = json.dumps(_to_json(report), ensure_ascii=False)
             self.base.execute("INSERT OR REPLACE INTO reports VALUES (?, ?)", (person, text))
-        for person, text in self.base.execute("SELECT person, report FROM reports ORDER BY person").fetchall():
-            if person not in found:
-                found[person] = _from_json(json.loads(text), rubric)
-        return sorted(found.values(), key=lambda one: one.source)
+        found = {person: _from_json(values, rubric) for person, values in before.items() if person not in newest}
+        told = [_told(report, self._attempts(person)) for person, report in {**found, **newest}.items()]
+        return sorted(told, key=lambda one: (one.source, one.student.name, one.student.id))
+
+    def _of_each(self, report: GradeReport) -> Iterator[GradeReport]:
+        """Yields a report for everybody who handed this in together."""
+        seat = self._seat(report.student)
+        group = together(self.seats, seat) if seat else []
+        names = tuple(one.name for one in group)
+        for one in group:
+            student = report.student if one == seat else dataclasses.replace(report.student, id=one.id, platform="")
+            named = dataclasses.replace(student, name=one.name if len(group) > 1 else student.name)
+            yield dataclasses.replace(report, student=named, team=names if len(group) > 1 else ())
+        if not group:
+            yield report
+
+    def _seat(self, student: Student) -> Seat | None:
+        if (key := (student.id, student.name)) not in self.known:
+            self.known[key] = seat_of(self.seats, *key)
+        return self.known[key]
 
     def _attempts(self, person: str) -> list[tuple[str, int]]:
-        query = "SELECT source, late FROM attempts WHERE person = ? ORDER BY rowid"
-        return self.base.execute(query, (person,)).fetchall()
+        query = "SELECT source, late, MIN(rowid) AS first FROM attempts WHERE person = ? GROUP BY digest ORDER BY first"
+        return [(source, late) for source, late, _ in self.base.execute(query, (person,))]
 
     def sources(self, reports: list[GradeReport]) -> dict[str, str]:
         """Returns which of the reports stands for each file that somebody ever handed in."""
@@ -119,6 +162,9 @@ class Marks:
             scale, given, comment, answer = mark
             if given is None:
                 return dataclasses.replace(result, comment=comment)
+            if scale != result.criterion.points and result.criterion.is_specification and given not in (0, scale):
+                what = f"{points(given)} of {points(scale)} for {result.criterion.id} is neither met nor not met"
+                raise GradingError(f"A mark keeps its meaning; {what}. Grade into a new folder with --out.")
             if scale != result.criterion.points:
                 other.setdefault(result.criterion.id, set()).add(scale)
                 given = given * result.criterion.points / scale if scale else 0.0
@@ -135,6 +181,16 @@ class Marks:
                 f"them back, or let every mark keep its share: --rescale"
             )
         return done
+
+    def judge(self, reports: Iterable[GradeReport], criterion: str, given: float | None, comment: str) -> None:
+        """Remembers one mark of these, given now; without points and a comment there is none any more."""
+        for report in reports:
+            result = next(one for one in report.results if one.criterion.id == criterion)
+            key = (self.person(report), criterion)
+            self.base.execute("DELETE FROM marks WHERE person = ? AND criterion = ?", key)
+            if given is not None or comment:
+                row = (*key, result.criterion.points, given, comment, _print(report, result))
+                self.base.execute(KEEP, row)
 
     def keep(self, reports: list[GradeReport]) -> None:
         """Remembers what people judged in the reports, and their comments."""
@@ -181,6 +237,7 @@ def _to_json(report: GradeReport) -> dict[str, Any]:
         "score": report.score,
         "remarks": report.remarks,
         "answers": dict(report.answers),
+        "team": report.team,
         "file": report.prints.file,
     }
 
@@ -200,4 +257,6 @@ def _from_json(values: dict[str, Any], rubric: Rubric) -> GradeReport:
         remarks=tuple(values["remarks"]),
         prints=Prints(values["file"]),
         answers=values["answers"],
+        team=tuple(values.get("team", ())),
+        bundles=rubric.bundles,
     )

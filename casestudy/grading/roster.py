@@ -17,8 +17,13 @@ SEEDS = range(100_000, 1_000_000)  # six digits are typed without a mistake
 # What platforms and offices call these columns.
 NAMES = ("name", "full name", "student", "student name", "display name")
 FIRST, LAST = ("first name", "given name", "vorname"), ("last name", "surname", "family name", "nachname")
-IDS = ("id", "student id", "id number", "sis user id", "sis login id", "sid", "username", "login", "orgdefinedid")
+IDS = (
+    *("id", "student id", "id number", "sis user id", "sis login id", "sid", "username", "login", "orgdefinedid"),
+    "identifier",
+)
 MAILS = ("email", "email address", "e-mail", "mail")
+GROUPS = ("group", "group name", "team", "gruppe")
+MOODLE_ID = "Participant "  # before the number that Moodle's grading worksheet knows somebody by
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,15 @@ class Seat:
     id: str  # "" where the roster has none
     email: str
     seed: int
+    group: str = ""  # who hands in together; such people have one seed
 
 
 def give_seeds(path: Path) -> tuple[tuple[Seat, ...], str]:
     """Returns the students of a roster, each with a fresh seed of its own, and a line for each as CSV for a mail merge.
 
     The roster is a CSV file with a column for names, or for first and last names, and where there are any for ids and
-    email addresses, called as Canvas, Moodle, Gradescope or a person would call them.
+    email addresses, called as Canvas, Moodle, Gradescope or a person would call them. Who has the same word in a column
+    Group hands in together, and gets the same seed.
 
     Raises:
         GradingError: It cannot be read, has no names, or has one person twice.
@@ -43,7 +50,7 @@ def give_seeds(path: Path) -> tuple[tuple[Seat, ...], str]:
     rows = read_rows(path, (), "Rosters")
     seats: list[Seat] = []
     seen: dict[tuple[str, str], str] = {}
-    seeds: set[int] = set()
+    seeds: dict[str, int] = {}  # of groups, or of rows
     for place, row in rows:
         whole = _cell(row, NAMES) or " ".join(filter(None, (_cell(row, FIRST), _cell(row, LAST))))
         if not whole:
@@ -52,10 +59,11 @@ def give_seeds(path: Path) -> tuple[tuple[Seat, ...], str]:
         if one in seen:
             raise GradingError(f"{place}: {whole} is there already, at {seen[one]}. Keep one row, or give both an ID.")
         seen[one] = place
-        while (seed := SEEDS[secrets.randbelow(len(SEEDS))]) in seeds:
+        group = _cell(row, GROUPS)
+        while (seed := SEEDS[secrets.randbelow(len(SEEDS))]) in seeds.values():
             pass
-        seeds.add(seed)
-        seats.append(Seat(whole, one[1], _cell(row, MAILS), seed))
+        seed = seeds.setdefault(f"group {group.casefold()}" if group else place, seed)
+        seats.append(Seat(whole, one[1], _cell(row, MAILS), seed, group.casefold()))
     if not seats:
         raise GradingError(f"A roster names every student in a row; {path} has no row. Fill it in.")
     said = "Write SEED = {} in notebook 02, or --seed {} after casestudy run. It is yours alone."
@@ -68,14 +76,26 @@ def _cell(row: dict[str, str], names: tuple[str, ...]) -> str:
 
 
 def seat_of(seats: Iterable[Seat], id: str, *names: str) -> Seat | None:
-    """Returns the one student who has this id, or else the first of these names; None where nobody or more than one."""
+    """Returns the one student who has this id, or else the first of these names; None where nobody or more than one.
+
+    A group's own name, alone or before a member's as Moodle writes it, stands for a member.
+    """
     seats = tuple(seats)
-    found = [seat for seat in seats if id and seat.id == id]
+    found = [seat for seat in seats if id and seat.id in (id, MOODLE_ID + id)]
     for name in filter(None, names):
         for alike in (_words, letters):  # the same words first: names of the same letters are two people
             if not found:
                 found = [seat for seat in seats if alike(name) in (alike(seat.name), alike(seat.id))]
+        for both in (True, False):
+            if not found:
+                called = {seat: f"{seat.group} {seat.name}" if both else seat.group for seat in seats if seat.group}
+                found = [seat for seat, call in called.items() if letters(call) == letters(name)][: 1 + both]
     return found[0] if len(found) == 1 else None
+
+
+def together(seats: Iterable[Seat], seat: Seat) -> list[Seat]:
+    """Returns everybody who hands in with this student, whoever hands in first."""
+    return [one for one in seats if one == seat or (seat.group and one.group == seat.group)]
 
 
 @lru_cache(maxsize=100_000)

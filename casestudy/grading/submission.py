@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ from pathlib import Path
 from casestudy.grading.containers import (
     MANIFEST,
     MOST_PACKED,
+    Packed,
     choose,
+    class_members,
     folder_members,
     has_run,
     is_submission,
@@ -34,7 +37,7 @@ class Student:
     id: str = ""
     platform: str = ""  # whose id it is: "canvas", "moodle", "brightspace", "blackboard" or "gradescope"
     late: bool = False  # as far as the platform writes it into the name
-    handed_in: str = ""  # when, as the platform writes it; later ones sort behind earlier ones
+    handed_in: str = ""  # when, as the platform or the file itself says; later ones sort behind earlier ones
 
 
 @dataclass(frozen=True)
@@ -58,15 +61,15 @@ class Submission:
         return found if isinstance(found, dict) else {}
 
 
-def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path]:
+def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[str, Path | Packed]:
     """Returns the submissions named, and every one in the folders named, by names that tell them apart.
 
-    A submission is a file, or a folder with a run in it, as Gradescope and GitHub Classroom give them. Hidden files and
-    links in a folder are left out, and so is what `skip` names or holds. A file that is no submission.zip is one all
-    the same, without evidence: nobody who handed something in gets lost.
+    A submission is a file, or a folder with a run in it, as Gradescope and GitHub Classroom give them; a whole class
+    may be in one zip. Hidden files and links in a folder are left out, and so is what `skip` names or holds. A
+    file that is no submission.zip is one all the same, without evidence: nobody who handed something in gets lost.
     """
     others = {path.resolve() for path in skip}
-    found: list[Path] = []
+    found: list[Path | Packed] = []
     for path in paths:
         if path.is_dir() and not is_submission(path):
             whole = [one for one in sorted(path.iterdir()) if one.is_dir() and not _passed(one, path) and has_run(one)]
@@ -76,9 +79,14 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
                     found.append(file)
         else:
             found.append(path)
-    files = [file for file in dict.fromkeys(found) if not others & {file.resolve(), *file.resolve().parents}]
-    shared = Path(os.path.commonpath([file.absolute().parent for file in files])) if files else Path()
-    return {file.absolute().relative_to(shared).as_posix(): file for file in files}
+    alone = len(found) == 1 or None  # what is named, or lies alone in what is named, may be a whole class in one zip
+    for path in [one for one in found if isinstance(one, Path) and (alone or one in paths)]:
+        if not student_of(path).platform and (packed := class_members(path, lambda one: student_of(one).platform)):
+            found[found.index(path) : found.index(path) + 1] = packed
+    places = {file: file.absolute() if isinstance(file, Path) else file.place for file in found}
+    files = {file: at for file, at in places.items() if not others & {at.resolve(), *at.resolve().parents}}
+    shared = Path(os.path.commonpath([at.parent for at in files.values()])) if files else Path()
+    return {at.relative_to(shared).as_posix(): file for file, at in files.items()}
 
 
 def _passed(path: Path, home: Path) -> bool:
@@ -114,30 +122,42 @@ def student_of(path: Path) -> Student:
                 said = found.groupdict()
                 name = readable(said.get("name") or said["id"], 80)
                 return Student(name, said["id"], platform, bool(said.get("late")), said.get("when") or "")
-    if found := GRADESCOPE.match(path.parent.name):
+    if found := GRADESCOPE.match(path.name) or GRADESCOPE.match(path.parent.name):
         return Student(readable(path.stem, 80) or "nameless", found["id"], "gradescope")
     return Student(readable(path.stem, 80) or "nameless")
 
 
-def read_submission(path: Path, source: str = "") -> Submission:
+def read_submission(path: Path | Packed, source: str = "") -> Submission:
     """Returns what can be read of a zip file or a folder; whatever it holds, this neither fails nor writes anything."""
     problems: list[str] = []
     files: dict[str, bytes] = {}
     digest = ""
+    when: tuple[int, ...] = ()
+    place = path.place if isinstance(path, Packed) else path
     try:
-        if path.is_dir():
-            files = choose(folder_members(path), problems)
+        if isinstance(path, Packed):
+            members, data, when = path.read(problems)
+            files = choose(members, problems)
+            digest = hashlib.sha256(data or json.dumps(sorted(digests(files).items())).encode()).hexdigest()
+        elif path.is_dir():
+            members = folder_members(path)
+            when = max((one.when for one in members), default=())
+            files = choose(members, problems)
             digest = hashlib.sha256(json.dumps(sorted(digests(files).items())).encode()).hexdigest()
         elif (size := path.stat().st_size) > MOST_PACKED:
             problems.append(f"A submission has at most {MOST_PACKED // 10**6} MB; this file has {size / 1e6:,.0f}.")
         else:
+            when = time.localtime(path.stat().st_mtime)[:6]
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
             with zipfile.ZipFile(path) as archive:
                 files = choose(zip_members(archive, problems), problems)
     except Exception as error:  # whatever a damaged zip makes of the reader
         why = readable(error) or type(error).__name__
         problems.append(f"A submission is a zip file that `casestudy submit` wrote; this is none ({why}).")
-    submission = Submission(readable(source or path.name), student_of(path), files, digest, tuple(problems))
+    student = student_of(place)
+    if not student.handed_in and when and when[0] > 1980:  # a zip without times says 1980
+        student = dataclasses.replace(student, handed_in="{:04}-{:02}-{:02} {:02}:{:02}:{:02}".format(*when))
+    submission = Submission(readable(source or place.name), student, files, digest, tuple(problems))
     if not files:
         return submission
     inside = readable(submission.manifest.get("student") or "", 80)

@@ -116,6 +116,7 @@ def lacking(files: dict[str, bytes], rubric: Rubric) -> list[tuple[float, str, s
         if criterion.check == notebooks_ran.__name__ and not what:
             outcome = notebooks_ran(found)
             share = SHARES[outcome.status]
+            share = float(share == 1) if criterion.is_specification else share
             what += [f"{outcome.evidence}. {outcome.hint}"] if share < 1 else []
         if what:
             missing.append((criterion.points * (1 - share), criterion.title, ", ".join(what)))

@@ -6,6 +6,8 @@ import base64
 import dataclasses
 import hashlib
 import math
+import re
+import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,13 +135,13 @@ def _comparison(run: RunFolder) -> list[dict[str, Any]]:
 
 def summary_sentence(scores: Sequence[Score], sure: str) -> str:
     """Returns what the headline means, in words a student can defend; `sure` is its `Certainty.sentence`."""
-    headline = next(score for score in scores if score.name == "headline")
+    headline, luck = next(score for score in scores if score.name == "headline"), _luck(scores)
     text = f"Read rightly: {percent(headline.accuracy)} of {counted(headline.images, 'test photograph')}"
     if headline.protocol == "random":
-        return text + ". The split is random: photographs of the same people may be in training and test."
+        return f"{text}. The split is random: photographs of the same people may be in training and test.{luck}"
     if headline.protocol == "published":
-        return f"{text}, the test part as it was published; {sure}."
-    text += f", all of them by signers that training never saw; {sure}."
+        return f"{text}, the test part as it was published; {sure}.{luck}"
+    text += f", all of them by signers that training never saw; {sure}.{luck}"
     if everyone := next((score for score in scores if score.name == "head-everyone"), None):
         text += f" The head alone, each signer left out once: {percent(everyone.accuracy)}{_sure(everyone.interval)}."
     if pair := sections.compared(scores):
@@ -152,6 +154,18 @@ def summary_sentence(scores: Sequence[Score], sure: str) -> str:
             f"give {percent(honest.accuracy)}: {points_apart(gap)} {way}."
         )
     return text
+
+
+def _luck(scores: Sequence[Score]) -> str:
+    """Returns how far trainings from several seeds lie apart on the one test part; "" where there is one."""
+    found = [score.accuracy or 0.0 for score in scores if re.fullmatch(r"headline|seed-\d+", score.name)]
+    if len(found) == 1:
+        return ""
+    spread = points_apart(100 * statistics.stdev(found))
+    return (
+        f" Trained from {len(found)} seeds on the same split, it reads {percent(statistics.mean(found))} on average, "
+        f"from {percent(min(found))} to {percent(max(found))}; the standard deviation is {spread}."
+    )
 
 
 def signer_sentence(per_signer: pd.DataFrame) -> str:

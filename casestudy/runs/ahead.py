@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from casestudy.data import Splits
 from casestudy.runs.folder import RunFolder
-from casestudy.runs.trained import PREDICTIONS, TrainedModel, fold_folder
+from casestudy.runs.trained import TrainedModel
 from casestudy.study import ModelSpec, Phase
 
 if TYPE_CHECKING:
@@ -29,10 +29,9 @@ def expected(run: RunFolder, trainings: Sequence[Job], heads: Sequence[Job]) -> 
     clock = Clock()
     for model, splits in trainings:
         spec, phases = recipe(run, model)
-        of = f" of {model.name}" if model.role == "variant" else ""
+        of = f" of {model.name}" if model.role in ("variant", "seed") else ""
         for k, split in enumerate(splits):
-            table = model.home + fold_folder(k, split.fold) + PREDICTIONS if split.fold else model.predictions()
-            for phase in () if run.has(table) else phases:
+            for phase in () if run.has(model.table_of(k, split.fold)) else phases:
                 clock.expect(spec, phase, split, name=phase.name + of)
     known = 0  # images whose features are there: those of a base of random numbers serve one split alone
     for model, splits in heads:

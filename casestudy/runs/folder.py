@@ -1,7 +1,7 @@
 """The run folder: the contract between training and everything that reads its results.
 
     run.json          the study, the data and its hash, seed, weights, machine, SHA-256 of every file, and the seal
-    .local.json       where data and weights lie on this machine; neither sealed nor handed on
+    .local.json       where data and weights lie on this machine, not handed on; .owner…, who works here
     letters.zip       the cleaned data set (absent when the run was given one)
     ledger.csv        one row for every entry of the archive
     splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
@@ -14,9 +14,9 @@
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
     variants/NAME/    the same of each other model of the study; comparison.csv and paired_tests.csv compare them
+    seeds/N/          the same of the study's own, trained from another seed
     copies.csv        test images with a copy in training, where the data were published so
     distorted.csv     what each model reads of the distorted test images, where a study distorts them
-
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
 
@@ -37,6 +37,7 @@ from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
 from casestudy.runs.files import SCHEMA_VERSION, RunFiles, hidden, json_text, seal_of
 from casestudy.runs.local import LOCAL, Local, name_of
+from casestudy.runs.owner import refuse_others
 from casestudy.runs.provenance import Provenance, provenance_of
 from casestudy.runs.record import ImageFacts, Metrics, Resolved, RunRecord, Score, Source, TrainingRecord, Wishes
 from casestudy.runs.save import save_evaluation, save_ledger, save_own_splits, save_whole_training
@@ -94,6 +95,7 @@ class RunFolder(RunFiles):
         run = cls(Path(path), Local.of(wishes, source))
         if run.path.is_file():
             raise RunError(f"A run is a folder; {run.path} is a file. Name another place with --out.")
+        refuse_others(run.path)
         made = {path.name for path in run.path.iterdir()} - {"run.json", LOCAL} if run.path.is_dir() else set()
         digest = file_digest(source) if source.is_file() else ""
         data = Source(source.resolve().name, digest)
@@ -202,7 +204,7 @@ class RunFolder(RunFiles):
 
     def models(self) -> list[TrainedModel]:
         """Returns every model that this run may have, its own first."""
-        return models_of(self.record.wishes.study, self.facts.protocol)
+        return models_of(self.record.wishes.study, self.facts.protocol, self.record.wishes.other_seeds)
 
     def compared(self) -> list[TrainedModel]:
         """Returns the models that are compared with one another: the variants, then the study's own."""

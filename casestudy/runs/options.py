@@ -81,9 +81,8 @@ class Options(Record):
 
     study: str = "asl"
     data: str | None = _option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
-    seed: Seed | None = _number(
-        None, "decides split and training (default: the study's, 7 unless it says otherwise)", int, "N"
-    )
+    seed: Seed | None = _number(None, "decides split and training (default: the study's, mostly 7)", int, "N")
+    seeds: choices.Seeds = _number(1, "train so many times: from this seed, and from those after it", int, "N")
     quick: bool = _option(
         False, "small images, two epochs a phase and one for other models: a look at everything, in minutes"
     )
@@ -195,9 +194,9 @@ class Options(Record):
         split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
         data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
         crop = self.crop or study.crop
-        changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data)
+        changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data).choose(self.variants)
         seed = study.seed if self.seed is None else self.seed
-        return Wishes(changed.choose(self.variants), seed, self.compare_splits, self.precision, self.quick)
+        return Wishes(changed, seed, self.compare_splits, self.precision, self.quick, self.seeds)
 
     def wishes_and_data(self) -> tuple[Wishes, Path]:
         """Returns what `wishes` does, and where its data is: named, downloaded, drawn, or the sample.
@@ -257,7 +256,7 @@ def options_of(wishes: Wishes, data: str | None) -> Options | None:
         changed = {name: value for name, value in asked.items() if value != before[name]}
         if any(variant not in study.variants for variant in wishes.study.variants):  # cut to the epochs asked for
             changed["epochs"] = asked["epochs"]
-        changed |= {"seed": wishes.seed, "precision": wishes.precision, "compare_splits": wishes.compare_splits}
+        changed |= {name: getattr(wishes, name) for name in ("seed", "seeds", "precision", "compare_splits")}
         with suppress(DataError, WeightsError):
             found = Options(known.name, data, quick=quick, **changed)
             if not found.wishes().differences(wishes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import logging
 import platform
 from collections.abc import Callable, Mapping
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import casestudy
+from casestudy import choices
 from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
+from casestudy.cluster import versions
 from casestudy.errors import DataError, RunError
 from casestudy.files import file_digest
 from casestudy.models import resolve_weights
@@ -21,7 +22,6 @@ from casestudy.training import Machine
 
 log = logging.getLogger(__name__)
 
-PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 # What is said of a study and changes nothing that a run computes: better words begin no other run.
 WORDS = {"title", "source", "published", "published_distorted", "note", "quick"}
 
@@ -35,6 +35,13 @@ class Wishes(Record):
     compare_splits: bool = False  # also train in full on a random split, not only phase 1's head
     precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
     quick: bool = False  # whether it is but a look, for which `Study.quick` made the study smaller
+    seeds: choices.Seeds = (
+        1  # trainings of the study's own model on the one split: from `seed`, and from those after it
+    )
+
+    @property
+    def other_seeds(self) -> list[int]:
+        return [(self.seed + k) % 2**32 for k in range(1, self.seeds)]  # the greatest seed is followed by 0
 
     def differences(self, other: Wishes) -> list[str]:
         """Returns the dotted names of the settings that differ, but for `WORDS`."""
@@ -252,13 +259,7 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 def environment() -> dict[str, str]:
     """Returns the versions that a result depends on, and the processor, whose arithmetic may round in its own way."""
     found = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
-    found["processor"] = _processor()
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {**found, "processor": _processor(), **versions()}
 
 
 def _processor() -> str:

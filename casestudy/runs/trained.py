@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,9 +39,11 @@ class TrainedModel:
     """One model of a run."""
 
     id: str  # what its scores are called; "headline" for the study's own
-    role: Literal["own", "head", "random", "variant"]  # its own, its head alone, its own on a random split, a variant
+    # Its own, its head alone, its own on a random split, a variant, its own begun from another seed.
+    role: Literal["own", "head", "random", "variant", "seed"]
     protocol: Protocol  # of the split that it was trained on
     training: str  # what was trained, in words
+    seed: int | None = None  # of its training; None for the run's
 
     @property
     def name(self) -> str:
@@ -50,7 +53,8 @@ class TrainedModel:
     @property
     def home(self) -> str:
         """Where in the run folder history, training.json and model.keras lie; folds have folders of their own there."""
-        return {"own": "", "head": "", "random": "random/", "variant": f"variants/{self.id}/"}[self.role]
+        homes = {"random": "random/", "variant": f"variants/{self.id}/", "seed": f"seeds/{self.seed}/"}
+        return homes.get(self.role, "")
 
     def predictions(self, test: Test = CLEAN) -> str:
         """Returns the name of the table of its predictions.
@@ -61,12 +65,19 @@ class TrainedModel:
         name = {"own": "", "variant": f"_{self.id}"}.get(self.role, f"_{self.id.replace('-', '_')}")
         return f"predictions{'_unique' * test.unique}{name}{'_distorted' * test.distorted}.csv"
 
+    def table_of(self, index: int, fold: str) -> str:
+        """Returns the name of the table of its predictions of one fold's test part; of all where there are no folds."""
+        return self.home + fold_folder(index, fold) + PREDICTIONS if fold else self.predictions()
+
     def score(self, test: Test = CLEAN) -> str:
         return self.id + test.suffix
 
 
-def models_of(study: Study, protocol: Protocol) -> list[TrainedModel]:
-    """Returns every model that a run of the study may have, in the order in which its scores are shown."""
+def models_of(study: Study, protocol: Protocol, seeds: Iterable[int] = ()) -> list[TrainedModel]:
+    """Returns every model that a run of the study may have, in the order in which its scores are shown.
+
+    Its own is trained once more from each of the `seeds`, on the same split.
+    """
     trained = OWN if study.variants else "all phases"
     return [
         TrainedModel("headline", "own", protocol, trained),
@@ -75,6 +86,7 @@ def models_of(study: Study, protocol: Protocol) -> list[TrainedModel]:
         TrainedModel("head-random", "head", "random", "head only"),
         TrainedModel("random", "random", "random", trained),
         *(TrainedModel(variant.name, "variant", protocol, variant.name) for variant in study.variants),
+        *(TrainedModel(f"seed-{seed}", "seed", protocol, f"{trained}, seed {seed}", seed) for seed in seeds),
     ]
 
 

@@ -1,6 +1,6 @@
 """Photographs of clothes in ten classes: the dense baseline on its own data, its two networks, and what they lacked.
 
-Expect NOT MEASURED:
+Expect 89.5 % on the 372 test photographs (95 % interval 86.0 to 92.2), from MobileNetV2-0.35 with ImageNet's weights:
 
     casestudy run clothes
 """

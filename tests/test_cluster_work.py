@@ -1,0 +1,153 @@
+"""Gradings, searches and cleanings on a cluster end with the bytes of those without."""
+
+import dataclasses
+import io
+import json
+import zipfile
+
+import pytest
+from drawn_submissions import good, make_key, packed
+from test_tuning import STUDY
+
+from casestudy.data.drawn import stand_in
+from casestudy.errors import ClusterError, GradingError
+from casestudy.grading.grade import grade_all
+from casestudy.grading.gradebook import write_gradebook
+from casestudy.grading.rubric import load_rubric
+from casestudy.runs import search
+
+
+@pytest.fixture(scope="module")
+def submissions(tmp_path_factory):
+    """Five files by three students: two alike, one without evidence, one that is no zip."""
+    folder = tmp_path_factory.mktemp("downloads")
+    drawn = {f"s{seed}.zip": packed(good(seed)) for seed in (1, 2, 3)} | {"s4.zip": packed({}), "s5.zip": b"no zip"}
+    drawn["s2.zip"] = drawn["s1.zip"]
+    for name, data in drawn.items():
+        (folder / name).write_bytes(data)
+    return {name: folder / name for name in drawn}
+
+
+def written(reports, rubric, out):
+    """Returns the bytes of every file that an instructor gets."""
+    write_gradebook(reports, rubric, out)
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def test_grades_are_the_same_however_many_grade(submissions, monkeypatch, tmp_path):
+    pytest.importorskip("distributed")
+    rubric, key = load_rubric(None), make_key()
+    alone = grade_all(submissions, rubric, key)
+    monkeypatch.setattr("casestudy.grading.grade.A_TASK", 2)
+    many = written(grade_all(submissions, rubric, key, "local:2"), rubric, tmp_path / "many")
+    assert many == written(alone, rubric, tmp_path / "alone") and "grades.csv" in many
+    assert [report.source for report in alone] == list(submissions)
+    assert any("Shares with" in remark for remark in alone[0].remarks)  # which is told of files of two tasks
+    assert not list(submissions["s1.zip"].parent.glob(".seen-*"))
+
+
+def test_a_submission_that_is_gone_is_nobodys_zero(submissions, tmp_path):
+    with pytest.raises(GradingError, match=r"s9\.zip is gone\. Put it back\."):
+        grade_all({"s1.zip": submissions["s1.zip"], "s9.zip": tmp_path / "s9.zip"}, load_rubric(None), make_key())
+
+
+def test_a_search_tries_the_same_with_any_number_of_workers(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    pytest.importorskip("keras_tuner")
+    monkeypatch.setattr(search, "ROUND", 2)
+    study, data = stand_in(STUDY, tmp_path / "data")
+    alone = json.loads(search.tune(study, data, tmp_path / "alone", seed=0, trials=4).read_text())
+    many = json.loads(search.tune(study, data, tmp_path / "many", seed=0, trials=4, cluster="local:2").read_text())
+    assert many == alone
+    assert len({json.dumps(trial["values"]) for trial in alone["trials"]}) == 4
+
+
+def test_a_search_knows_the_scores_of_earlier_rounds_and_reads_trials_that_are_there(tmp_path, monkeypatch):
+    """Eight values, of which the last is best: after the first ones by chance, it is gone for."""
+    pytest.importorskip("keras_tuner")
+    space = {"dropout": [k / 100 for k in range(40)]}
+    study, data = stand_in(
+        dataclasses.replace(STUDY, search=dataclasses.replace(STUDY.search, space=space)), tmp_path / "data"
+    )
+    trained = []
+
+    def score(self, trial):
+        name, values = trial
+        trained.append(name)
+        return {"values": values, "parameters": 1, "val_accuracy": values["dropout"]}
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search._Trials, "tried", score)
+        patch.setattr(search, "ROUND", 3)
+        found = json.loads(search.tune(study, data, tmp_path / "search", seed=5, trials=9).read_text())
+    tried = [trial["values"]["dropout"] for trial in found["trials"]]
+    assert trained == [f"{k:03}" for k in range(9)] and found["best"]["val_accuracy"] == max(tried)
+    assert sum(tried[6:]) / 3 > sum(tried[:3]) / 3
+    with monkeypatch.context() as patch:
+        patch.setattr(search._Trials, "tried", score)
+        patch.setattr(search, "ROUND", 3)
+        again = json.loads(search.tune(study, data, tmp_path / "again", seed=5, trials=6).read_text())
+    assert again["trials"] == found["trials"][:6]  # more trials go on where fewer ended
+
+
+def test_a_cluster_is_looked_for_before_the_work(tmp_path, submissions, capsys):
+    pytest.importorskip("distributed")
+    from casestudy.cli import main
+
+    for call in (["run"], ["tune", "emnist"], ["grade", str(tmp_path), "--key", "none.json"]):
+        assert main([*call, "--cluster", "tcp://127.0.0.1:9"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("casestudy: --cluster names a Dask scheduler that answers") and said.count("\n") == 1
+    with pytest.raises(ClusterError):
+        grade_all(submissions, load_rubric(None), make_key(), "local")
+
+
+@pytest.fixture
+def archives(tmp_path, draw, encode):
+    """Three archives: a copy across two, a damaged picture, one that can be mended, boxes, and an archive inside."""
+    held = {
+        "a.zip": {f"user_1/{label}{k}.png": encode(draw(label, 1, k)) for label in "ABC" for k in range(2)},
+        "b.zip": {f"user_2/{label}0.jpg": encode(draw(label, 2, 0), "JPEG") for label in "ABC"},
+        "c.zip": {"user_3/A0.png": encode(draw("A", 3, 0)), "user_3/notes.txt": b"nothing"},
+    }
+    held["b.zip"] |= {"user_2/A1.png": held["a.zip"]["user_1/A1.png"], "user_2/B1.png": encode(draw("B", 2, 1))[:-20]}
+    held["b.zip"]["user_2/C1.jpg"] = held["b.zip"]["user_2/C0.jpg"][:-2]
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("user_4/C0.png", encode(draw("C", 4, 0)))
+    held["c.zip"]["more.zip"] = inner.getvalue()
+    for name, files in held.items():
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            for entry, data in files.items():
+                archive.writestr(entry, data)
+    return [tmp_path / name for name in held]
+
+
+def test_archives_are_cleaned_to_the_same_bytes(archives, tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    from casestudy.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    call = ["clean", *(path.name for path in archives), "--repair", "--quiet"]
+    assert main([*call, "--out", "alone.zip"]) == 0
+    assert main([*call, "--out", "many.zip", "--cluster", "local:2"]) == 0
+    assert (tmp_path / "alone.zip").read_bytes() == (tmp_path / "many.zip").read_bytes()
+    with zipfile.ZipFile("many.zip") as archive:
+        told = archive.read("ledger.csv").decode()
+    for word in ("duplicate", "corrupt", "_quarantine", "b.zip/user_2/C1.jpg", "c.zip/more.zip"):
+        assert word in told, word
+
+
+def test_what_was_screened_must_be_what_is_stored(archives, tmp_path):
+    from casestudy.cleaning import clean_archive
+    from casestudy.errors import ConservationError
+
+    for change in (lambda told: told[:-1], lambda told: [*told, told[0]], lambda told: [*told[1:], told[0]]):
+
+        def each(screen, paths, change=change):
+            found = [screen(path) for path in paths]
+            return [*found[:-1], change(found[-1])]
+
+        with pytest.raises(ConservationError, match="was another file when it was screened"):
+            clean_archive(archives, tmp_path / "out.zip", progress=False, each=each)
+        assert not (tmp_path / "out.zip").exists()
