@@ -40,9 +40,10 @@ MENDED = (  # what an audit of the theme's pages found: two roles without what t
 def chapters():
     """Returns the pages of the site in their order, by chapter; the first page of all is README.md."""
     steps, studies = (sorted(ROOT.glob(f"notebooks/{tens}?_*.ipynb")) for tens in (0, 1))
-    articles = sorted(ROOT.glob("ARTICLES/*.md"))
+    guide = ROOT / "ARTICLES/for_instructors.md"
+    articles = [path for path in sorted(ROOT.glob("ARTICLES/*.md")) if path != guide]
     return {
-        "Start here": [OWN / f"{name}.md" for name in ("student", "instructor", "archive", "faq")],
+        "Start here": [OWN / "student.md", guide, *(OWN / f"{name}.md" for name in ("course", "archive", "faq"))],
         "The case": [ROOT / "hook_document.md", ROOT / "rubric.md", *steps],
         "Articles": [path for path in articles if path.stem[0].isdigit()],
         "Further studies": studies,
@@ -172,10 +173,10 @@ def untitled(text):
 
 
 def stage(folder, report=None, execute=False):
-    """Writes what Sphinx reads into an empty folder, laid out as the repository is.
+    """Writes what Sphinx reads, laid out as the repository is.
 
     Args:
-        folder: The folder.
+        folder: An empty folder.
         report: A report.html that the site shows as a sample; None for none.
         execute: Whether the notebooks are executed there, in quick mode, or shown as they are committed.
     """
