@@ -9,6 +9,7 @@ is on the site alone stands in the folder `pages`.
 """
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -56,7 +57,7 @@ def chapters():
 def places():
     """Returns where each file lies on the site, without the ending."""
     found = {ROOT / "README.md": PurePosixPath("index")}
-    for path in (path for chapter in chapters().values() for path in chapter):
+    for path in (*itertools.chain(*chapters().values()), OWN / "sample_report.md"):
         base = OWN if OWN in path.parents else ROOT
         found[path] = PurePosixPath(path.relative_to(base).with_suffix("").as_posix())
     return found
@@ -180,9 +181,10 @@ def stage(folder, report=None, execute=False):
         report: A report.html that the site shows as a sample; None for none.
         execute: Whether the notebooks are executed there, in quick mode, or shown as they are committed.
     """
-    made = {"steps": steps, "reference": reference, "citation": citation}
-    extra = set()
+    made, extra = {"steps": steps, "reference": reference, "citation": citation}, set()
     for source, place in places().items():
+        if place.name == "sample_report" and not report:
+            continue
         target = folder / place.with_suffix(source.suffix)
         target.parent.mkdir(parents=True, exist_ok=True)
         text = source.read_text(encoding="utf-8")
@@ -204,7 +206,6 @@ def stage(folder, report=None, execute=False):
     if report:
         (folder / "extra").mkdir()
         shutil.copy(report, folder / "extra" / "report.html")
-        shutil.copy(OWN / "sample_report.md", folder)
 
 
 def staged_notebook(text, source):
@@ -273,10 +274,9 @@ def main(arguments=None):
     parser.add_argument("--report", type=Path, metavar="RUN", help="a run folder, whose report is shown as a sample")
     parser.add_argument("--execute", action="store_true", help="execute the notebooks first, in quick mode")
     args = parser.parse_args(arguments)
-    missing = [name for name in NEEDED if not find_spec(name)]
+    missing = ", ".join(name for name in NEEDED if not find_spec(name))
     if missing:
-        packages = ", ".join(missing)
-        parser.error(f'the site is built by packages of which these are missing: {packages}. pip install -e ".[site]"')
+        parser.error(f'the site is built by packages of which these are missing: {missing}. pip install -e ".[site]"')
     report = args.report and args.report / "report.html"
     if report and not report.is_file():
         parser.error(
