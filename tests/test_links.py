@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("ARTICLES/*.md"), *ROOT.glob("DATA/**/*.md")])
+PAGES = sorted(
+    path for where in ("", "ARTICLES/", "DATA/**/", "SCRIPTS/release/pages/") for path in ROOT.glob(f"{where}*.md")
+)
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STEPS = [path for path in NOTEBOOKS if path.stem.startswith("0")]
 REPOSITORY = re.search(r'^Repository = "(.+)"$', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
