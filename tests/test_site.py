@@ -16,6 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import nbformat
 import pytest
 
 from SCRIPTS.release import site
@@ -210,6 +211,15 @@ def test_what_a_notebook_prints_has_no_second_title():
     shown = {"cell_type": "code", "source": "", "outputs": [{"data": {"text/markdown": ["# A\n", "b\n", "## C\n"]}}]}
     cells = json.loads(site.untitled(json.dumps({"cells": [shown], "metadata": {}})))["cells"]
     assert cells[0]["outputs"][0]["data"] == {"text/markdown": "**A**\nb\n**C**\n"}
+
+
+def test_a_notebook_is_executed_in_quick_mode_where_it_lies(tmp_path):
+    parameters = nbformat.v4.new_code_cell("QUICK = False", metadata={"tags": ["parameters"]})
+    cells = [parameters, nbformat.v4.new_code_cell("import os\n\nprint(QUICK, os.getcwd())")]
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "a.ipynb")
+    made = json.loads(site.executed(tmp_path / "notebooks" / "a.ipynb"))
+    assert "".join(made["cells"][1]["outputs"][0]["text"]).split() == ["True", f"casestudy{os.sep}notebooks"]
 
 
 def test_a_notebooks_links_are_turned_and_its_code_is_not():

@@ -150,7 +150,7 @@ def citation():
 
 
 def executed(path):
-    """Returns a notebook as JSON, executed in quick mode in its own folder; a page that it prints has no title."""
+    """Returns a notebook as JSON, executed in quick mode in its own folder; no path of this machine is shown."""
     import nbformat
     from nbclient import NotebookClient
 
@@ -160,7 +160,7 @@ def executed(path):
             cell.source += "\nQUICK = True  # on this site"
     resources = {"metadata": {"path": path.parent}}
     NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
-    return untitled(json.dumps(notebook))
+    return untitled(json.dumps(notebook).replace(str(path.parents[1]), "casestudy").replace(str(ROOT), "casestudy"))
 
 
 def untitled(text):
