@@ -5,11 +5,13 @@ import datetime
 import io
 import os
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
 from drawn_submissions import SEATS, bound_key, edited, honest, packed
+from test_marking import Reader
 
 from casestudy.grading.exports import moodle_csv
 from casestudy.grading.gradebook import grade_submissions
@@ -17,6 +19,7 @@ from casestudy.grading.key import Key, key_text
 from casestudy.grading.marking import Desk
 from casestudy.grading.roster import Seat, give_seeds, seat_of
 from casestudy.grading.rubric import load_rubric
+from casestudy.grading.scores import Shared
 from casestudy.grading.submission import find_submissions, read_submission
 
 RUBRIC = Path(__file__).parents[1] / "rubric.md"
@@ -118,7 +121,7 @@ def test_a_mark_of_ones_own_outweighs_the_groups_and_stays(course):
         assert [points_of(now[one.name], "reading") for one in (ANNA, BEN, CLEO)] == [4, 4, 1]
         assert [points_of(now[one.name], "split") for one in (ANNA, BEN, CLEO)] == [10, 10, 0]
         assert {points_of(now[one.name], "import") for one in (ANNA, BEN, CLEO)} == {5}
-    assert [row["points"] for row in scores(home) if row["criterion"] == "reading"] == ["4", "4", "1", "4"]
+    assert [row["points"] for row in scores(home) if row["criterion"] == "reading"] == ["4", "1", "4"]
 
 
 def test_a_group_is_one_answer_on_the_page_and_each_member_gets_the_mark(course):
@@ -132,6 +135,70 @@ def test_a_group_is_one_answer_on_the_page_and_each_member_gets_the_mark(course)
     now = graded()
     assert {points_of(now[one.name], "reading") for one in (ANNA, BEN, CLEO)} == {3}
     assert points_of(now["diazdan"], "reading") == 0
+
+
+def seen(reader: Reader) -> str:
+    """Returns the page's words."""
+    return " ".join(re.sub("<[^>]+>", "", reader.text).split())
+
+
+def test_a_member_gets_a_mark_of_ones_own_on_the_page(course):
+    home, graded = course
+    graded()
+    both, reader = f"{ANNA.name} + {BEN.name}", Reader(home / "out")
+    reader.choose("reading")
+    assert [a["value"] for tag, a in reader.page.tags if tag == "button" and a.get("name") == "only"] == ["0", "1", "2"]
+    assert reader.send(only="3", points="1") == reader.send(only="nobody", points="1") == 404
+    assert reader.send(only="2", points="6") == 422 and "points go from 0 to 5" in reader.text  # and nothing is kept
+    assert reader.send(only="2", points="1", comment="She was not there.") == 303
+    assert reader.page.texts["bdi"].startswith(both) and f"own: {CLEO.name}, 1 of 5." in seen(reader)
+    assert reader.page.fields["points"] == ""  # the others still wait
+    reader.send("save", points="4")
+    reader.send("next")
+    assert reader.page.texts["bdi"].startswith(CLEO.name) and f"own: {both}, 4 of 5." in seen(reader)
+    assert not any(a.get("name") == "only" for tag, a in reader.page.tags if tag == "button")
+    reader.desk.finish()
+    for _ in range(2):
+        now = graded()
+        assert [points_of(now[one.name], "reading") for one in (ANNA, BEN, CLEO)] == [4, 4, 1]
+    rows = [(row["student"], row["points"]) for row in scores(home) if row["criterion"] == "reading"]
+    assert rows == [(both, "4"), (CLEO.name, "1"), ("diazdan", "")]
+    reader.choose("reading")
+    reader.send("previous")
+    reader.send("previous")
+    reader.send("save", points="5")  # the group's mark, later: hers stays
+    reader.desk.finish()
+    assert [points_of(graded()[one.name], "reading") for one in (ANNA, BEN, CLEO)] == [5, 5, 1]
+    reader.send(only="0", points="5")  # the same as Ben's: no mark of one's own
+    assert both in reader.page.texts["bdi"]
+    reader.close()
+
+
+def test_a_row_for_some_of_a_group_leaves_the_others_alone(course):
+    home, graded = course
+    graded()
+    both = f"{ANNA.name} + {BEN.name}"
+    for student, now in ((both, [3, 3, 0]), (f"{both} + {CLEO.name}", [3, 3, 3]), (f"{both} + Nobody", [3, 3, 3])):
+        shutil.rmtree(home / "out")
+        row = {"file": "bergben_12_102_s.zip", "student": student, "criterion": "reading", "points": "3", "comment": ""}
+        write(home / "some.csv", [row])
+        given = graded(scores=home / "some.csv")
+        assert [points_of(given[one.name], "reading") for one in (ANNA, BEN, CLEO)] == now
+
+
+def test_hidden_names_have_no_marks_of_ones_own_and_stay_hidden(course):
+    home, graded = course
+    graded()
+    desk = Desk(home / "out", load_rubric(RUBRIC))
+    whole = next(one for one in desk.questions()["reading"] if len(one.reports) == 3)
+    desk.save(Shared(whole.reports[2:], whole.result), "1", "")
+    reader = Reader(home / "out", hide_names=True)
+    for _ in range(3):
+        reader.choose("reading")
+        while "In the same group" not in reader.text:
+            reader.send("next")
+        assert not re.search("anna|ben berg|cleo", reader.text, re.I) and 'name="only"' not in reader.text
+    reader.close()
 
 
 def test_the_newest_of_a_group_counts_and_is_no_copy(course):

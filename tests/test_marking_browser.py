@@ -5,7 +5,12 @@ import types
 import pytest
 import test_marking
 import test_report_browser
-from test_marking import NAMES, Reader, marks_of
+from drawn_submissions import honest, packed
+from test_classes import grouped
+from test_marking import NAMES, RUBRIC, Reader, marks_of
+
+from casestudy.grading.gradebook import grade_submissions
+from casestudy.grading.key import key_text
 
 pytestmark = test_report_browser.pytestmark  # where there is no browser, all is skipped
 course = test_marking.course
@@ -81,3 +86,23 @@ def test_it_fits_and_fetches_nothing(width, page):
     assert browser.run("document.querySelector('.answer').innerText").startswith("</p></textarea><script>alert(1)")
     assert browser.troubles == []
     assert browser.requests and all(url.startswith(reader.server.address) for url in browser.requests)
+
+
+def test_a_mark_for_one_of_a_group_by_keys_alone(browser, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / NAMES[1]).write_bytes(packed(honest(0)))
+    (tmp_path / "key.json").write_text(key_text(grouped()))
+    grade_submissions([tmp_path / "in"], RUBRIC, tmp_path / "key.json", tmp_path / "out")
+    reader = Reader(tmp_path / "out")
+    whole = reader.desk.questions()["reading"][0]
+    browser.size(390)
+    browser.open(types.SimpleNamespace(as_uri=lambda: reader.server.link("reading", whole)))
+    assert browser.run("document.documentElement.scrollWidth") <= 390
+    typed(browser, "h")
+    typed(browser, "o")
+    assert browser.run("document.activeElement.innerText") == "Anna Müller"
+    goes(browser, "Enter")
+    assert "Anna Müller, 2.5 of 5" in browser.run("document.querySelector('.banner').innerText")
+    assert browser.run("document.querySelector('.who bdi').innerText") == "Ben Berg + Cleo Cruz"
+    assert browser.troubles == []
+    reader.close()

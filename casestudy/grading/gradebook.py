@@ -114,7 +114,7 @@ def marked(
     *,
     rescale: bool = False,
 ) -> list[GradeReport]:
-    """Returns everybody's newest report with all marks: those remembered, those in scores.csv, and `given`.
+    """Returns everybody's newest report with all marks: those remembered, those typed into scores.csv, and `given`.
 
     `course` is the roster and the assignment's name; None for those remembered. Nothing is remembered where something
     does not fit.
@@ -124,7 +124,7 @@ def marked(
         if course:
             book.belongs_to(*course)
         everyone = book.applied(book.everyone(reports, rubric), rescale=rescale)
-        for file in [*([out / SCORES] if (out / SCORES).is_file() else []), *given]:
+        for file in [*([out / SCORES] if book.typed_into(out / SCORES) else []), *given]:
             everyone = merge(everyone, file, comments, sources=book.sources(everyone), rescale=rescale)
         book.keep(everyone)
     return everyone
@@ -171,6 +171,9 @@ def write_gradebook(
         grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
     _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
     _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
+    if (out / BOOK).is_file():
+        with Marks(out) as book:
+            book.lists(out / SCORES)
     _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
     _write(out / MOODLE_FILE, moodle_csv(reports, seats))
     _write(out / OVERVIEW, _overview(reports, homes, rubric, style))

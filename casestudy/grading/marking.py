@@ -69,7 +69,7 @@ class Desk:
         return {name: several for name, several in found.items() if several}
 
     def save(self, one: Shared, points: str, comment: str) -> None:
-        """Keeps a mark, of everybody who shares it; a GradingError says why it is none."""
+        """Keeps a mark, of everybody in `one`; a GradingError says why it is none."""
         given = given_points(points, one.criterion) if points.strip() else None
         text = filled_in(comment.replace("\r\n", "\n"), self.bank, "Comment")
         with Marks(self.out) as book:
@@ -85,6 +85,14 @@ class Desk:
         reports = marked([], self.rubric, self.out)
         with Marks(self.out) as book:
             write_gradebook(reports, self.rubric, self.out, seats=book.seats, title=book.title)
+
+
+def _apart(one: Shared, only: str) -> tuple[Shared, Shared] | None:
+    """Returns who gets a mark, and who of the group is left: all and all, or the member with the number `only`."""
+    if not only:
+        return one, one
+    parts = [tuple(r for k, r in enumerate(one.reports) if (str(k) == only) == alone) for alone in (True, False)]
+    return (Shared(parts[0], one.result), Shared(parts[1], one.result)) if all(parts) else None
 
 
 def _word(one: Shared, salt: str = "") -> str:
@@ -139,20 +147,23 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         sent = parse_qs(self.rfile.read(int(size)).decode("utf-8", "replace"), keep_blank_values=True)
         form = {name: values[-1] for name, values in sent.items()}
-        name, who, go = (form.get(field, "") for field in ("q", "who", "go"))
+        name, who, go, only = (form.get(field, "") for field in ("q", "who", "go", "only"))
         points, comment = form.get("points", "").strip(), form.get("comment", "").strip()
         with self.server.desk.lock:
             questions = self.server.desk.questions()
             one = next((one for one in questions.get(name, ()) if _word(one) == who), None)
-            if one is None:
+            if one is None or (parts := _apart(one, only)) is None:
                 return self._refuse(HTTPStatus.NOT_FOUND)
             before = form.get("was_points", "").strip(), form.get("was_comment", "").replace("\r\n", "\n").strip()
-            if go == "save" or (points, comment.replace("\r\n", "\n")) != before:
+            if only or go == "save" or (points, comment.replace("\r\n", "\n")) != before:
                 try:
-                    self.server.desk.save(one, points, comment)
+                    self.server.desk.save(parts[0], points, comment)
                 except GradingError as error:
                     return self._show(name, who, problem=str(error), typed=(points, comment))
                 questions = self.server.desk.questions()
+                if only:  # then the others of the group are shown, where their mark is another one
+                    go, rest = "save", _word(parts[1])
+                    who = rest if rest in map(_word, questions.get(name, ())) else who
         self.send_response(HTTPStatus.SEE_OTHER)
         self.send_header("Location", f"/{self.server.token}/{_goal(questions, name, who, go)}")
         self.end_headers()
@@ -179,6 +190,8 @@ class _Handler(BaseHTTPRequestHandler):
         script = source("mark.js")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         rows = [(found[0].criterion, found, sum(one.result.waits for one in found)) for found in questions.values()]
+        group = one.reports[0].source if one else None
+        mates = [(k, m, _word(m)) for k, m in enumerate(several, 1) if m is not one and m.reports[0].source == group]
         text = page(
             "mark.html",
             style=source("report.css") + source("grades.css") + source("mark.css"),
@@ -189,6 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             word=_word(one) if one else "",
             place=place,
             count=len(several),
+            mates=mates,
             answer=TURNING.sub("", answers_of(one.reports[0], one.result)) if one else "",
             bank=self.server.desk.offered(several),
             hide_names=self.server.desk.hide_names,

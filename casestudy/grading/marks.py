@@ -62,7 +62,7 @@ class Marks:
         except sqlite3.Error as error:
             raise GradingError(f"{self.path} is no gradebook ({error}). Name another folder with --out.") from error
 
-        self.title = course.get("title", TITLE)
+        self.title, self.listed = course.get("title", TITLE), course.get("scores", "")
         self.seats = tuple(Seat(**seat) for seat in json.loads(course.get("roster", "[]")))
 
     def __enter__(self) -> Marks:
@@ -79,6 +79,14 @@ class Marks:
         self.known.clear()
         course = {"title": title, "roster": json.dumps([dataclasses.asdict(seat) for seat in self.seats])}
         self.base.executemany("INSERT OR REPLACE INTO course VALUES (?, ?)", course.items())
+
+    def lists(self, scores: Path) -> None:
+        """Remembers scores.csv as it was written: until somebody types into it, what is remembered here is newer."""
+        self.base.execute("INSERT OR REPLACE INTO course VALUES ('scores', ?)", (_digest(scores),))
+
+    def typed_into(self, scores: Path) -> bool:
+        """Returns whether somebody has changed the list since it was written."""
+        return scores.is_file() and _digest(scores) != self.listed
 
     def person(self, report: GradeReport) -> str:
         """Returns what stays the same when somebody hands in once more: the roster's name, or the platform's id."""
@@ -211,6 +219,10 @@ def by_hand(result: Result, given: float) -> Result:
 
 def _print(report: GradeReport, result: Result) -> str:
     return hashlib.sha256(answers_of(report, result).encode()).hexdigest()
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _told(report: GradeReport, attempts: list[tuple[str, int]]) -> GradeReport:

@@ -38,20 +38,14 @@ class Shared:
 
 
 def to_judge(reports: Iterable[GradeReport]) -> list[Shared]:
-    """Returns what a person judges or has judged; a group's together, unless its members have marks of their own."""
-    found: dict[tuple[str, str], list[Shared]] = {}
+    """Returns what a person judges or has judged; together where members of a group have one mark, or none yet."""
+    found: dict[tuple[str, str], dict[Result, list[GradeReport]]] = {}
     for report in reports:
         for result in report.results:
             if result.waits or result.sentence == BY_HAND:
-                found.setdefault((report.source, result.criterion.id), []).append(Shared((report,), result))
-    judged = []
-    for several in found.values():
-        first = several[0]
-        if len(several) == len(first.reports[0].team) and all(one.result == first.result for one in several):
-            judged.append(Shared(tuple(one.reports[0] for one in several), first.result))
-        else:
-            judged += several
-    return judged
+                alike = found.setdefault((report.source, result.criterion.id), {})
+                alike.setdefault(result, []).append(report)
+    return [Shared(tuple(several), result) for alike in found.values() for result, several in alike.items()]
 
 
 def comment_bank(path: Path | None) -> dict[str, str]:
@@ -73,7 +67,7 @@ def merge(
     Args:
         reports: Of the same submissions.
         scores: A CSV file with the columns file, criterion, points and comment, as scores.csv has them; a row without
-            either leaves a criterion as it is. For a group's file, a column student that names one of its members
+            either leaves a criterion as it is. For a group's file, a column student that names some of its members
             makes the mark theirs alone, and it outweighs the group's.
         comments: A bank of comments to use again; see `comment_bank`. Where a comment of `scores` says {name}, the
             bank's text stands.
@@ -95,13 +89,14 @@ def merge(
             raise GradingError(
                 f"{place}: there is no criterion {criterion!r} for a file {file!r}. Keep both as written."
             )
-        name = bare(row.get("student", "")).strip()
-        who = tuple(k for k in all_of if len(all_of) > 1 and reports[k].student.name == name) or tuple(all_of)
+        names = bare(row.get("student", "")).strip().split(TOGETHER)
+        some = tuple(k for k in all_of if reports[k].student.name in names)
+        who = some if {reports[k].student.name for k in some} == set(names) else tuple(all_of)
         if (who, criterion) in seen:
             raise GradingError(f"{place}: {criterion} of {file} is there twice. Keep one of the two rows.")
         seen.add((who, criterion))
         found.append((who, criterion, place, row))
-    for who, criterion, place, row in sorted(found, key=lambda one: -len(one[0])):  # what is for one person comes last
+    for who, criterion, place, row in sorted(found, key=lambda one: -len(one[0])):  # what is for fewer people comes last
         if row["points"].strip() or row["comment"].strip():
             comment = filled_in(bare(row["comment"]), bank, place)
             for spot in ((k, criterion) for k in who):

@@ -9,6 +9,7 @@ if (form) document.addEventListener("keydown", event => {
   if (typing || event.altKey || event.ctrlKey || event.metaKey) return;
   if (/^[0-9]$/.test(event.key)) { points.focus(); points.select(); }
   else if (event.key === "c") { event.preventDefault(); comment.focus(); }
+  else if (event.key === "o") document.querySelector("[name=only]")?.focus();
   else if (/^[a-z]$/.test(event.key)) press(`[data-key=${event.key}]`);
 });
 for (const button of document.querySelectorAll("[data-points]"))
