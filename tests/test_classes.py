@@ -275,7 +275,7 @@ RUN_778 = {f"submission_778/{name}": data for name, data in honest(1).items()}
          "moodle", ["Anna Müller_4711_assignsubmission_file/s.zip", "Ben Berg_4712_assignsubmission_file/s.zip"]),
         ({"Anna Müller_4711_assignsubmission_file/s.zip": ONE}, "moodle", ["s.zip"]),
         ({f"assignment_9_export/{n}": d for n, d in {**RUN_777, **RUN_778, "submission_metadata.yml": b""}.items()},
-         "gradescope", ["submission_777", "submission_778", "submission_metadata.yml"]),
+         "gradescope", ["submission_777", "submission_778"]),
         ({"top/anna.zip": ONE, "top/ben.zip": TWO, "__MACOSX/top/._anna.zip": b"x"}, "", ["anna.zip", "ben.zip"]),
     ],
     ids=["Canvas", "Moodle", "a class of one", "Gradescope, unpacked", "zip of zips"],
@@ -297,11 +297,86 @@ def test_a_whole_class_in_one_zip(files, platform, names, tmp_path):
         if platform != "canvas":
             assert {one.student.handed_in for one in whole.values()} == {"2026-11-26 13:05:10"}
     unpacked = find_submissions([next((tmp_path / "b").iterdir()) if names[0][:1] in "sa" else tmp_path / "b"])
-    if platform != "gradescope":
-        assert sorted(unpacked) == sorted(names)
+    assert sorted(unpacked) == sorted(names)
+    if platform == "gradescope":
+        assert sorted(find_submissions([tmp_path / "b"])) == names  # the folder above the export, too
     for name in whole:
         assert read_submission(unpacked[name], name).files == whole[name].files
         assert read_submission(unpacked[name], name).digest == whole[name].digest
+
+
+TOLD = """---
+submission_777:
+  :submitters:
+  - :name: "Ann\\u00e9 M\\xFCller"
+    :sid: s0
+    :email: anna@example.org
+  - :name: Zoe O'Neill
+    :sid: ''
+    :email: zoe@example.org
+  :created_at: 2026-11-26 13:05:10.000000000 Z
+  :results:
+    output: |-
+      submission_778:
+        :submitters:
+        - :name: Somebody else
+  :submitters:
+  - :name: Once more
+submission_778:
+  :score: !ruby/object:Kernel {}
+  :submitters:
+  - :name: 'Ben ''the'' Berg'
+    :sid: '0012'
+  :history:
+  - :name: Nobody
+    :sid: '99'
+submission_779:
+  :submitters:
+  - :name: &a |
+    :sid:
+"""  # as Ruby writes it; the second line of submission_777's output is a student's
+
+
+def test_gradescope_says_who_handed_in_what(tmp_path):
+    """In the zip and unpacked: names and numbers of all, of two who handed in together, and of an empty hand."""
+    top = "assignment_9_export"
+    files = {f"{top}/{n}": d for n, d in {**RUN_777, **RUN_778, "submission_metadata.yml": TOLD.encode()}.items()}
+    files[f"{top}/submission_779/notes.txt"] = b"I have nothing."
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "class.zip").write_bytes(zipped(files))
+    with zipfile.ZipFile(tmp_path / "a" / "class.zip") as archive:
+        archive.extractall(tmp_path / "b")
+    key = _key(tmp_path)
+    for where in ("a", "b"):
+        reports = grade_submissions([tmp_path / where], RUBRIC, key, tmp_path / f"out-{where}")
+        told = {report.student.name: (report.student.id, report.team, report.points) for report in reports}
+        together = (ANNA.name, "Zoe O'Neill")  # the roster's name, by the number
+        assert told.pop(ANNA.name) == ("s0", together, 65)
+        assert told.pop("Zoe O'Neill") == ("zoe@example.org", together, 65)
+        assert told.pop("Ben 'the' Berg")[:2] == ("0012", ())
+        assert [points for _, _, points in told.values()] == [0]
+    assert read_submission(tmp_path / "b" / top / "submission_777").student.name == "Anné Müller"
+    again = {name.replace("_777", "_999"): data for name, data in files.items()}
+    again[f"{top}/submission_metadata.yml"] = TOLD.replace("submission_777", "submission_999").encode()
+    (tmp_path / "a" / "class.zip").write_bytes(zipped(again))
+    reports = grade_submissions([tmp_path / "a"], RUBRIC, key, tmp_path / "out-a")
+    anna = next(report for report in reports if report.student.name == ANNA.name)
+    assert len(reports) == 4 and anna.source == "submission_999"
+
+
+def test_what_gradescopes_file_says_of_a_stranger_is_not_obeyed(tmp_path):
+    """A wrong, huge, damaged or linked file names nobody; the submissions count all the same."""
+    for k, data in enumerate((b"\xff\x00: &a [*a, *a]", b"- " * 1000, TOLD.encode() + b" " * 60_000_001)):
+        for name, content in {**RUN_777, "submission_metadata.yml": data}.items():
+            (path := tmp_path / str(k) / name).parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        assert list(find_submissions([tmp_path / str(k)])) == ["submission_777"]
+        one = read_submission(tmp_path / str(k) / "submission_777")
+        assert (one.student.name, one.student.id, one.partners) == ("submission_777", "", ())
+    (tmp_path / "0" / "submission_metadata.yml").unlink()
+    (tmp_path / "told.yml").write_text(TOLD)
+    (tmp_path / "0" / "submission_metadata.yml").symlink_to(tmp_path / "told.yml")
+    assert read_submission(tmp_path / "0" / "submission_777").student.name == "submission_777"
 
 
 @pytest.mark.parametrize(

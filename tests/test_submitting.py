@@ -191,7 +191,7 @@ def test_who_it_is_stands_in_the_name(path, name, id):
         ("Case study_amueller_attempt_2026-11-26-13-05-17_submission.zip", "blackboard", "amueller", "amueller"),
         ("123-456 - Anna Müller - 26 November, 2026 1305 - submission.zip", "brightspace", "Anna Müller", "123"),
         ("123-456 - Anna Müller - 26 November, 2026 105 PM/submission.zip", "brightspace", "Anna Müller", "123"),
-        ("submission_777/submission.zip", "gradescope", "submission", "777"),
+        ("submission_777/submission.zip", "gradescope", "submission", ""),
     ],
 )
 def test_other_platforms_have_their_own_names(path, platform, name, id):

@@ -139,6 +139,12 @@ class Packed:
         return zip_members(zipfile.ZipFile(io.BytesIO(data)), problems), data, info.date_time
 
 
+def file_in(whole: zipfile.ZipFile, name: str, most: int) -> bytes:
+    """Returns a file of a zip; nothing where there is none, or not a sound one of so many bytes."""
+    info = next((one for one in whole.infolist() if one.filename == name), None)
+    return _unpacked(whole, info, most)[0] if info and info.compress_type in METHODS else b""
+
+
 def _packed(file: Path, place: Path, inner: str) -> Packed:
     return Packed(_opened(file), place, inner)
 
@@ -148,10 +154,11 @@ def _opened(file: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(file)
 
 
-def class_members(path: Path, known: Callable[[Path], object]) -> list[Packed]:
+def class_members(path: Path, known: Callable[[Path], object], besides: str) -> list[Packed]:
     """Returns what each student handed in, where a zip is a whole class's; [] where it is not.
 
     It is, if a platform named what is in it, which `known` tells, or if there are several zips and no run outside them.
+    A file called `besides` is the platform's own.
     """
     try:
         whole = zipfile.ZipFile(path.absolute())  # it stays open as long as something in it is to be read
@@ -161,7 +168,7 @@ def class_members(path: Path, known: Callable[[Path], object]) -> list[Packed]:
     names = [name for name in names if not JUNK.fullmatch(name) and not UNSAFE.search(name)]
     runs = [PurePosixPath(name) for name in names if PurePosixPath(name).name == "run.json"]
     homes = tuple({f"{folder}/" for run in runs for folder in run.parents if known(Path(folder, "run.json"))})
-    files = [name for name in names if not name.startswith(homes)]
+    files = [name for name in names if not name.startswith(homes) and PurePosixPath(name).name != besides]
     zips = [name for name in files if name.lower().endswith(".zip")]
     if homes or any(known(Path(name)) for name in zips) or (len(zips) > 1 and not runs):
         return [Packed(whole, path.absolute() / name, name) for name in sorted({*homes, *files})]

@@ -70,6 +70,7 @@ class GradeReport:
     answers: Mapping[str, str] = field(default_factory=dict)  # what the student wrote, by answer cell
     team: tuple[str, ...] = ()  # the names of those who handed this in together
     bundles: tuple[Bundle, ...] = ()  # the grades of a rubric of specifications
+    partners: tuple[Student, ...] = ()  # who else handed this in, where the platform says so
 
     @property
     def points(self) -> float:
@@ -164,6 +165,7 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
             remarks=(*submission.problems, remark),
             prints=Prints(submission.digest),
             bundles=rubric.bundles,
+            partners=submission.partners,
         )
 
 
@@ -180,6 +182,7 @@ def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
         prints=_prints(found, rubric),
         answers=_answers(found, rubric),
         bundles=rubric.bundles,
+        partners=submission.partners,
     )
 
 
@@ -258,7 +261,8 @@ def _score(found: Contents) -> str:
 def _other_name(submission: Submission) -> list[str]:
     """Returns a remark where the name inside is not the one outside: perhaps somebody else's work."""
     inside, student = readable(submission.manifest.get("student") or "", 80), submission.student
-    if not inside or not student.id or letters(inside) == letters(student.name):
+    names = [letters(one.name) for one in (student, *submission.partners)]
+    if not inside or not student.id or letters(inside) in names:
         return []
     return [f"The submission says it is {inside}'s; the file was handed in by {student.name}."]
 

@@ -93,7 +93,7 @@ class Marks:
         student = report.student
         if seat := self._seat(student):
             return f"roster:{seat.id or seat.name}"
-        known = student.platform and student.id and student.platform != "gradescope"
+        known = student.platform and student.id
         return f"{student.platform}:{student.id}" if known else f"file:{report.source}"
 
     def everyone(self, reports: list[GradeReport], rubric: Rubric) -> list[GradeReport]:
@@ -124,16 +124,15 @@ class Marks:
         return sorted(told, key=lambda one: (one.source, one.student.name, one.student.id))
 
     def _of_each(self, report: GradeReport) -> Iterator[GradeReport]:
-        """Yields a report for everybody who handed this in together."""
-        seat = self._seat(report.student)
-        group = together(self.seats, seat) if seat else []
+        """Yields a report for everybody who handed this in together, as the roster or the platform says."""
+        own = {self._seat(student) or student: student for student in (report.student, *report.partners)}
+        every = (one for who in own for one in (together(self.seats, who) if isinstance(who, Seat) else (who,)))
+        group = tuple(dict.fromkeys(every))
         names = tuple(one.name for one in group)
         for one in group:
-            student = report.student if one == seat else dataclasses.replace(report.student, id=one.id, platform="")
+            student = own.get(one) or dataclasses.replace(report.student, id=one.id, platform="")
             named = dataclasses.replace(student, name=one.name if len(group) > 1 else student.name)
-            yield dataclasses.replace(report, student=named, team=names if len(group) > 1 else ())
-        if not group:
-            yield report
+            yield dataclasses.replace(report, student=named, team=names if len(group) > 1 else (), partners=())
 
     def _seat(self, student: Student) -> Seat | None:
         if (key := (student.id, student.name)) not in self.known:

@@ -96,7 +96,7 @@ def merge(
             raise GradingError(f"{place}: {criterion} of {file} is there twice. Keep one of the two rows.")
         seen.add((who, criterion))
         found.append((who, criterion, place, row))
-    for who, criterion, place, row in sorted(found, key=lambda one: -len(one[0])):  # what is for fewer people comes last
+    for who, criterion, place, row in sorted(found, key=lambda one: -len(one[0])):  # a member's own row comes last
         if row["points"].strip() or row["comment"].strip():
             comment = filled_in(bare(row["comment"]), bank, place)
             for spot in ((k, criterion) for k in who):

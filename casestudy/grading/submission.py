@@ -25,6 +25,7 @@ from casestudy.grading.containers import (
     some,
     zip_members,
 )
+from casestudy.grading.gradescope import FOLDER, METADATA, submitters
 
 NAMING = ("canvas", "moodle", "brightspace")  # platforms that write names into what they let download
 
@@ -50,6 +51,7 @@ class Submission:
     digest: str = ""  # SHA-256 of the whole; "" where it was not read
     problems: tuple[str, ...] = ()  # why something in it was not read, a sentence each, for the student too
     remarks: tuple[str, ...] = ()  # what is odd about it, for the instructor alone
+    partners: tuple[Student, ...] = ()  # who else handed it in, as far as the platform says
 
     @property
     def manifest(self) -> dict:
@@ -72,7 +74,7 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
     found: list[Path | Packed] = []
     for path in paths:
         if path.is_dir() and not is_submission(path):
-            whole = [one for one in sorted(path.iterdir()) if one.is_dir() and not _passed(one, path) and has_run(one)]
+            whole = _folders(path)
             found += [one for one in whole if not others & {one.resolve(), *one.resolve().parents}]
             for file in sorted(path.rglob("*")):
                 if file.is_file() and not _passed(file, path) and not any(one in file.parents for one in whole):
@@ -81,7 +83,7 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
             found.append(path)
     alone = len(found) == 1 or None  # what is named, or lies alone in what is named, may be a whole class in one zip
     for path in [one for one in found if isinstance(one, Path) and (alone or one in paths)]:
-        if not student_of(path).platform and (packed := class_members(path, lambda one: student_of(one).platform)):
+        if not student_of(path).platform and (packed := class_members(path, _platform, METADATA)):
             found[found.index(path) : found.index(path) + 1] = packed
     places = {file: file.absolute() if isinstance(file, Path) else file.place for file in found}
     files = {file: at for file, at in places.items() if not others & {at.resolve(), *at.resolve().parents}}
@@ -90,15 +92,27 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
 
 
 def _passed(path: Path, home: Path) -> bool:
-    """Returns whether a file of a download is a link, hidden, or what a Mac adds."""
-    return path.is_symlink() or any(part.startswith((".", "__MACOSX")) for part in path.relative_to(home).parts)
+    """Returns whether a file of a download is a link, hidden, or what a Mac or the platform adds."""
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.relative_to(home).parts)
+    return hidden or path.is_symlink() or path.name == METADATA
+
+
+def _folders(home: Path) -> list[Path]:
+    """Returns the folders with a run in them; where there is one, and a platform named those in it, these."""
+    whole = [one for one in sorted(home.iterdir()) if one.is_dir() and not _passed(one, home) and has_run(one)]
+    if len(whole) == 1 and not _platform(whole[0]) and any(map(_platform, inner := _folders(whole[0]))):
+        return inner
+    return whole
+
+
+def _platform(path: Path) -> str:
+    return student_of(path).platform
 
 
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_")
 CANVAS = re.compile(r"(?P<name>.+?)(?P<late>_LATE)?_(?P<id>\d+)_(?P<when>\d+)_")
 BLACKBOARD = re.compile(r".+?_(?P<id>[^_]+)_attempt_(?P<when>\d{4}(-\d\d){5})")
 BRIGHTSPACE = re.compile(r"(?P<id>\d+)-\d+ ?- ?(?P<name>.+?) ?- ?(?P<when>[^-]*\d{4} \d{3,4}( [AP]M)?)( ?-|$)")
-GRADESCOPE = re.compile(r"submission_(?P<id>\d+)$")
 PLATFORMS = {"moodle": MOODLE, "brightspace": BRIGHTSPACE, "blackboard": BLACKBOARD, "canvas": CANVAS}
 
 
@@ -122,9 +136,8 @@ def student_of(path: Path) -> Student:
                 said = found.groupdict()
                 name = readable(said.get("name") or said["id"], 80)
                 return Student(name, said["id"], platform, bool(said.get("late")), said.get("when") or "")
-    if found := GRADESCOPE.match(path.name) or GRADESCOPE.match(path.parent.name):
-        return Student(readable(path.stem, 80) or "nameless", found["id"], "gradescope")
-    return Student(readable(path.stem, 80) or "nameless")
+    known = "gradescope" if FOLDER.fullmatch(path.name) or FOLDER.fullmatch(path.parent.name) else ""
+    return Student(readable(path.stem, 80) or "nameless", platform=known)  # whose it is, another file tells
 
 
 def read_submission(path: Path | Packed, source: str = "") -> Submission:
@@ -154,14 +167,17 @@ def read_submission(path: Path | Packed, source: str = "") -> Submission:
     except Exception as error:  # whatever a damaged zip makes of the reader
         why = readable(error) or type(error).__name__
         problems.append(f"A submission is a zip file that `casestudy submit` wrote; this is none ({why}).")
-    student = student_of(place)
+    student, people = student_of(place), submitters(path)
     if not student.handed_in and when and when[0] > 1980:  # a zip without times says 1980
         student = dataclasses.replace(student, handed_in="{:04}-{:02}-{:02} {:02}:{:02}:{:02}".format(*when))
-    submission = Submission(readable(source or place.name), student, files, digest, tuple(problems))
+    student, *partners = [dataclasses.replace(student, name=name, id=id) for name, id in people] or [student]
+    submission = Submission(
+        readable(source or place.name), student, files, digest, tuple(problems), partners=tuple(partners)
+    )
     if not files:
         return submission
     inside = readable(submission.manifest.get("student") or "", 80)
-    if inside and submission.student.platform not in NAMING:  # nobody else says who it is
+    if inside and not people and submission.student.platform not in NAMING:  # nobody else says who it is
         student = dataclasses.replace(submission.student, name=inside)
         submission = dataclasses.replace(submission, student=student)
     late = ["The platform calls it late."] if submission.student.late else []
