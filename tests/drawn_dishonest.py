@@ -123,6 +123,16 @@ def answered(words: Callable[[str], str], seat: int = 1) -> Files:
     return files
 
 
+def printed_in_04(old: str, new: str) -> Files:
+    """Returns an honest run whose notebook says something else of its training."""
+
+    def change(book: dict) -> None:
+        for cell in book["cells"][3:]:
+            cell["outputs"][0]["text"] = cell["outputs"][0]["text"].replace(old, new)
+
+    return edited(honest(), "notebooks/04_train.ipynb", change)
+
+
 def every_seventh(text: str) -> str:
     return " ".join("quite" if k % 7 == 6 else word for k, word in enumerate(text.split()))
 
@@ -488,6 +498,27 @@ FIGURED = (
         lambda: edited(honest(), "notebooks/05_results.ipynb", lambda n: n["cells"][3].update(outputs=[])),
         HELD,
         "printed nothing",
+        ("notebooks",),
+    ),
+    Kind(
+        "a notebook with another epoch",
+        lambda: printed_in_04("val_accuracy 0.", "val_accuracy 0.9"),
+        HELD,
+        "04_train.ipynb printed what no history.csv has, epoch 1 of head",
+        ("notebooks",),
+    ),
+    Kind(
+        "a notebook with an epoch more",
+        lambda: printed_in_04("fine-tune 3/3", "fine-tune 4/4"),
+        HELD,
+        "04_train.ipynb printed what no history.csv has, epoch 4 of fine-tune",
+        ("notebooks",),
+    ),
+    Kind(
+        "a notebook of another training",
+        lambda: honest() | {"notebooks/04_train.ipynb": honest(1)["notebooks/04_train.ipynb"]},
+        HELD,
+        "04_train.ipynb printed what no history.csv has",
         ("notebooks",),
     ),
     Kind(

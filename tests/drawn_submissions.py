@@ -126,10 +126,11 @@ def good(seed: int = 7, skill: float = 1.8, parts: dict[str, str] | None = None)
         "class_names": list(LABELS),
         "environment": {"keras": "3.12.4", "python": "3.11.7"},
     }
+    told = history_rows(sizes, chance)
     tables = {
         "ledger": pd.DataFrame(rows),
         "splits": splits,
-        "history": pd.DataFrame(history_rows(sizes, chance)),
+        "history": pd.DataFrame(told),
         "predictions": evaluation.predictions,
         "per_label": results["per_label.csv"],
         "confusion": results["confusion.csv"],
@@ -140,7 +141,7 @@ def good(seed: int = 7, skill: float = 1.8, parts: dict[str, str] | None = None)
     for name, values in (("run", settings), ("training", training), ("metrics", metrics)):
         files[f"run/{name}.json"] = json.dumps(values).encode()
     for step in ("01_read_the_case", "02_import_data", "03_clean_data", "04_train", "05_results"):
-        files[f"notebooks/{step}.ipynb"] = json.dumps(notebook(step[:2], evaluation)).encode()
+        files[f"notebooks/{step}.ipynb"] = json.dumps(notebook(step[:2], evaluation, told)).encode()
     return sealed(files)
 
 
@@ -188,8 +189,21 @@ def sealed(files: dict[str, bytes]) -> dict[str, bytes]:
     return files
 
 
-def notebook(step: str, evaluation: Evaluation | None = None) -> dict:
-    """Returns an executed notebook with code cells and an answer; the last step prints the score of an evaluation."""
+def epochs_said(history: list[dict]) -> str:
+    """Returns what training says after each epoch, as it was seen in a notebook that ran."""
+    lines: dict[str, list[str]] = {}
+    for row in history:
+        if row["metric"] != "learning_rate":
+            begins = f"{row['phase']} {row['epoch']}/{EPOCHS}"
+            lines.setdefault(begins, []).append(f"{row['metric']} {row['value']:.3f}")
+    return "".join(f"{begins}: {', '.join(said)}; at most 3 s left in all\n" for begins, said in lines.items())
+
+
+def notebook(step: str, evaluation: Evaluation | None = None, history: list[dict] | None = None) -> dict:
+    """Returns an executed notebook with code cells and an answer; the last two steps print what they trained and read.
+
+    That is a `history`, and the score of an `evaluation`.
+    """
     shown = {
         "output_type": "display_data",
         "data": {"text/plain": "figure"},
@@ -204,6 +218,13 @@ def notebook(step: str, evaluation: Evaluation | None = None) -> dict:
         source = 'print(f"{evaluation.accuracy:.1%} of {len(splits.test)} photographs are read rightly, loss …")'
         printed = [{"output_type": "stream", "name": "stdout", "text": text}]
         shows = [{**code, "id": "evaluate", "source": source, "execution_count": 3, "outputs": printed}]
+    if step == "04" and history is not None:
+        for k, phase in enumerate(("head", "fine-tune"), 3):
+            own = [row for row in history if row["phase"] == phase]
+            text = f"a frozen base sees 140 images first, once: about 2 s\n{epochs_said(own)}"
+            printed = [{"output_type": "stream", "name": "stdout", "text": text}]
+            source = f"training = cs.train(model, splits, {phase}, seed=seed, checkpoints=run)"
+            shows.append({**code, "id": phase, "source": source, "execution_count": k, "outputs": printed})
     return {
         "nbformat": 4,
         "nbformat_minor": 5,

@@ -27,6 +27,21 @@ def test_the_honest_earn_everything_and_nothing_is_said_of_them(seat):
     assert (report.points, report.remarks) == (ALL_POINTS, ())
 
 
+@pytest.mark.parametrize("kept", [0, 1, 2], ids=["over before", "went on", "an experiment beside it"])
+def test_a_notebook_that_went_on_with_its_training_is_honest(kept):
+    def change(book):
+        for cell in book["cells"][3:]:
+            printed = cell["outputs"][0]
+            if kept == 2:  # in a cell of one's own, with a folder of one's own
+                cell["source"] = cell["source"].replace("checkpoints=run", "checkpoints=other")
+                printed["text"] = printed["text"].replace("accuracy 0.", "accuracy 0.9")
+            else:
+                printed["text"] = "".join(printed["text"].splitlines(True)[-kept:] if kept else [])
+
+    report = judged(edited(honest(), "notebooks/04_train.ipynb", change))
+    assert (report.points, report.remarks) == (ALL_POINTS, ())
+
+
 def test_there_are_more_than_fifty_kinds_and_each_has_a_name_of_its_own():
     assert len({kind.name for kind in KINDS}) == len(KINDS) >= 51
 

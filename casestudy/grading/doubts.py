@@ -27,6 +27,8 @@ EVERYTHING = "*"  # a doubt about whose run it is
 TOLERANCE = 1e-6
 PRINTED = re.compile(r"(\d+(?:\.\d+)?)% of (\d+) photographs are read rightly, loss (\d+(?:\.\d+)?)")
 PRINTS = "are read rightly"  # in the cell of notebook 05 that prints it
+EPOCH = re.compile(r"^(\S.{,60}?) (\d+)/\d+: (\w+ [\d.]+(?:, \w+ [\d.]+)*)", re.MULTILINE)
+TRAINS = re.compile(r"\.train\(.*checkpoints=run\b", re.DOTALL)  # in those of notebook 04 that print how it went
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ def doubts(found: Contents) -> tuple[Doubt, ...]:
     if not found.key.recipe:
         return ()
     every: list[Doubt] = []
-    for look in (_whose, _sealed, _study, _split, _trainings, _predictions, _scores, _printed):
+    for look in (_whose, _sealed, _study, _split, _trainings, _predictions, _scores, _printed, _epochs):
         try:
             every += look(found)
         except NoEvidence:
@@ -194,3 +196,24 @@ def _printed(found: Contents) -> Iterator[Doubt]:
                 said = f"{shown[-1][0]}% of {shown[-1][1]}, loss {shown[-1][2]}" if shown else "nothing"
                 sentence = f"{name} printed {said}; the predictions give {true[0]}% of {true[1]}, loss {true[2]}."
                 yield Doubt(name, sentence)
+
+
+def _epochs(found: Contents) -> Iterator[Doubt]:
+    """Yields a doubt where a notebook printed of an epoch what no history has.
+
+    An epoch that was not printed is none: a training that goes on prints the rest, and one that is over, nothing.
+    """
+    true = set()
+    for home in found.trainings():
+        for phase, metrics in found.history(home).items():
+            series = {name: values for name, values in metrics.items() if name != "learning_rate"}
+            for k, scores in enumerate(zip(*series.values(), strict=False), 1):
+                shown = ", ".join(f"{name} {value:.3f}" for name, value in zip(series, scores, strict=True))
+                true.add((phase, str(k), shown))
+    for name, cells in found.notebooks[0].items():
+        code = [cell.printed for cell in cells if cell.kind == "code" and TRAINS.search(cell.source)]
+        printed = EPOCH.findall("\n".join(code))
+        right = {one[:2] for one in printed if one in true}
+        if wrong := next((one for one in printed if one[:2] not in right), None):
+            what = readable(f"epoch {wrong[1]} of {wrong[0]}: {wrong[2]}", 120)
+            yield Doubt(name, f"{name} printed what no history.csv has, {what}.")
