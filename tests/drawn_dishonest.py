@@ -137,6 +137,29 @@ def every_seventh(text: str) -> str:
     return " ".join("quite" if k % 7 == 6 else word for k, word in enumerate(text.split()))
 
 
+def within(text: str) -> str:
+    return " ".join([*(f"before{k}" for k in range(60)), text, *(f"after{k}" for k in range(60))])
+
+
+def losses_twice(table: pd.DataFrame) -> pd.DataFrame:
+    """The validation's losses of the first phase are the training's."""
+    mine = (table["phase"] == "head") & (table["metric"] == "val_loss")
+    theirs = (table["phase"] == "head") & (table["metric"] == "loss")
+    table.loc[mine, "value"] = table.loc[theirs, "value"].to_numpy()
+    return table
+
+
+def one_notebook() -> Files:
+    """Returns an honest run with the code of the last notebook in all of them, and answers of its own."""
+    files = honest()
+    whole = json.loads(files["notebooks/05_results.ipynb"])
+    for name in [one for one in files if one.startswith("notebooks/0") and "/05" not in one]:
+        answer = next(cell for cell in json.loads(files[name])["cells"] if cell["id"].startswith("answer"))
+        cells = [answer if cell["id"].startswith("answer") else cell for cell in whole["cells"]]
+        files[name] = json.dumps({**whole, "cells": cells}).encode()
+    return files
+
+
 def one_moved(table: pd.DataFrame) -> pd.Series:
     """A validation person and a training person have changed places."""
     other = table.loc[table["part"] == "train", "signer"].iloc[0]
@@ -361,6 +384,34 @@ TOLD = (
         "",
         ("phase-2",),
     ),
+    Kind(
+        "one loss in all epochs",
+        lambda: history(lambda t: where(t, "fine-tune", "loss", "0.5")),
+        HELD,
+        "losses of fine-tune that are equal",
+        PHASE_FILES,
+    ),
+    Kind(
+        "losses of training for those of validation",
+        lambda: history(losses_twice),
+        HELD,
+        "losses of head that are equal",
+        PHASE_FILES,
+    ),
+    Kind(
+        "changes with two digits",
+        lambda: training(lambda t: t["largest_change"]["head"].update(Dense=0.07)),
+        HELD,
+        "a change of Dense in head with digits",
+        TRAINED,
+    ),
+    Kind(
+        "weights of one's own",
+        lambda: settings(lambda s: s.update(initial_weights="/home/anna/all.weights.h5")),
+        HELD,
+        "began with weights of one's own",
+        ("split", "model", "reproducible"),
+    ),
     Kind("no time at all", lambda: training(lambda t: t["seconds"].update(head=0)), HELD, "no time for head", TRAINED),
     Kind(
         "time that runs backwards",
@@ -469,6 +520,19 @@ FIGURED = (
         ("reproducible",),
     ),
     Kind(
+        "a score of what is not there",
+        lambda: edited(
+            honest(),
+            "run/metrics.json",
+            lambda m: m["scores"].append(
+                m["scores"][0] | {"name": "head", "predictions": "predictions_head.csv", "accuracy": 0.99}
+            ),
+        ),
+        HELD,
+        "a score of run/predictions_head.csv, which is not there",
+        ("reproducible",),
+    ),
+    Kind(
         "a better matrix",
         lambda: honest() | {"run/confusion.csv": good(8, 6.0)["run/confusion.csv"]},
         LOST,
@@ -519,6 +583,20 @@ FIGURED = (
         lambda: honest() | {"notebooks/04_train.ipynb": honest(1)["notebooks/04_train.ipynb"]},
         HELD,
         "04_train.ipynb printed what no history.csv has",
+        ("notebooks",),
+    ),
+    Kind("one notebook under five names", one_notebook, HELD, "has the very cells of", ("notebooks",)),
+    Kind(
+        "a cell that never ran, called the submission",
+        lambda: edited(
+            honest(),
+            "notebooks/05_results.ipynb",
+            lambda n: n["cells"].append(
+                {"cell_type": "code", "id": "x", "source": "train()  # casestudy submit", "outputs": []}
+            ),
+        ),
+        LOST,
+        "not every cell ran",
         ("notebooks",),
     ),
     Kind(
@@ -600,6 +678,7 @@ COPIED = (
         "answer-05",
     ),
     Kind("answers with what nobody sees", lambda: answered(lambda t: "\u200b".join(t)), REMARK, "answer-05"),
+    Kind("answers within longer ones", lambda: answered(within), REMARK, "answer-05"),
     Kind("answers in capital letters", lambda: answered(str.upper), REMARK, "answer-05"),
 )
 KINDS = (*WHOSE, *DIVIDED, *TOLD, *FIGURED, *SEALED, *COPIED)

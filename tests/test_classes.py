@@ -366,7 +366,9 @@ def test_gradescope_says_who_handed_in_what(tmp_path):
 
 def test_what_gradescopes_file_says_of_a_stranger_is_not_obeyed(tmp_path):
     """A wrong, huge, damaged or linked file names nobody; the submissions count all the same."""
-    for k, data in enumerate((b"\xff\x00: &a [*a, *a]", b"- " * 1000, *(TOLD.encode().ljust(n) for n in (60_000_001, 60_000_000)))):
+    for k, data in enumerate(
+        (b"\xff\x00: &a [*a, *a]", b"- " * 1000, *(TOLD.encode().ljust(n) for n in (60_000_001, 60_000_000)))
+    ):
         for name, content in {**RUN_777, "submission_metadata.yml": data}.items():
             (path := tmp_path / str(k) / name).parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)

@@ -1,11 +1,14 @@
 """What earns points for nothing is held back, lost or pointed out; and what cannot be known is listed, and stated."""
 
+import io
+import json
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from drawn_dishonest import COPIED, HELD, KINDS, LOST, NOT_CAUGHT, REMARK, WHOSE, answered, hidden_rows
-from drawn_submissions import LABELS, SEATS, bound_key, edited, honest, packed
+from drawn_dishonest import COPIED, HELD, KINDS, LOST, NOT_CAUGHT, REMARK, WHOSE, answered, hidden_rows, within
+from drawn_submissions import ANSWERS, LABELS, SEATS, bound_key, edited, honest, notebook, packed
 
 from casestudy.grading.grade import grade, grade_all
 from casestudy.grading.rubric import load_rubric
@@ -40,6 +43,53 @@ def test_a_notebook_that_went_on_with_its_training_is_honest(kept):
 
     report = judged(edited(honest(), "notebooks/04_train.ipynb", change))
     assert (report.points, report.remarks) == (ALL_POINTS, ())
+
+
+def honest_but_odd():
+    """Yields submissions that are honest, though not as most are, by what is odd."""
+    submit = '# hand in\n!casestudy submit runs/first \\\n  --notebooks . --name "Anna Müller"'
+    cell = {"cell_type": "code", "id": "x", "source": submit, "execution_count": None, "outputs": []}
+    yield "submitted from a new cell", edited(honest(), "notebooks/05_results.ipynb", lambda n: n["cells"].append(cell))
+    yield (
+        "from a Git repository on Windows",
+        {name: data.replace(b"\n", b"\r\n") if name.startswith("run/") else data for name, data in honest().items()},
+    )
+
+    def one_twice(table):  # a loss can come twice; three times in six it is copied
+        mine = (table["phase"] == "head") & (table["metric"] == "loss")
+        table.loc[mine & (table["epoch"] == "3"), "value"] = table.loc[mine & (table["epoch"] == "2"), "value"].iloc[0]
+        return table
+
+    files = edited(honest(), "run/history.csv", one_twice)
+    told = pd.read_csv(io.BytesIO(files["run/history.csv"])).to_dict("records")
+    yield (
+        "a loss that comes twice",
+        files | {"notebooks/04_train.ipynb": json.dumps(notebook("04", None, told)).encode()},
+    )
+    yield (
+        "an answer that quotes a little of another one",
+        edited(
+            honest(), "notebooks/05_results.ipynb", lambda n: n["cells"][2].update(source=within(ANSWERS["answer-04"]))
+        ),
+    )
+
+
+@pytest.mark.parametrize(("odd", "files"), list(honest_but_odd()), ids=lambda one: one if isinstance(one, str) else "")
+def test_what_is_odd_and_honest_earns_everything(odd, files):
+    report = judged(files)
+    assert (report.points, report.remarks) == (ALL_POINTS, ())
+
+
+def test_nobody_takes_another_persons_place_by_the_name_inside(tmp_path):
+    """Who the file's name says, where the roster has that person; and what is inside is said."""
+    (tmp_path / "Ben Berg.zip").write_bytes(packed(honest(1), student=SEATS[1].name))
+    (tmp_path / "Anna Müller.zip").write_bytes(packed(honest(1, skill=0.5), student=SEATS[1].name))
+    (tmp_path / "mine.zip").write_bytes(packed(honest(2), student=SEATS[2].name))
+    reports = {r.source: r for r in grade_all(find_submissions([tmp_path]), RUBRIC, KEY)}
+    assert [r.student.name for r in reports.values()] == [one.name for one in SEATS[:3]]
+    assert (reports["Ben Berg.zip"].points, reports["mine.zip"].points) == (ALL_POINTS, ALL_POINTS)
+    anna = reports["Anna Müller.zip"]
+    assert anna.points == 0 and "says it is Ben Berg's; the file was handed in by Anna Müller" in " ".join(anna.remarks)
 
 
 def test_there_are_more_than_fifty_kinds_and_each_has_a_name_of_its_own():

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from casestudy.choices import NAMED_WEIGHTS
 from casestudy.evaluation import PREFIX, evaluate_predictions
-from casestudy.grading.containers import readable
+from casestudy.grading.containers import OF_RUN, readable
 from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbers, inside
 from casestudy.grading.history import history_faults, training_faults
 from casestudy.grading.roster import seat_of
@@ -25,6 +26,7 @@ from casestudy.words import counted
 
 EVERYTHING = "*"  # a doubt about whose run it is
 TOLERANCE = 1e-6
+WINDOWS = (b"\r\n", b"\n")  # line ends that Git writes there, and those of a run
 PRINTED = re.compile(r"(\d+(?:\.\d+)?)% of (\d+) photographs are read rightly, loss (\d+(?:\.\d+)?)")
 PRINTS = "are read rightly"  # in the cell of notebook 05 that prints it
 EPOCH = re.compile(r"^(\S.{,60}?) (\d+)/\d+: (\w+ [\d.]+(?:, \w+ [\d.]+)*)", re.MULTILINE)
@@ -45,7 +47,7 @@ def doubts(found: Contents) -> tuple[Doubt, ...]:
     if not found.key.recipe:
         return ()
     every: list[Doubt] = []
-    for look in (_whose, _sealed, _study, _split, _trainings, _predictions, _scores, _printed, _epochs):
+    for look in (_whose, _sealed, _study, _split, _trainings, _predictions, _scores, _printed, _epochs, _repeated):
         try:
             every += look(found)
         except NoEvidence:
@@ -73,7 +75,7 @@ def _whose(found: Contents) -> Iterator[Doubt]:
 
 def _sealed(found: Contents) -> Iterator[Doubt]:
     """Yields every file that is not the one that the run sealed when it was finished."""
-    sealed, data = found.settings.get("files"), found.submission.files["run/run.json"]
+    sealed, data = found.settings.get("files"), found.submission.files["run/run.json"].replace(*WINDOWS)
     if not isinstance(sealed, dict) or not sealed:
         yield Doubt("run/run.json", "The run was not finished: nothing says which files are its own.")
         return
@@ -86,7 +88,7 @@ def _sealed(found: Contents) -> Iterator[Doubt]:
         known = sealed.get(name.removeprefix("run/"))
         if not name.startswith("run/") or name in ("run/run.json", "run/hidden_predictions.csv"):
             continue
-        if known != hashlib.sha256(content).hexdigest():
+        if known not in (hashlib.sha256(data).hexdigest() for data in (content, content.replace(*WINDOWS))):
             yield Doubt(name, f"{name} is not the file that was there when the run was finished.")
 
 
@@ -96,6 +98,11 @@ def _study(found: Contents) -> Iterator[Doubt]:
         yield Doubt("run/run.json", f"The study is {readable(study.get('name'), 40)!r}, not that of the case.")
     if inside(study, "data").get("kind") != inside(recipe, "data").get("kind"):
         yield Doubt("run/run.json", "The data are of another kind than those of the case.")
+    begun = found.settings.get("initial_weights")
+    if begun not in (None, inside(recipe, "model").get("weights"), *NAMED_WEIGHTS):
+        yield Doubt(
+            "run/run.json", "The training began with weights of one's own, which may know the test photographs."
+        )
     if tuple(found.settings.get("class_names") or ()) != found.key.class_names:
         yield Doubt("run/run.json", "The labels are not those of the case.")
 
@@ -165,6 +172,8 @@ def _scores(found: Contents) -> Iterator[Doubt]:
     scores = found.json("run/metrics.json").get("scores")
     for score in scores if isinstance(scores, list) else ():
         name = f"run/{score.get('predictions')}" if isinstance(score, dict) else ""
+        if name not in found.submission.files and OF_RUN.fullmatch(name[4:]):
+            yield Doubt("run/metrics.json", f"metrics.json has a score of {name}, which is not there.")
         if name not in found.submission.files or score.get("name") == "headline":
             continue  # the headline is a criterion's
         table = found.table(name, ("name", "label", *(PREFIX + label for label in found.key.class_names)))
@@ -217,3 +226,12 @@ def _epochs(found: Contents) -> Iterator[Doubt]:
         if wrong := next((one for one in printed if one[:2] not in right), None):
             what = readable(f"epoch {wrong[1]} of {wrong[0]}: {wrong[2]}", 120)
             yield Doubt(name, f"{name} printed what no history.csv has, {what}.")
+
+
+def _repeated(found: Contents) -> Iterator[Doubt]:
+    """Yields each notebook that has the very cells of another one."""
+    seen: dict[tuple[str, ...], str] = {}
+    for name, cells in found.notebooks[0].items():
+        code = tuple(cell.source for cell in cells if cell.kind == "code" and cell.source.strip())
+        if code and (first := seen.setdefault(code, name)) != name:
+            yield Doubt(name, f"{name} has the very cells of {first}.")

@@ -29,7 +29,7 @@ from casestudy.grading.likeness import Prints, likenesses, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
 from casestudy.grading.roster import Seat, letters, seat_of
 from casestudy.grading.rubric import Bundle, Criterion, Rubric
-from casestudy.grading.submission import Student, Submission, read_submission
+from casestudy.grading.submission import Student, Submission, read_submission, student_of
 from casestudy.words import banner, counted
 
 NO_GRADE = Bundle("none", 0, ())
@@ -171,6 +171,7 @@ def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeRepo
 
 def grade(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
     """Returns the grade of one submission; the same submission always gets the same."""
+    submission = _by_its_file(submission, key.students)
     found = Contents(submission, key)
     doubted = doubts(found)
     told = dict.fromkeys(one.remark or one.sentence for one in doubted)
@@ -258,11 +259,22 @@ def _score(found: Contents) -> str:
     )
 
 
+def _by_its_file(submission: Submission, seats: Iterable[Seat]) -> Submission:
+    """Returns a submission as that of whom its file's name tells, where that is somebody of the roster.
+
+    What is inside may say anybody else's name, and would take that person's place.
+    """
+    name = student_of(Path(submission.source)).name
+    if submission.student.id or name == submission.student.name or seat_of(seats, "", name) is None:
+        return submission
+    return dataclasses.replace(submission, student=dataclasses.replace(submission.student, name=name))
+
+
 def _other_name(submission: Submission) -> list[str]:
     """Returns a remark where the name inside is not the one outside: perhaps somebody else's work."""
     inside, student = readable(submission.manifest.get("student") or "", 80), submission.student
     names = [letters(one.name) for one in (student, *submission.partners)]
-    if not inside or not student.id or letters(inside) in names:
+    if not inside or letters(inside) in names:
         return []
     return [f"The submission says it is {inside}'s; the file was handed in by {student.name}."]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from casestudy.grading.containers import readable
-from casestudy.grading.contents import as_number, inside, is_number
+from casestudy.grading.contents import as_number, inside, is_number, moved_in
 from casestudy.study import Phase
 from casestudy.training import next_rate
 from casestudy.words import counted
@@ -61,6 +61,9 @@ def _phase_faults(phase: Phase, values: dict[str, list[float]], images: tuple[in
         if wanted_rate is None or not math.isclose(rate, wanted_rate, rel_tol=1e-9):
             yield f"the rate {rate:g} in epoch {epoch + 1} of {phase.name}"
             break
+    every = [value for name in ("loss", "val_loss") for value in values.get(name, ()) if value]
+    if len(every) - len(set(every)) > max(1, len(every) // 4):
+        yield f"losses of {phase.name} that are equal to the last digit"
     for name, series in values.items():
         if name != "learning_rate" and any(float(np.float32(value)) != value for value in series):
             yield f"a {name} of {phase.name} with digits that no training gives"
@@ -87,6 +90,9 @@ def training_faults(training: dict[str, Any], history: dict[str, dict[str, list[
             yield f"seconds and pace of {readable(phase, 40)} come to {counted(round(told), 'image')}, not {seen}"
         elif not FASTEST * seen / 100 <= seconds[phase] <= SLOWEST * max(seen, 1):
             yield f"{seconds[phase]:g} seconds for {counted(seen, 'image')}"
+    for phase, kinds in moved_in(training).items():
+        if strange := [kind for kind, change in kinds.items() if float(np.float32(change)) != change]:
+            yield f"a change of {readable(strange[0], 40)} in {readable(phase, 40)} with digits that no training gives"
     change = training.get("batch_norm_change")
     if is_number(change) and change != 0 and not any(inside(training, "largest_change", phase) for phase in history):
         yield "a change of BatchNormalization that no phase has"

@@ -21,6 +21,8 @@ from casestudy.grading.containers import readable
 MOST_NAMED = 3  # others whom a remark names
 EARLIER = 25  # submissions before it with which a piece of text is compared
 ALIKE = 0.3  # of all pieces that two answers have, the share that both have
+WITHIN = 0.6  # of the pieces of the shorter one, the share that a longer answer has
+FEWEST_WITHIN = 20  # pieces of an answer that is looked for within a longer one
 FEWEST_WORDS = 12  # an answer with fewer is too short to compare
 NEAR = 0.005  # what two tables of probabilities may differ by, on average: noise, and not another training
 LOOKS = 3  # of the numbers of a sketch by which neighbours are looked for
@@ -146,9 +148,7 @@ def alike_texts(texts: Mapping[int, str]) -> list[set[int]]:
             if len(earlier) < EARLIER:
                 earlier.append(k)
         for other, count in common.most_common(2 * EARLIER):
-            if count < ALIKE * len(own) / 2:
-                break
-            if alike(own, pieces[other]):
+            if count >= ALIKE * min(len(own), len(pieces[other])) / 2 and alike(own, pieces[other]):
                 links.join(k, other)
     return links.groups()
 
@@ -195,6 +195,8 @@ def shingles(text: str) -> frozenset[tuple[str, ...]]:
 def alike(one: frozenset[tuple[str, ...]], two: frozenset[tuple[str, ...]]) -> bool:
     """Returns whether two answers share so much of their three-word pieces (Broder 1997) that one has the other's text.
 
-    With every seventh word changed, four pieces in seven stay: 0.4 of all that both have.
+    With every seventh word changed, four pieces in seven stay: 0.4 of all that both have. An answer within a longer one
+    is told by its own pieces, if they are not few.
     """
-    return bool(one) and bool(two) and len(one & two) >= ALIKE * len(one | two)
+    both, shorter = len(one & two), min(len(one), len(two))
+    return both > 0 and (both >= ALIKE * len(one | two) or both >= WITHIN * shorter >= WITHIN * FEWEST_WITHIN)
