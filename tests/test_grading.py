@@ -1024,6 +1024,10 @@ def test_three_tenths_are_alike_and_less_is_not():
     assert not alike(frozenset(pieces[:6]), frozenset(pieces[4:10]))  # 2 of 10
     assert not alike(frozenset(pieces[:5]), frozenset(pieces))  # all of the short one, a quarter of the long one
     assert not alike(frozenset(), frozenset())
+    long, others = frozenset((k,) for k in range(200)), [(f"other {k}",) for k in range(9)]
+    for own, strange, told in ((12, 8, True), (11, 9, False), (19, 0, False)):  # of 20 pieces, 3 in 5; of 19, all
+        shorter = frozenset([*((k,) for k in range(own)), *others[:strange]])
+        assert alike(shorter, long) is alike(long, shorter) is told
     words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
     assert len(shingles(" ".join(words))) == 10
     assert shingles(" ".join(words[:11])) == frozenset()
