@@ -182,7 +182,7 @@ def sealed(files: dict[str, bytes]) -> dict[str, bytes]:
         return files
     names = sorted(name for name in files if name.startswith("run/") and name != "run/run.json")
     settings["files"] = {name[4:]: hashlib.sha256(files[name]).hexdigest() for name in names}
-    text = json.dumps({**settings, "seal": ""})
+    text = json.dumps({**settings, "seal": ""}, indent=1)
     code = base64.b32encode(hashlib.sha256(text.encode()).digest()[:10]).decode()
     head, tail = text.rsplit('"seal": "', 1)
     files["run/run.json"] = f'{head}"seal": "{code[:4]}-{code[4:8]}-{code[8:12]}-{code[12:]}{tail}'.encode()
