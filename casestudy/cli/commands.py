@@ -91,7 +91,7 @@ def _about(error: OSError) -> str:
 
 
 def build_parser() -> CommandParser:
-    """Returns the parser of every command; the README's table is held against it by a test."""
+    """Returns the parser of every command; the table in ARTICLES/commands.md is held against it by a test."""
     common = CommandParser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="say only what is wrong")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
