@@ -150,7 +150,7 @@ def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str
         "title": "It stands above the report.",
         "source": "Where the data are from, and whose they are: write it before you forget it.",
         "model.augmentation": "How far each image is varied while training. No mirror: a mirrored sign is another "
-        "hand's. Where left and right do not matter, add 'mirror': True.",
+        "hand's. If nobody in the data is left-handed, or left and right do not matter, try 'mirror': True.",
         "crop": f"{counted(seen.boxes, 'hand box')} say where the hands are; they are cut out."
         if seen.boxes
         else "The data have no boxes, so images are taken whole. With boxes, hands would be cut out.",

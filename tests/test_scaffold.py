@@ -137,13 +137,15 @@ def test_the_file_makes_the_study_that_was_proposed_and_gives_each_reason(data, 
 
 def test_names_in_the_data_stay_comments(photographs, tmp_path):
     """Folders may be called anything; here one ends the comment, and one a text."""
-    bad = 'anna\nimport os; os.abort() #"""'
+    bad = 'anna\nimport os; os.abort() #\x1b[2J"""'
     photographs(people=("user_1", "user_2", bad))
     found = look_at("photos", DataSpec(), progress=False)
     assert any("import os" in person for person in found.persons)
     named = Seen(bad, *[getattr(found, name) for name in ("entries", "labels", "people", "parts", "sides", "boxes")])
     path = write_study(*propose("mine", named, DataSpec()), named, tmp_path / "mine.py")
-    kinds = [type(node).__name__ for node in ast.parse(path.read_text(encoding="utf-8")).body]
+    text = path.read_text(encoding="utf-8")
+    assert all(line.isprintable() for line in text.split("\n"))  # shown by a terminal, too, it does nothing
+    kinds = [type(node).__name__ for node in ast.parse(text).body]
     assert kinds == ["Expr", "ImportFrom", "Assign"]
     assert find_study(str(path)).name == "mine"
 
@@ -221,13 +223,14 @@ def test_a_file_that_makes_no_study_says_so_in_a_line(text, said, photographs, t
     assert not (tmp_path / "out").exists()
 
 
-def test_a_study_of_ones_own_that_begins_with_one_of_ours_is_found_and_needs_data(tmp_path, monkeypatch, capsys):
+def test_a_study_of_ones_own_that_begins_with_one_of_ours_is_found_and_needs_data(tmp_path, monkeypatch):
     """Without --data the sample would be taken, in silence."""
     monkeypatch.chdir(tmp_path)
     text = "from dataclasses import replace\nfrom casestudy.studies.asl import ASL\nA = B = replace(ASL, name='mine')\n"
     (tmp_path / "mine.py").write_text(text, encoding="utf-8")
     assert find_study("mine.py").phases == STUDIES["asl"].phases
-    for more in ((), ("--quick",)):
-        assert "mine.py names none. Add --data PATH" in error_of(capsys, "run", "mine.py", *more, "--out", "out")
+    for quick in (False, True):
+        with pytest.raises(DataError, match=r"mine\.py names none\. Add --data PATH"):
+            Options("mine.py", quick=quick).wishes_and_data()
     with pytest.raises(DataError, match="Did you mean 'asl'"):
         find_study("asll")
