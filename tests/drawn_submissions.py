@@ -173,7 +173,7 @@ def history_rows(sizes: Counter[str], chance: np.random.Generator) -> list[dict]
 
 
 def sealed(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Returns the files with the digests and the seal of a finished run in run.json; the rule is in README."""
+    """Returns the files with digests and seal of a finished run in run.json; the rule is in ARTICLES/promises.md."""
     files = dict(files)
     try:
         settings = json.loads(files["run/run.json"])

@@ -5,12 +5,13 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from SCRIPTS.articles import figures, stamps, values
+from SCRIPTS.articles import figures, pages, stamps, values
 from SCRIPTS.articles.writing import ARTICLES, read_json
 from SCRIPTS.release.environment import ROOT
 
@@ -45,6 +46,21 @@ def test_a_figure_drawn_again_is_the_committed_one(path):
         assert np.abs(np.subtract(drawn.size, kept.size)).max() <= 2
         small = [np.asarray(one.convert("L").resize((200, 100)), dtype=float) for one in (drawn, kept)]
     assert np.abs(small[0] - small[1]).mean() < 3  # of 255
+
+
+def test_readmes_report_is_of_the_run_that_readme_has_the_scores_of(monkeypatch, tmp_path):
+    """Of another run no picture is taken; and new scores make the picture of before an old one."""
+    picture, recorded = pages.PICTURES[figures.FOLDER / "page_report.png"], read_json(pages.RESULTS)
+    before, run = picture.stamp(), SimpleNamespace(path=tmp_path)
+    monkeypatch.setattr(pages, "write_report", lambda run: run.path / "report.html")
+    monkeypatch.setattr(pages, "summarise", lambda run: ("", recorded[values.SAMPLE]))
+    assert pages.recorded(run) == tmp_path / "report.html"
+    other = json.loads(json.dumps(recorded))
+    other[values.SAMPLE]["scores"][0]["accuracy"] += 1 / 260  # one photograph more
+    monkeypatch.setattr(pages, "read_json", lambda path: other)
+    with pytest.raises(SystemExit, match=f"{re.escape(str(tmp_path))} is another. Record it first"):
+        pages.recorded(run)
+    assert picture.stamp() != before
 
 
 def draw_something(facts):

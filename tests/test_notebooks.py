@@ -27,6 +27,7 @@ PATHS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 STEPS = [path for path in PATHS if path.stem.startswith("0")]  # of the case study
 STUDIES = [path for path in PATHS if path not in STEPS]  # one each
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+STUDIES_PAGE = (ROOT / "ARTICLES" / "studies.md").read_text(encoding="utf-8")
 RUBRIC = (ROOT / "rubric.md").read_text(encoding="utf-8")
 MOST_LINES = 12
 
@@ -84,8 +85,8 @@ def test_there_are_five_and_the_readme_lists_them():
     assert [path.stem[:2] for path in STEPS] == ["01", "02", "03", "04", "05"]
 
 
-def test_each_study_has_a_notebook_and_the_readme_lists_it():
-    listed = dict(re.findall(r"^\| \[`([\w-]+)`\]\(notebooks/(\w+)\.ipynb\) \|", README, re.M))
+def test_each_study_has_a_notebook_and_the_article_lists_it():
+    listed = dict(re.findall(r"^\| \[`([\w-]+)`\]\(\.\./notebooks/(\w+)\.ipynb\) \|", STUDIES_PAGE, re.M))
     others = [name for name in casestudy.STUDIES if not name.startswith("asl")]  # the case itself has those above
     assert listed == {name: path.stem for name, path in zip(others, STUDIES, strict=True)}
     for name, stem in listed.items():
@@ -198,7 +199,7 @@ def test_they_leave_a_run_that_holds(executed):
 
 
 def test_the_reference_solution_earns_every_automatic_point(executed, tmp_path, capsys):
-    """What the notebooks leave behind, answered, handed in and graded through the three commands of the README."""
+    """What the notebooks leave behind, answered, handed in and graded through three commands."""
     notebooks, run = executed
     for name, notebook in notebooks.items():
         copy = nbformat.from_dict(json.loads(nbformat.writes(notebook)))

@@ -17,6 +17,8 @@ from casestudy.studies import STUDIES
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "casestudy"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "ARTICLES" / "commands.md").read_text(encoding="utf-8")
+PAGES = README + COMMANDS + (ROOT / "ARTICLES" / "promises.md").read_text(encoding="utf-8")
 FILES = sorted(PACKAGE.rglob("*.py"))
 SPEAKERS = {
     "cli/commands.py",
@@ -89,10 +91,10 @@ def test_every_public_object_is_documented():
             assert (thing.__doc__ or "").strip(), name
 
 
-def test_the_readme_documents_every_command():
+def test_a_page_documents_every_command():
     for name in parsers():
-        assert re.search(rf"^\| `casestudy {name}\b", README, re.M), name
-    named = set(re.findall(r"\bcasestudy (run|\w+)(?= [A-Z\[<]|`| -)", README))
+        assert re.search(rf"^\| `casestudy {name}\b", COMMANDS, re.M), name
+    named = set(re.findall(r"\bcasestudy (run|\w+)(?= [A-Z\[<]|`| -)", PAGES))
     assert named <= {*parsers(), "authors"}, named
 
 
@@ -102,14 +104,14 @@ def test_the_readme_shows_the_two_commands():
         assert (ROOT / "SCRIPTS" / f"{script}.py").is_file()
 
 
-def test_every_option_in_the_readme_exists():
+def test_every_option_on_these_pages_exists():
     ours = set.union(*(options(parser) for parser in parsers().values()))
-    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", README)) <= ours
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", PAGES)) <= ours
 
 
-def test_the_readmes_commands_can_be_parsed():
-    lines = re.findall(r"`!?casestudy ([^`]+)`", README)
-    lines += [f"run {found}".strip() for found in re.findall(r"python SCRIPTS/run\.py ?([^`\n]*)`", README)]
+def test_the_commands_on_these_pages_can_be_parsed():
+    lines = re.findall(r"`!?casestudy ([^`]+)`", PAGES)
+    lines += [f"run {found}".strip() for found in re.findall(r"python SCRIPTS/run\.py ?([^`\n]*)`", PAGES)]
     assert len(lines) > 6
     for line in lines:
         words = re.sub(r"[\[\]]", "", line).split()
@@ -163,7 +165,7 @@ def test_help_names_every_model_and_protocol():
     run = {action.dest: action for action in parsers()["run"]._actions}
     assert run["model"].metavar == "{" + ",".join(MODELS) + "}"
     for model in MODELS:
-        assert model in README
+        assert model in COMMANDS
     assert set(run["split"].metavar.strip("{}").split(",")) == set(get_args(Protocol))
     assert run["study"].help.startswith(f"{', '.join(STUDIES)} (")
 

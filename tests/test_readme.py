@@ -1,4 +1,4 @@
-"""What README says can be done from Python is done, as it stands there."""
+"""README is a front door of one screen or two; what the page of commands says of Python is done, as it stands there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from pathlib import Path
 
 import numpy as np
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = (ROOT / "ARTICLES" / "commands.md").read_text(encoding="utf-8")
+
+
+def test_the_front_door_is_small_and_shows_the_report():
+    """The limit is 8 KB; the three doors, and what a reader needs first, stand in it."""
+    readme = (ROOT / "README.md").read_bytes()
+    assert len(readme) <= 8 * 1024
+    titles = re.findall(r"^## (.+)$", readme.decode(), re.M)
+    assert titles == ["Two commands", "Three doors", "What comes out", "To read", "Licence"]
+    before, after = readme.decode().split("## Two commands")
+    assert "](ARTICLES/figures/page_report.png)" in before
+    assert all(f"\n**{door}**" in after for door in ("Students", "Instructors", "Only an archive?"))
+    assert (ROOT / "ARTICLES/figures/page_report.png").stat().st_size <= 200_000
 
 
 def test_the_verbs_run_as_they_stand_there(tmp_path, monkeypatch, draw, encode, capsys):
@@ -25,7 +38,7 @@ def test_the_verbs_run_as_they_stand_there(tmp_path, monkeypatch, draw, encode, 
     small = cs.Study("asl", "Small", "the tests", model, phases, cs.SplitSpec())
     monkeypatch.setattr(cs, "STUDIES", {"asl": small}, raising=False)
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
+    (code,) = re.findall(r"```python\n(.*?)```", COMMANDS, re.S)
     names: dict[str, object] = {}
     exec(code, names)
     result, splits = names["result"], names["splits"]

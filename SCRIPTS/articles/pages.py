@@ -1,14 +1,16 @@
-"""Takes the pictures in ARTICLES/for_instructors.md: a browser opens the pages of an invented class.
+"""Takes the pictures of pages in ARTICLES/for_instructors.md and README: a browser opens the pages.
 
-    python -m SCRIPTS.articles.pages       needs Chromium (Debian: apt install chromium)
+    python -m SCRIPTS.articles.pages                        an invented class, as the tests draw theirs: nobody is in it
+    python -m SCRIPTS.articles.pages runs/asl-asl_sample    README's report, of the run that `record_results` recorded
 
-The class is drawn as the tests draw theirs, so nobody is in it. Each picture carries a hash of the templates that made
-it; see `stamps`.
+It needs Chromium (Debian: apt install chromium). Each picture carries a hash of the templates that made it, and
+README's of the recorded scores, too; see `stamps`.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -18,17 +20,24 @@ from pathlib import Path
 
 from PIL import Image, PngImagePlugin
 
+from casestudy.cleaning import CommandParser
 from casestudy.grading import grade_submissions
 from casestudy.grading.key import key_text
 from casestudy.grading.marking import Desk, Server
 from casestudy.grading.rubric import load_rubric
-from casestudy.report import source
+from casestudy.report import source, write_report
+from casestudy.runs import RunFolder
 from SCRIPTS.articles.figures import FOLDER
+from SCRIPTS.articles.record_results import RESULTS, summarise
 from SCRIPTS.articles.stamps import KEY, Picture
+from SCRIPTS.articles.values import SAMPLE
+from SCRIPTS.articles.writing import read_json
 from SCRIPTS.release.environment import ROOT
 
 WIDTH = 1000
-SHOWN = {"overview": 1000, "feedback": 720, "mark": 860}  # pixels from the top
+SHOWN = {"overview": 1000, "feedback": 720, "mark": 860, "report": 1130}  # pixels from the top
+MADE_OF = {name: (f"{name}.html", "grades.css") for name in SHOWN}
+MADE_OF["report"] = ("report.html", "report.css", "report.js", "matrix.js", "explore.js")
 COMMAND = "python -m SCRIPTS.articles.pages"
 BANK = "name,comment\npeople,Say whom it must be measured on.\ninterval,How sure are you? Name the interval.\n"
 
@@ -48,8 +57,10 @@ def framed(shot: bytes) -> Image.Image:
 
 
 def _templates(name: str) -> Picture:
-    texts = [source(f"{name}.html"), source("grades.css")]
-    return Picture(COMMAND, framed, "\n".join([*texts, str(SHOWN[name])]).encode)
+    texts = [*map(source, MADE_OF[name]), str(SHOWN[name])]
+    if name == "report":
+        return Picture(f"{COMMAND} RUN", framed, lambda: [*texts, read_json(RESULTS)[SAMPLE]])
+    return Picture(COMMAND, framed, "\n".join(texts).encode)
 
 
 PICTURES = {FOLDER / f"page_{name}.png": _templates(name) for name in SHOWN}
@@ -79,13 +90,27 @@ def draw_class(home: Path) -> None:
     (home / "comments.csv").write_text(BANK, encoding="utf-8")
 
 
+def recorded(run: RunFolder) -> Path:
+    """Returns the path of a run's report, written again; a SystemExit says that README has the scores of another."""
+    known = read_json(RESULTS)[SAMPLE]["scores"]
+    if json.loads(json.dumps(summarise(run)[1]["scores"])) != known:
+        sys.exit(f"README shows the run that it has the scores of; {run.path} is another. Record it first.")
+    return write_report(run).resolve()
+
+
 def main() -> None:
-    """Takes all three pictures."""
+    """Takes the pictures of the class, or of the run that is named."""
+    parser = CommandParser(description=__doc__.splitlines()[0])
+    parser.add_argument("run", nargs="?", type=Path, help="run folder, whose report is shown (default: the class)")
+    named = parser.parse_args().run
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if browser is None:
         sys.exit("A browser is needed: apt install chromium")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        if named:
+            _take(browser, home, "report", recorded(RunFolder.open(named)).as_uri())
+            return
         draw_class(home)
         rubric, out = ROOT / "rubric.md", home / "grades"
         grade_submissions([home / "downloads"], rubric, home / "key.json", out)

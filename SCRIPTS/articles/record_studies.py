@@ -2,7 +2,7 @@
 
     python -m SCRIPTS.articles.record_studies runs/licence-plates-licence-plates runs/fashion-mnist-fashion-mnist
 
-One file a study, with the run's configuration and environment; `tests/test_claims.py` holds README and
+One file a study, with the run's configuration and environment; `tests/test_claims.py` holds
 ARTICLES/studies.md against them.
 """
 
@@ -22,7 +22,7 @@ from casestudy.runs.results import contender
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
 from casestudy.study import Study
-from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
+from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT
 
 FOLDER = ROOT / "DATA" / "results"
@@ -42,9 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     for path in parser.parse_args(arguments).runs:
         result = summarise(RunFolder.open(path, needs="metrics.json"))
         write_json(FOLDER / f"{result['study']['name']}.json", result)
-    page = README.read_text(encoding="utf-8")
-    write_text(README, replaced(page, table(load()), BEGIN, END))
-    write_text(ARTICLE, filled(ARTICLE.read_text(encoding="utf-8"), load()))
+    page = replaced(ARTICLE.read_text(encoding="utf-8"), table(load()), BEGIN, END)
+    write_text(ARTICLE, filled(page, load()))
     write_text(AUDIT, replaced(AUDIT.read_text(encoding="utf-8"), audit_table(audit()), *AUDIT_MARKS))
     return 0
 
@@ -91,7 +90,7 @@ def shift(divided: pd.DataFrame) -> list[dict]:
 
 
 def table(results: list[dict]) -> str:
-    """Returns the README's table: a row a model, what its source published beside what it scored here."""
+    """Returns the article's first table: a row a model, what its source published beside what it scored here."""
     lines = [
         "| study | model | published | here | 95 % interval | without copies | parameters | seconds | rank |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -42,7 +42,8 @@ def chapters():
     """Returns the pages of the site in their order, by chapter; the first page of all is README.md."""
     steps, studies = (sorted(ROOT.glob(f"notebooks/{tens}?_*.ipynb")) for tens in (0, 1))
     guide = ROOT / "ARTICLES/for_instructors.md"
-    articles = [path for path in sorted(ROOT.glob("ARTICLES/*.md")) if path != guide]
+    commands = [ROOT / "ARTICLES/commands.md", ROOT / "ARTICLES/promises.md"]
+    articles = [path for path in sorted(ROOT.glob("ARTICLES/*.md")) if path not in (guide, *commands)]
     return {
         "Start here": [OWN / "student.md", guide, *(OWN / f"{name}.md" for name in ("course", "archive", "faq"))],
         "The case": [ROOT / "hook_document.md", ROOT / "rubric.md", *steps],
@@ -50,7 +51,7 @@ def chapters():
         "Further studies": studies,
         "Background": [path for path in articles if not path.stem[0].isdigit()],
         "Data": sorted(ROOT.glob("DATA/**/README.md")),
-        "Reference": [OWN / "python.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", OWN / "cite.md"],
+        "Reference": [*commands, OWN / "python.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", OWN / "cite.md"],
     }
 
 

@@ -19,6 +19,7 @@ from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
+from casestudy.study import DataSpec
 from casestudy.words import counted, printable
 
 Call = Callable[[argparse.Namespace], int]
@@ -91,7 +92,7 @@ def _about(error: OSError) -> str:
 
 
 def build_parser() -> CommandParser:
-    """Returns the parser of every command; the README's table is held against it by a test."""
+    """Returns the parser of every command; the table in ARTICLES/commands.md is held against it by a test."""
     common = CommandParser(add_help=False)
     common.add_argument("--quiet", action="store_true", help="say only what is wrong")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
@@ -125,7 +126,8 @@ def build_parser() -> CommandParser:
     about = "clean, train, evaluate and report; goes on where it was stopped"
     run = command("run", about, _run, *RUN_EXAMPLES)
     run.usage = "casestudy run [STUDY] [options]"  # the models and splits would fill a screen
-    run.add_argument("study", nargs="?", default="asl", metavar="STUDY", help=f"{', '.join(STUDIES)} (default: asl)")
+    about = f"{', '.join(STUDIES)} (default: asl), or a .py file of your own"
+    run.add_argument("study", nargs="?", default="asl", metavar="STUDY", help=about)
     table = Options.table()
     for title, names in RUN_GROUPS.items():
         options = run.add_argument_group(title)
@@ -138,6 +140,17 @@ def build_parser() -> CommandParser:
     options = run.add_argument_group("the run folder")
     options.add_argument("--out", type=Path, metavar="FOLDER", help="where it is (default: runs/STUDY-DATA)")
     options.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+
+    about = "look at data, and write a study file to edit and run"
+    new = command(
+        "new", about, _new, "casestudy new my-study photos.rar", "casestudy run my_study.py --data photos.rar"
+    )
+    new.add_argument("name", metavar="NAME", help="of the study: small letters, digits and hyphens")
+    new.add_argument("data", metavar="DATA", help="archive, folder, letters.zip or web address")
+    new.add_argument("--out", type=Path, metavar="FILE", help="a new file (default: the name, here)")
+    for name in ("layout", "pattern"):
+        new.add_argument(Options.called(name), metavar=table[name].metavar, help=table[name].help)
+    new.add_argument("--password", help="of an encrypted archive")
 
     about = "archive of per-user folders to letters.zip, nothing lost"
     clean = command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
@@ -195,12 +208,25 @@ def _run(args: argparse.Namespace) -> int:
     options = Options.parse(vars(args))
     check_cluster(args.cluster)  # before a download
     wishes, data = options.wishes_and_data()
-    name = f"{options.study}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
+    name = f"{wishes.study.name}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
     run = casestudy.run_study(
         wishes, data, args.out or Path("runs") / name, password=args.password, cluster=args.cluster
     )
     casestudy.write_report(run)
     print(_shown(run_command.on_screen(run)))
+    return 0
+
+
+def _new(args: argparse.Namespace) -> int:
+    from casestudy import scaffold  # only now: --help needs no decoders
+
+    target = args.out or Path(f"{args.name.replace('-', '_')}.py")
+    scaffold.require_free(args.name, target)  # before a long look
+    spec = DataSpec(layout=args.layout, pattern=args.pattern)
+    seen = scaffold.look_at(args.data, spec, password=args.password, progress=not args.quiet)
+    scaffold.write_study(*scaffold.propose(args.name, seen, spec), seen, target)
+    print("\n".join(map(printable, [*seen.lines(), "", f"written: {target}", "", "Read it, then look at every step:"])))
+    print(f"  {printable(scaffold.command(target, seen))} --quick")
     return 0
 
 

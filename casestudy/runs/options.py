@@ -20,7 +20,7 @@ from casestudy.models import resolve_weights
 from casestudy.records import Record, not_one_of
 from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
-from casestudy.studies import STUDIES
+from casestudy.studies import STUDIES, find_study
 from casestudy.study import DataSpec, Phase, Study, Variant
 from casestudy.words import did_you_mean
 
@@ -131,9 +131,9 @@ class Options(Record):
         return name if name == "study" else f"--{name.replace('_', '-')}"
 
     def check(self) -> None:
-        for name, value, known in (("The study", self.study, STUDIES), ("--model", self.model, (None, *ARCHITECTURES))):
-            if value not in known:
-                raise not_one_of(name, value, [one for one in known if one])
+        find_study(self.study)
+        if self.model not in (None, *ARCHITECTURES):
+            raise not_one_of("--model", self.model, ARCHITECTURES)
         if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
             raise WeightsError(
                 f"--weights takes {', '.join(choices.NAMED_WEIGHTS)} or a .weights.h5 or .npz file; there is no file "
@@ -170,7 +170,8 @@ class Options(Record):
 
     def wishes(self) -> Wishes:
         """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
-        study = STUDIES[self.study].quick() if self.quick else STUDIES[self.study]
+        study = find_study(self.study)
+        study = study.quick() if self.quick else study
         model, phases, split = study.model, study.phases, study.split
         data = (study.data_as_published if self.as_published else None) or study.data
         if self.as_published and not study.data_as_published:
@@ -180,17 +181,14 @@ class Options(Record):
             study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
         if self.learning_rate:
             phases = _for_each_phase(phases, "learning_rate", self.learning_rate)
-        if self.fine_tune:
-            phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune))
+        phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune)) if self.fine_tune else phases
         model = model.resized(self.image_size) if self.image_size else model
         if self.model and self.model != model.name:
             model = replace(model, name=self.model, options={})
-        if self.weights:
-            model = replace(model, weights=None if self.weights == "none" else self.weights)
+        model = replace(model, weights=None if self.weights == "none" else self.weights) if self.weights else model
         if model.weights == "signs":  # that a model has none is said at once, and not after the cleaning
             resolve_weights(model, (0, 0))  # they have a size of their own, whatever is asked for
-        if self.mirror:
-            model = replace(model, augmentation={**model.augmentation, "mirror": True})
+        model = replace(model, augmentation={**model.augmentation, "mirror": True}) if self.mirror else model
         split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
         data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
         crop = self.crop or study.crop
@@ -206,6 +204,8 @@ class Options(Record):
         wishes = self.wishes()
         if self.data is None and wishes.study.data == DataSpec() and wishes.study.split.protocol == "published":
             raise DataError("A published split needs data that came in parts; the sample did not. Use --split signer.")
+        if self.data is None and self.study not in STUDIES and not wishes.study.data.downloads:
+            raise DataError(f"A study of your own needs data of your own; {self.study} names none. Add --data PATH.")
         study, data = data_for(wishes.study, self.data, quick=self.quick)
         return replace(wishes, study=study), data
 

@@ -11,10 +11,11 @@ from casestudy.studies.dense_baseline import DENSE_BASELINE
 from casestudy.studies.emnist import EMNIST
 from casestudy.studies.fashion_mnist import FASHION_MNIST
 from casestudy.studies.licence_plates import LICENCE_PLATES
+from casestudy.studies.own import find_study
 from casestudy.study import Study
 
 STUDIES: dict[str, Study] = {
     study.name: study for study in (ASL, ASL_ORIGINAL, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES, CLOTHES)
 }
 
-__all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict"]
+__all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict", "find_study"]
