@@ -69,7 +69,7 @@ COMPASS = [(np.cos(angle), np.sin(angle)) for angle in np.radians(range(10, 360,
 def test_directions_of_a_pose_turn_and_mirror_as_the_pixels_do(direction, size):
     pose, kinds = pose_with((0, 0, 1), (*direction, 0)), set()
     for seed in range(60):
-        picture, turn, mirrored = pretrain_images._placed(arrow(direction), BOX, np.random.default_rng(seed), size, 1.0)
+        picture, turn, mirrored = placed(arrow(direction), seed, size)
         if abs(turn) < 0.16:  # too small a turn to tell it from the opposite one under the stretching
             continue
         kinds.add((turn > 0, mirrored))
@@ -321,7 +321,7 @@ def test_round_a_hand_that_was_cut_out_there_is_one_grey_exactly():
 def test_hands_lean_come_in_several_sizes_and_never_lie_down():
     turns, sizes = [], []
     for seed in range(400):
-        hand, turn, _ = pretrain_images._placed(arrow((0.0, 1.0)), BOX, np.random.default_rng(seed), 32, 1.0)
+        hand, turn, _ = placed(arrow((0.0, 1.0)), seed, 32)
         turns.append(abs(np.degrees(turn)))
         sizes.append(hand[..., 3].mean())
     assert max(turns) < 29 and np.mean(np.array(turns) > 15) > 0.1
