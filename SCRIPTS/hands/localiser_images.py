@@ -16,7 +16,7 @@ PLAIN = 0.15  # share of scenes before nothing
 def draw_scene(
     stock: Stock, index: int, rng: np.random.Generator, size: int, trouble: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A scene uint8 (size, size, 3), and left, top, right, bottom of its hand's box in shares of it; NaN without one."""
+    """A scene uint8 (size, size, 3), and the box of its hand (left, top, right, bottom in shares of it), or NaN."""
     behind = behind_of(stock, rng, size, least=0.6) if rng.uniform() > PLAIN else plain_place(rng, size)
     if rng.uniform() < NOBODY:
         return taken(np.zeros((size, size, 4), np.float32), behind, rng, trouble), np.full(4, np.nan, np.float32)

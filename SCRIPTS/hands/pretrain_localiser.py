@@ -133,7 +133,7 @@ def compiled_step(model, optimizer, plan: Plan):
             index = tf.range(CELLS**2)
             column, row = (tf.cast(value, tf.float32) + 0.5 for value in (index % CELLS, index // CELLS))
             x, y = (column + out[..., 1]) / CELLS, (row + out[..., 2]) / CELLS
-            # The middle in sizes of the hand, and the logarithm of the size: a small hand counts as much as a large one.
+            # The middle in sizes of the hand, and the logarithm of the size: small hands count as large ones do.
             sides = tf.maximum(boxes[:, None, 2:] - boxes[:, None, :2], 0.02)
             middle = (boxes[:, None, :2] + boxes[:, None, 2:]) / 2
             off = tf.stack([x, y], axis=-1) - middle

@@ -6,16 +6,24 @@ its weights; BatchNormalization is part of the kernels by then.
 
 from __future__ import annotations
 
+import csv
 import functools
 import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from tqdm.auto import tqdm
 
+from casestudy.cleaning import decode_image
 from casestudy.data.cutting import Box, square_box
-from casestudy.files import file_digest, find_in_checkout
+from casestudy.errors import DataError
+from casestudy.files import atomic_path, file_digest, find_in_checkout
+from casestudy.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +33,7 @@ SIDE, STEP = 96, 8  # pixels of the square that a picture is pressed into, and o
 # Each stage halves the picture by a convolution to so many channels; pairs of convolutions with these dilations follow.
 STAGES = ((16, ()), (32, (1,)), (64, (1, 2, 4, 1)))
 LEAST = 0.5  # of confidence: below, the whole picture is taken; chosen on drawn scenes
+MOST_OFTEN = 0.5  # share of a set's photographs with a hand: below, all are taken whole, since one set has one kind
 CLOSER = 1.2  # margin of the square that is looked at again, round what the first look found
 Kernel = tuple[np.ndarray, np.ndarray]  # (3, 3, in, out), or (in, out) for a layer without neighbours; and (out,)
 
@@ -33,8 +42,12 @@ Kernel = tuple[np.ndarray, np.ndarray]  # (3, 3, in, out), or (in, out) for a la
 class Found:
     """Where the hand of a picture is, and how sure that is: 0 to 1."""
 
-    box: Box
+    box: Box  # left, top, right, bottom in pixels
     confidence: float
+
+    @property
+    def sure(self) -> bool:
+        return self.confidence >= LEAST
 
 
 class Localiser:
@@ -80,15 +93,26 @@ class Localiser:
         box = (boxes_of(cells)[near] * chances[near][..., None]).sum(axis=(0, 1)) / share
         left, top, right, bottom = region
         across, down = right - left, bottom - top
-        placed = box * (across, down, across, down) + (left, top, left, top)
-        return Found(tuple(float(value) for value in placed), float(share))
+        a, b, c, d = (box * (across, down, across, down) + (left, top, left, top)).tolist()
+        return Found((a, b, c, d), float(share))
 
     def find(self, picture: Image.Image) -> Found:
         """Returns where the hand of a picture is: looked at whole, then closer where something was seen."""
         whole = (0.0, 0.0, float(picture.width), float(picture.height))
         first = self.look(picture, whole)
         second = self.look(picture, square_box(first.box, picture.size, CLOSER))
-        return Found(second.box, first.confidence) if second.confidence >= LEAST else first
+        return Found(second.box, first.confidence) if second.sure else first
+
+    def find_in(self, data: bytes) -> Found:
+        """Returns the same of a photograph's file; a ValueError says why it cannot be decoded."""
+        found: list[Found] = []
+
+        def look(picture: Image.Image) -> Image.Image:
+            found.append(self.find(picture))
+            return picture.resize((1, 1))
+
+        decode_image(data, "RGB", look)
+        return found[0]
 
 
 def boxes_of(cells: np.ndarray) -> np.ndarray:
@@ -121,3 +145,54 @@ def load_localiser() -> Localiser | None:
         return None
     with np.load(file, allow_pickle=False) as arrays:
         return Localiser(dict(arrays))
+
+
+def find_hands(names: Sequence[str], read: Callable[[str], bytes], kept: Path) -> dict[str, Found]:
+    """Returns where the hand of each photograph is; nothing where the set does not show hands, or nothing finds them.
+
+    Args:
+        names: Of the photographs.
+        read: Gives the bytes of one.
+        kept: The table of an earlier call, which is used, or where this one's is written.
+    """
+    network = load_localiser()
+    if network is None:
+        return {}
+    with suppress(OSError, ValueError, IndexError, StopIteration):
+        return _enough(_kept(names, kept))
+
+    def one(name: str) -> Found:
+        try:
+            return network.find_in(read(name))
+        except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
+            raise DataError(
+                f"Every image must decode; {name} does not ({error}). Sort such files out with: casestudy clean"
+            ) from error
+
+    with ThreadPoolExecutor() as pool:
+        waiting = tqdm(pool.map(one, names), desc="find hands", unit="img", total=len(names), delay=2)
+        found = dict(zip(names, waiting, strict=True))
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(kept) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([name, *one.box, one.confidence] for name, one in found.items())
+    return _enough(found)
+
+
+def _kept(names: Sequence[str], path: Path) -> dict[str, Found]:
+    """Returns what the table holds; a ValueError says that it is not of those photographs."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    if [row[0] for row in rows] != list(names):
+        raise ValueError("another set's")
+    numbers = [[float(cell) for cell in row[1:]] for row in rows]
+    return {name: Found((a, b, c, d), e) for name, (a, b, c, d, e) in zip(names, numbers, strict=True)}
+
+
+def _enough(found: dict[str, Found]) -> dict[str, Found]:
+    sure = sum(one.sure for one in found.values())
+    if sure < MOST_OFTEN * len(found):
+        log.info("a hand was found in %d of %s: all are taken whole", sure, counted(len(found), "photograph"))
+        return {}
+    log.info("a hand was found in %d of %s, and is cut out; the others are taken whole", sure,
+             counted(len(found), "photograph"))  # fmt: skip
+    return found
