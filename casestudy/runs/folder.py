@@ -10,13 +10,12 @@
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities, and what reading a photograph needs
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
-    metrics.json      the scores, in scores.csv too; per_label.csv, per_signer.csv, confusion*.csv, timing.csv, …: their tables
+    metrics.json      the scores, in scores.csv too; per_label.csv, confusion*.csv, timing.csv, …: their tables
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
     variants/NAME/    the same of each other model of the study; comparison.csv and paired_tests.csv compare them
     seeds/N/          the same of the study's own, trained from another seed
-    copies.csv        test images with a copy in training, where the data were published so
-    distorted.csv     what each model reads of the distorted test images, if there are any
+    copies.csv        test images with a copy in training; distorted.csv: what is read of the distorted test images
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
 
@@ -252,7 +251,7 @@ class RunFolder(RunFiles):
 
     def photographs(self) -> AbstractContextManager[Photographs]:
         """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
-        study, facts = (record := self.record).wishes.study, record.images
+        study, facts = self.record.wishes.study, self.record.images
         known = bool(self.local.data) or self.has("letters.zip")  # a report of somebody else's run has no pictures
         published = known and study.data.kind != "archive" and self.letters.exists()
         source = self.load_images() if published else self.letters if known else self.path

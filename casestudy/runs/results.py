@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
-from PIL import Image
 
 from casestudy.choices import OWN
-from casestudy.data.cutting import Box
-from casestudy.data.photographs import Photographs
 from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
 from casestudy.runs.ahead import recipe
@@ -18,6 +16,12 @@ from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
 from casestudy.study import Study
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from casestudy.data.cutting import Box
+    from casestudy.data.photographs import Photographs
 
 CUTS = 20  # hands on the sheet of what was cut out
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
