@@ -78,7 +78,7 @@ def load_letters(
         if photos and (crop == "hand" or (crop == "auto" and not any(photo.box for photo in photos))):
             recipe = hashlib.sha256(f"{found.digest}{found.bytes}{SHA256}".encode()).hexdigest()
             names = [photo.name for photo in photos]
-            hands = find_hands(names, found.read, Path(cache_dir) / f"hands-{recipe[:16]}.csv")
+            hands = find_hands(names, found.read, Path(cache_dir) / f"hands-{recipe[:16]}.csv", asked=crop == "hand")
             boxes = {name: hand.box for name, hand in hands.items() if hand.sure}
             photos = [replace(photo, box=boxes.get(photo.name)) for photo in photos]
         lacking = [photo.name for photo in photos if photo.box is None]

@@ -147,18 +147,25 @@ def load_localiser() -> Localiser | None:
         return Localiser(dict(arrays))
 
 
-def find_hands(names: Sequence[str], read: Callable[[str], bytes], kept: Path) -> dict[str, Found]:
+def find_hands(
+    names: Sequence[str], read: Callable[[str], bytes], kept: Path, *, asked: bool = False
+) -> dict[str, Found]:
     """Returns where the hand of each photograph is; nothing where the set does not show hands, or nothing finds them.
 
     Args:
         names: Of the photographs.
         read: Gives the bytes of one.
         kept: The table of an earlier call, which is used, or where this one's is written.
+        asked: Whether they must be looked for: a DataError says that nothing can.
     """
     network = load_localiser()
     if network is None:
+        if asked:
+            raise DataError(
+                f"Looking for hands needs {FILE.as_posix()} of a checkout; it is not here. Use --crop none."
+            )
         return {}
-    with suppress(OSError, ValueError, IndexError, StopIteration):
+    with suppress(OSError, ValueError):
         return _enough(_kept(names, kept))
 
     def one(name: str) -> Found:
@@ -184,7 +191,7 @@ def _kept(names: Sequence[str], path: Path) -> dict[str, Found]:
         rows = list(csv.reader(file))
     if [row[0] for row in rows] != list(names):
         raise ValueError("another set's")
-    numbers = [[float(cell) for cell in row[1:]] for row in rows]
+    numbers = [map(float, row[1:]) for row in rows]
     return {name: Found((a, b, c, d), e) for name, (a, b, c, d, e) in zip(names, numbers, strict=True)}
 
 
