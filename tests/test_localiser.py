@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -11,13 +13,16 @@ import pytest
 from PIL import Image
 
 import casestudy
+from casestudy.cleaning import loose_photographs
 from casestudy.data import letters, load_images, localiser, seeing
 from casestudy.data.localiser import SIDE, Found, Localiser, boxes_of, find_hands
 from casestudy.errors import DataError, RunError
 from casestudy.runs import RunFolder, Wishes, run_study
 from casestudy.runs.verify import verify_run
+from SCRIPTS.articles.writing import replaced
 from SCRIPTS.hands import localiser_images, pretrain_localiser
 from SCRIPTS.hands.pretrain_images import CANVAS, Stock
+from SCRIPTS.release.environment import ROOT
 
 BOX = (8.0, 6.0, 24.0, 28.0)  # what the network of these tests finds in photographs of 32 px
 
@@ -290,3 +295,21 @@ def test_overlap_is_intersection_over_union():
 def test_a_smoke_training_writes_a_file_that_is_read(capsys):
     assert pretrain_localiser.main(["--smoke", "--workers", "1"]) == 0
     assert "'scenes': 16" in capsys.readouterr().out
+
+
+def test_the_card_shows_the_committed_report():
+    report = json.loads((ROOT / localiser.FILE.parent / pretrain_localiser.REPORT).read_text(encoding="utf-8"))
+    card = pretrain_localiser.CARD.read_text(encoding="utf-8")
+    assert replaced(card, pretrain_localiser.table(report), pretrain_localiser.BEGIN, pretrain_localiser.END) == card
+    file = ROOT / localiser.FILE
+    assert report["file"]["sha256"] == localiser.SHA256 == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_the_published_network_finds_a_drawn_hand():
+    """On the sample's own photographs, whose boxes are known: signers that it never saw."""
+    network, shares = localiser.load_localiser(), []
+    for name, data, box in loose_photographs(ROOT / "DATA" / "sample" / "asl_sample.rar"):
+        if box and name.endswith("2.jpg"):
+            found = np.array(network.find_in(data).box)
+            shares.append(pretrain_localiser.overlap(found[None], np.array(box)[None])[0])
+    assert len(shares) > 200 and np.mean(np.array(shares) > 0.5) > 0.9

@@ -21,14 +21,16 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from casestudy.cleaning import CommandParser
-from casestudy.data.localiser import FILE, SIDE, STAGES, STEP, Localiser
+from casestudy.data.localiser import FILE, LEAST, SIDE, STAGES, STEP, Localiser
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.files import atomic_path, file_digest
-from SCRIPTS.articles.writing import read_json, write_json, write_text
+from SCRIPTS.articles.writing import read_json, replaced, write_json, write_text
 from SCRIPTS.hands.localiser_images import draw_scenes
 from SCRIPTS.hands.pretrain_images import Shelf, batches, draw_stock, load_stock
 from SCRIPTS.release.environment import ROOT
 
+CARD = ROOT / "DATA" / "weights" / "README.md"
+BEGIN, END = "<!-- localiser:start -->", "<!-- localiser:end -->"
 PIN = ROOT / "casestudy" / "data" / "localiser.py"
 NAME, REPORT = FILE.name, "hand_localiser.json"
 CELLS = SIDE // STEP
@@ -217,8 +219,25 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
     return report
 
 
+def table(report: dict) -> str:
+    """The card's table in Markdown, every number from the training's own report."""
+    plan, held_out = report["plan"], report["held_out"]
+    hands, right, nothing = held_out["at_least_so_sure"][f"{LEAST:.1f}"]
+    rows = {
+        "scenes seen": f"{plan['steps'] * plan['batch']:,} of {plan['hands']:,} hands before {plan['places']:,} places",
+        "time": f"{report['seconds'] / 60:.0f} minutes, with the measuring",
+        "parameters": f"{report['parameters']:,}",
+        "scenes of signers never drawn for training": f"{held_out['scenes']:,}",
+        "common to its box and the true one, of what both cover": f"{held_out['mean_overlap']:.0%} on average",
+        f"hands that it is sure of (confidence {LEAST:g} or more)": f"{hands:.1%}; {right:.1%} are found by half or more",
+        "scenes without a hand in which it is sure of one": f"{nothing:.1%}",
+        "file": f"{report['file']['bytes'] / 1e6:.1f} MB, SHA-256 `{report['file']['sha256']}`",
+    }
+    return "\n".join(["| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+
+
 def publish(folder: Path) -> None:
-    """Takes file and report into DATA/weights, and the file's SHA-256 into the code that loads it."""
+    """Takes file and report into DATA/weights, its table into the card, its SHA-256 into the code that loads it."""
     report = read_json(folder / REPORT)
     digest = file_digest(folder / NAME)
     if digest != report["file"]["sha256"]:
@@ -226,6 +245,7 @@ def publish(folder: Path) -> None:
     with atomic_path(ROOT / FILE) as partial:
         partial.write_bytes((folder / NAME).read_bytes())
     write_json(ROOT / FILE.parent / REPORT, report)
+    write_text(CARD, replaced(CARD.read_text(encoding="utf-8"), table(report), BEGIN, END))
     pinned = re.sub(r'(?m)^SHA256 = "[0-9a-f]*"', f'SHA256 = "{digest}"', PIN.read_text(encoding="utf-8"))
     write_text(PIN, pinned)
 
