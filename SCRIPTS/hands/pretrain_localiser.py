@@ -229,7 +229,8 @@ def table(report: dict) -> str:
         "parameters": f"{report['parameters']:,}",
         "scenes of signers never drawn for training": f"{held_out['scenes']:,}",
         "common to its box and the true one, of what both cover": f"{held_out['mean_overlap']:.0%} on average",
-        f"hands that it is sure of (confidence {LEAST:g} or more)": f"{hands:.1%}; {right:.1%} are found by half or more",
+        f"hands that it is sure of (confidence {LEAST:g} or more)": f"{hands:.1%}",
+        "hands that it is sure of, and half of what both boxes cover is common": f"{right:.1%}",
         "scenes without a hand in which it is sure of one": f"{nothing:.1%}",
         "file": f"{report['file']['bytes'] / 1e6:.1f} MB, SHA-256 `{report['file']['sha256']}`",
     }

@@ -22,9 +22,9 @@ ASL = Study(
     phases=(
         # The head alone learns fast on cached features, and stops when validation does.
         Phase("head", trainable="head", epochs=20, learning_rate=1e-3, patience=4, views=3),
-        # Half the rate, in one rise and fall, less trust in the labels, and weights that stay small: what the base knows
-        # is bent far enough for hands of people whom it never saw, and not broken. The weights of the last epoch,
-        # because the few people of the validation part are too few to choose an epoch by.
+        # Half the rate, in one rise and fall, less trust in the labels, and weights that stay small: what the base
+        # knows is bent far enough for people whom it never saw, and not broken. The weights of the last epoch, because
+        # the people of the validation part are too few to choose an epoch by.
         Phase(
             "fine-tune",
             trainable="all",
