@@ -33,7 +33,7 @@ IMAGENET = "ImageNet (keras.applications)"
 SIGNS_MODEL = "resnet50v2"
 SIGNS_FILE = Path("DATA") / "weights" / "resnet50v2_signs.npz"
 SIGNS_SHA256 = "dbc5de660cc9b6e7c48091b4149ad0f0a9ac1f0bf163af528f54f159147b92d0"  # of the published file
-SIGNS_SIZE = (64, 64)  # (height, width) in pixels
+SIGNS_SIZE = (96, 96)  # (height, width) in pixels
 SIGNS = "signs (this project's own, from rendered hands)"
 
 
