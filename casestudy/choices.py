@@ -10,7 +10,7 @@ from casestudy.records import Between, Matching, Record
 
 Protocol = Literal["signer", "random", "leave-one-signer-out", "published"]
 Drawn = Literal["sample", "stand-in"]  # by a program: the embedded sample, or what stands in for a study's data
-Crop = Literal["auto", "boxes", "none"]
+Crop = Literal["auto", "boxes", "hand", "none"]
 Optimizer = Literal["adam", "adamw", "sgd", "rmsprop", "adadelta", "adagrad", "adamax", "nadam", "lion"]
 Precision = Literal["float32", "mixed_float16", "mixed_bfloat16"]
 Seeds = Annotated[int, Between(1, 100)]

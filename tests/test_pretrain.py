@@ -64,12 +64,18 @@ BOX = np.array([26.0, 26.0, 86.0, 86.0])
 COMPASS = [(np.cos(angle), np.sin(angle)) for angle in np.radians(range(10, 360, 45))]
 
 
+def placed(hand, seed, size, box=BOX):
+    """A hand's picture as a camera's frame cuts it out, its turn in radians, and whether it was mirrored."""
+    frame = pretrain_images._frame(box, np.random.default_rng(seed), 1.0)
+    return pretrain_images.framed(hand, frame, size), frame.turn, frame.mirrored
+
+
 @pytest.mark.parametrize("size", [32, 64])
 @pytest.mark.parametrize("direction", COMPASS, ids=lambda d: f"{np.degrees(np.arctan2(d[1], d[0])):.0f}")
 def test_directions_of_a_pose_turn_and_mirror_as_the_pixels_do(direction, size):
     pose, kinds = pose_with((0, 0, 1), (*direction, 0)), set()
     for seed in range(60):
-        picture, turn, mirrored = pretrain_images._placed(arrow(direction), BOX, np.random.default_rng(seed), size, 1.0)
+        picture, turn, mirrored = placed(arrow(direction), seed, size)
         if abs(turn) < 0.16:  # too small a turn to tell it from the opposite one under the stretching
             continue
         kinds.add((turn > 0, mirrored))
@@ -321,7 +327,7 @@ def test_round_a_hand_that_was_cut_out_there_is_one_grey_exactly():
 def test_hands_lean_come_in_several_sizes_and_never_lie_down():
     turns, sizes = [], []
     for seed in range(400):
-        hand, turn, _ = pretrain_images._placed(arrow((0.0, 1.0)), BOX, np.random.default_rng(seed), 32, 1.0)
+        hand, turn, _ = placed(arrow((0.0, 1.0)), seed, 32)
         turns.append(abs(np.degrees(turn)))
         sizes.append(hand[..., 3].mean())
     assert max(turns) < 29 and np.mean(np.array(turns) > 15) > 0.1
@@ -332,7 +338,7 @@ def test_an_arm_goes_on_beyond_its_pictures_edge():
     arm = np.zeros((CANVAS, CANVAS, 4), np.uint8)
     arm[CANVAS // 2 :, CANVAS // 2 - 14 : CANVAS // 2 + 14] = 255
     for seed in range(150):
-        hand, _, _ = pretrain_images._placed(arm, np.array([40, 40, 104, 104.0]), np.random.default_rng(seed), 32, 1.0)
+        hand, _, _ = placed(arm, seed, 32, np.array([40, 40, 104, 104.0]))
         assert hand[-1, :, 3].max() > 0.9
 
 

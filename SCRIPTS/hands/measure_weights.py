@@ -3,9 +3,10 @@
     python -m SCRIPTS.hands.measure_weights --data PHOTOS.rar --mobilenet WEIGHTS.weights.h5 --out runs/weights
     python -m SCRIPTS.hands.measure_weights ... --only signs probe    a part: named ways, kinds and sizes, or all
 
-Hands are cut out by the archive's boxes and every signer is left out once. A measurement is one way of starting, one
-kind and one image size; when it ends it takes its own place in the JSON file, and the model card's table is written
-from all of them. A fine-tuning that was stopped goes on where it was; a probe takes minutes and begins again.
+Hands are cut out by the archive's boxes, or ("looked-for") where the localiser finds them, and every signer is left
+out once. A measurement is one way of starting, one kind and one image size; when it ends it takes its own place in the
+JSON file, from which those of earlier `signs` go, and the model card's table is written from all of them. A fine-tuning
+that was stopped goes on where it was; a probe takes minutes and begins again.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -24,6 +26,7 @@ from sklearn.model_selection import GridSearchCV, LeaveOneGroupOut
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from casestudy.choices import Crop, Precision
 from casestudy.cleaning import CommandParser
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.data.images import load_images
@@ -49,12 +52,12 @@ ALPHAS = [10.0**power for power in range(7)]  # strengths of the ridge to choose
 
 WAYS = {  # way -> architecture, and its line in the table
     "signs": ("resnet50v2", "ResNet50V2, `signs`"),
+    "looked-for": ("resnet50v2", "ResNet50V2, `signs`; hands looked for"),
     "none": ("resnet50v2", "ResNet50V2, random"),
     "mobilenet": ("mobilenet_v2_0.35", "MobileNetV2-0.35, ImageNet"),
 }
-# Fine-tuning at 96 px takes hours without an accelerator, except for the small network.
 PLAN = [(way, "probe", size) for way in WAYS for size in ("64", "96")]
-PLAN += [(way, "fine-tune", "64") for way in WAYS] + [("mobilenet", "fine-tune", "96")]
+PLAN += [(way, "fine-tune", size) for way in WAYS for size in ("64", "96")]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,6 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--mobilenet", type=Path, help="ImageNet weights of MobileNetV2-0.35 without its top")
     parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned photographs and the runs")
     parser.add_argument("--only", nargs="+", default=[], choices=words, metavar="WORD", help=", ".join(words))
+    parser.add_argument("--precision", choices=get_args(Precision), help="of fine-tuning (default: the machine's)")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go (default: in ARTICLES)")
     parser.add_argument("--card", type=Path, default=CARD, help="page with the table (default: in DATA/weights)")
     options = parser.parse_args(arguments)
@@ -74,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(
             f"mobilenet starts from a weights file; --mobilenet is {file}. Name one, or other ways with --only"
         )
-    starts = {"signs": "signs", "none": None, "mobilenet": file and str(file)}
+    starts = {"signs": "signs", "looked-for": "signs", "none": None, "mobilenet": file and str(file)}
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         digest = file_digest(options.data)
@@ -84,8 +88,11 @@ def main(arguments: list[str] | None = None) -> int:
             clean_archive(options.data, letters)
         for way, kind, size in plan:
             logging.info("%s %s at %s px", way, kind, size)
-            study = study_of(WAYS[way][0], starts[way], int(size))
-            values = (probed if kind == "probe" else fine_tuned)(study, letters, options.out)
+            study = study_of(WAYS[way][0], starts[way], int(size), "hand" if way == "looked-for" else "boxes")
+            if kind == "probe":
+                values = probed(study, letters, options.out)
+            else:
+                values = fine_tuned(study, letters, options.out, options.precision)
             record(options.json, {"name": options.data.name, "sha256": digest}, f"{way} {kind} {size}", values)
             show(options.json, options.card)
     except (CaseStudyError, OSError) as error:
@@ -104,11 +111,11 @@ def chosen(words: list[str]) -> list[tuple[str, str, str]]:
     return [key for key in PLAN if all(not names or value in names for value, names in zip(key, named, strict=True))]
 
 
-def study_of(model: str, weights: str | None, size: int) -> Study:
-    """Returns the project's own recipe, from other weights, on hand boxes, every signer left out once."""
+def study_of(model: str, weights: str | None, size: int, crop: Crop = "boxes") -> Study:
+    """Returns the project's own recipe, from other weights, on hands cut out, every signer left out once."""
     study = STUDIES["asl"]
     spec = dataclasses.replace(study.model, name=model, weights=weights, image_size=(size, size))
-    return dataclasses.replace(study, model=spec, split=SplitSpec("leave-one-signer-out"), crop="boxes")
+    return dataclasses.replace(study, model=spec, split=SplitSpec("leave-one-signer-out"), crop=crop)
 
 
 def probed(study: Study, letters: Path, out: Path) -> dict:
@@ -162,16 +169,17 @@ def probe(features: np.ndarray, split: Splits) -> tuple[pd.DataFrame, float]:
     return prediction_table(images, split.test, certain), search.best_params_["ridgeclassifier__alpha"]
 
 
-def fine_tuned(study: Study, letters: Path, out: Path) -> dict:
+def fine_tuned(study: Study, letters: Path, out: Path, precision: Precision | None = None) -> dict:
     """Returns what the study's phases make of the weights, and what the first of them does alone."""
     spec = study.model
     # Other weights of the same name are another run.
-    home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8]])
-    run = run_study(Wishes(study, seed=SEED), letters, home)
+    home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8], study.crop])
+    run = run_study(Wishes(study, seed=SEED, precision=precision), letters, home)
     names = run.facts.class_names
     tables = {score.name: run.read_table(score.predictions) for score in run.scores()}
     return {
         **settings(study, run.resolved.weights),
+        "precision": run.resolved.machine.precision,
         "phases": [dataclasses.asdict(phase) for phase in study.phases],
         "seconds": sum(sum(run.training(fold).seconds.values()) for fold in run.trainings()),
         "scores": [
@@ -230,7 +238,12 @@ def record(path: Path, data: dict, key: str, values: dict) -> None:
         results = read_json(path)
     if results["data"]["sha256"] != data["sha256"]:
         raise RunError(f"One table has one data set; {path} is about {results['data']['name']}. Name another --json.")
-    done = {**results["measurements"], key: values}
+    kept = {
+        name: one
+        for name, one in results["measurements"].items()
+        if name.split()[0] not in ("signs", "looked-for") or one["weights_sha256"] == SIGNS_SHA256
+    }
+    done = {**kept, key: values}
     results["measurements"] = {name: done[name] for name in map(" ".join, PLAN) if name in done}
     write_json(path, results)
 

@@ -8,7 +8,7 @@ hand belongs to a signer of its own. All follows from seeds: batch 7 of a seed i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -157,10 +157,19 @@ def load_stock(shelf: Shelf) -> Stock:
     return Stock(np.load(shelf.joined, mmap_mode="r"), letters, boxes, poses, np.load(shelf.scenery, mmap_mode="r"))
 
 
-def _placed(
-    hand: np.ndarray, box: np.ndarray, rng: np.random.Generator, size: int, trouble: float
-) -> tuple[np.ndarray, float, bool]:
-    """The hand (size, size, 4) as the camera's frame cuts it out, its turn in radians, and whether it was mirrored."""
+@dataclass(frozen=True)
+class Frame:
+    """What a camera sees of a hand's picture: a square of that side round its middle, in pixels of the picture."""
+
+    side: float
+    middle: np.ndarray  # (x, y)
+    turn: float  # in radians
+    mirrored: bool
+    stretch: np.ndarray  # across and down
+    reach: float = 0.75  # how far from the middle of the hand's picture it may see, as a share of its side
+
+
+def _frame(box: np.ndarray, rng: np.random.Generator, trouble: float) -> Frame:
     share = rng.triangular(1.0 - 0.08 * trouble, 1.12, 1.25 + 0.5 * trouble)
     if rng.uniform() < 0.12 * trouble:  # a hand far from the camera, or a box drawn generously
         share = rng.uniform(1.5, 2.4)
@@ -168,15 +177,21 @@ def _placed(
     middle = (box[:2] + box[2:]) / 2 + rng.uniform(-0.12, 0.12, 2) * side * trouble
     lean = rng.normal(0, 0.28 if rng.uniform() < 0.3 else 0.13)  # some lean far, none so far that U lies down as H does
     turn, mirrored = np.clip(lean, -0.5, 0.5) * trouble, bool(rng.uniform() < 0.5)
-    stretch = np.exp(rng.normal(0, 0.06, 2) * trouble)
+    return Frame(side, middle, float(turn), mirrored, np.exp(rng.normal(0, 0.06, 2) * trouble))
+
+
+def framed(hand: np.ndarray, frame: Frame, size: int) -> np.ndarray:
+    """The hand, colours and cover in 0–1, float32 (size, size, 4), as the camera's frame cuts it out."""
+    side, middle = frame.side, frame.middle
     detail = 2 if side / size < 1.2 else 1  # smaller than half a pixel is not worth sampling
     out = size * detail
-    cos, sin = np.cos(turn) * side / out, np.sin(turn) * side / out
+    cos, sin = np.cos(frame.turn) * side / out, np.sin(frame.turn) * side / out
+    stretch = frame.stretch
     (a, b), (d, e) = (cos * stretch[0], -sin * stretch[1]), (sin * stretch[0], cos * stretch[1])
-    if mirrored:
+    if frame.mirrored:
         a, d = -a, -d
     # Beyond its picture's edge an arm goes on as it was there.
-    edge = max(0, math.ceil(side * 0.75 - CANVAS / 2))
+    edge = max(0, math.ceil(side * frame.reach - hand.shape[0] / 2))
     hand, middle = np.pad(hand, ((edge, edge), (edge, edge), (0, 0)), "edge"), middle + edge
     half = out / 2
     matrix = (a, b, middle[0] - a * half - b * half, d, e, middle[1] - d * half - e * half)
@@ -186,13 +201,13 @@ def _placed(
         image = image.reduce(shrink)
         matrix = tuple(value / shrink for value in matrix)
     image = image.transform((out, out), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
-    return np.asarray(image.reduce(detail) if detail > 1 else image, dtype=np.float32) / 255, float(turn), mirrored
+    return np.asarray(image.reduce(detail) if detail > 1 else image, dtype=np.float32) / 255
 
 
-def _behind(stock: Stock, rng: np.random.Generator, size: int) -> np.ndarray:
-    """A part of one of the places, sRGB in 0–1, (size, size, 3)."""
+def behind_of(stock: Stock, rng: np.random.Generator, size: int, least: float = 0.35) -> np.ndarray:
+    """A part of one of the places, `least` of its side or more, sRGB in 0–1, (size, size, 3)."""
     place = Image.fromarray(stock.places[rng.integers(len(stock.places))])
-    side = PLACE_SIDE * rng.uniform(0.35, 1.0)
+    side = PLACE_SIDE * rng.uniform(least, 1.0)
     left, top = rng.uniform(0, PLACE_SIDE - side, 2)
     part = place.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
     return np.asarray(part, dtype=np.float32) / 255
@@ -205,9 +220,15 @@ def photograph(
 
     `trouble` is how much may go wrong with it, from 0 (a tidy picture) to 1.
     """
-    hand, turn, mirrored = _placed(stock.hands[index], stock.boxes[index], rng, size, trouble)
-    behind = _behind(stock, rng, size) if rng.uniform() > PLAIN * trouble else plain_place(rng, size)
-    cover = hand[..., 3:]
+    frame = _frame(stock.boxes[index], rng, trouble)
+    hand = framed(stock.hands[index], frame, size)
+    behind = behind_of(stock, rng, size) if rng.uniform() > PLAIN * trouble else plain_place(rng, size)
+    return taken(hand, behind, rng, trouble), _seen(stock.poses[index], frame.turn, frame.mirrored)
+
+
+def taken(hand: np.ndarray, behind: np.ndarray, rng: np.random.Generator, trouble: float) -> np.ndarray:
+    """The picture uint8 (size, size, 3) that a camera makes of a hand (size, size, 4) before a place, all in 0–1."""
+    size, cover = len(hand), hand[..., 3:]
     if rng.uniform() < 0.5 * trouble:  # the hand's shadow on what is close behind it
         dx, dy = rng.integers(-size // 8, size // 8 + 1, 2)
         fallen = Image.fromarray(np.roll(cover[..., 0], (dy, dx), (0, 1))).reduce(8).resize((size, size))
@@ -227,7 +248,7 @@ def photograph(
         wide, tall = rng.integers(size // 12, size // 3, 2)
         x, y = rng.integers(0, size, 2)
         scene[y : y + tall, x : x + wide] = rng.uniform(0, 1, 3)
-    return developed(scene, cover, rng, trouble), _seen(stock.poses[index], turn, mirrored)
+    return developed(scene, cover, rng, trouble)
 
 
 def _seen(pose: np.ndarray, turn: float, mirrored: bool) -> np.ndarray:
@@ -258,23 +279,26 @@ def _open_stock(shelf: Shelf) -> None:
     _stock = load_stock(shelf)
 
 
-def _work(*job) -> tuple[np.ndarray, ...]:
+def _work(draw: Callable[..., tuple[np.ndarray, ...]], *job) -> tuple[np.ndarray, ...]:
     assert _stock is not None
-    return draw_batch(_stock, *job)
+    return draw(_stock, *job)
 
 
 def batches(
-    shelf: Shelf, wanted: list[tuple[tuple[int, ...], int, int, float]], workers: int
+    shelf: Shelf,
+    wanted: list[tuple[tuple[int, ...], int, int, float]],
+    workers: int,
+    draw: Callable[..., tuple[np.ndarray, ...]] = draw_batch,
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """The wanted batches (arguments of `draw_batch`) in order, made ahead of time in other processes."""
+    """The wanted batches (arguments of `draw`, after the stock) in order, made ahead of time in other processes."""
     ahead = 2 * workers + 2
     with _workers(workers, initializer=_open_stock, initargs=(shelf,)) as pool:
-        pending = [pool.submit(_work, *job) for job in wanted[:ahead]]
+        pending = [pool.submit(_work, draw, *job) for job in wanted[:ahead]]
         try:
             for position in range(len(wanted)):
                 ready = pending.pop(0).result()
                 if position + ahead < len(wanted):
-                    pending.append(pool.submit(_work, *wanted[position + ahead]))
+                    pending.append(pool.submit(_work, draw, *wanted[position + ahead]))
                 yield ready
         finally:
             pool.shutdown(cancel_futures=True)

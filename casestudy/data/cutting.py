@@ -1,36 +1,8 @@
-"""One photograph as a model sees it: decoded by the one decoder, its hand cut out, resized."""
+"""The square round a hand that is cut out of a photograph."""
 
 from __future__ import annotations
 
-import numpy as np
-from PIL import Image
-
-from casestudy.cleaning import decode_image
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels
-
-
-def as_seen(
-    data: bytes, image_size: tuple[int, int], channels: int, box: Box | None = None, margin: float | None = None
-) -> np.ndarray:
-    """Returns uint8 (height, width, 3), or (height, width, 1) in greys: what training, tests and `read` all see.
-
-    Args:
-        data: The bytes of the file.
-        image_size: (height, width) of the result.
-        channels: 3 or 1.
-        box: Of the hand, round which a square is cut out; None takes the whole picture.
-        margin: How much larger the square is, as a share; None takes the whole picture, too.
-
-    Raises:
-        ValueError: It cannot be decoded; see `decode_image`.
-    """
-
-    def cut(image: Image.Image) -> Image.Image:
-        region = square_box(box, image.size, margin) if margin is not None and box else None
-        return image.resize(image_size[::-1], Image.Resampling.BILINEAR, box=region)
-
-    return np.asarray(decode_image(data, "RGB" if channels == 3 else "L", cut)).reshape(*image_size, channels)
 
 
 def square_box(box: Box, size: tuple[int, int], margin: float) -> Box:

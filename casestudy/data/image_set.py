@@ -15,6 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from casestudy.choices import Drawn
+from casestudy.data.localiser import Found
 from casestudy.errors import DataError
 from casestudy.files import atomic_path, remove_left_behind, reserve
 
@@ -33,10 +34,12 @@ class ImageSet:
     signers: np.ndarray | None  # str (N,), who is in the photograph, "" where unknown; None where nobody is named
     names: np.ndarray  # str (N,), where each image is stored in its source
     groups: np.ndarray  # int64 (N,), equal for images that are exact or near duplicates of one another
-    cropped: bool  # whether hands were cut out by their boxes
+    cropped: bool  # whether hands were cut out
     digest: str  # of the content and of how it was cropped and resized
     parts: np.ndarray | None = None  # str (N,), "train", "validation", "test" or "", where published in parts
     drawn: Drawn | None = None  # by a program; None for photographs and published sets
+    hands: tuple[Found, ...] | None = None  # one an image, where they were looked for
+    localiser: str | None = None  # SHA-256 of the weights that found them
 
     def __len__(self) -> int:
         return len(self.labels)

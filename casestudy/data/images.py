@@ -33,8 +33,8 @@ def load_images(
             (`A/….jpg`, `user_3/A0.jpg`), of IDX files, or of tables of pixels.
         image_size: (height, width) of the result in pixels.
         cache_dir: Folder for the decoded pixels; made where missing.
-        crop: "boxes" cuts a square round each hand by boxes.csv, "none" takes the whole photograph, "auto" cuts where
-            there are boxes.
+        crop: "boxes" cuts a square round each hand by boxes.csv, "hand" looks for the hand, "none" takes the whole
+            photograph; "auto" does the first where there are boxes, else the second.
         margin: How much larger than the box the square is, as a share of its side.
         data: How the images are stored; None for colour photographs in folders.
 

@@ -14,18 +14,21 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 
+from casestudy.choices import Crop
 from casestudy.cleaning import find_layout, used_pictures
-from casestudy.data.cutting import Box, as_seen
+from casestudy.data.cutting import Box
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
+from casestudy.data.localiser import SHA256, find_hands
+from casestudy.data.seeing import as_seen
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.files import read_member
 from casestudy.words import counted, printable
@@ -67,11 +70,17 @@ def load_letters(
     layout: str | None = None,
 ) -> ImageSet:
     """Returns the labelled images of a letters.zip or of folders, whose names are read as by `clean_archive`."""
-    if crop not in ("auto", "boxes", "none"):
-        raise DataError(f"crop is auto, boxes or none; received {crop!r}.")
+    if crop not in get_args(Crop):
+        raise DataError(f"crop is {', '.join(get_args(Crop))}; received {crop!r}. Use one of them.")
     path = Path(source)
     with _open(path, pattern, layout) as found:
-        photos = found.photos
+        photos, hands = found.photos, {}
+        if photos and (crop == "hand" or (crop == "auto" and not any(photo.box for photo in photos))):
+            recipe = hashlib.sha256(f"{found.digest}{found.bytes}{SHA256}".encode()).hexdigest()
+            names = [photo.name for photo in photos]
+            hands = find_hands(names, found.read, Path(cache_dir) / f"hands-{recipe[:16]}.csv", asked=crop == "hand")
+            boxes = {name: hand.box for name, hand in hands.items() if hand.sure}
+            photos = [replace(photo, box=boxes.get(photo.name)) for photo in photos]
         lacking = [photo.name for photo in photos if photo.box is None]
         if not photos:
             raise DataError(f"No labelled image in {path}. Look into its ledger.csv, or name labels with --pattern.")
@@ -83,13 +92,14 @@ def load_letters(
         if cropped and lacking:
             first = printable(lacking[0])
             log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), first)
-        recipe = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
-        digest = hashlib.sha256(json.dumps(recipe + [channels] * (channels != 3)).encode()).hexdigest()
+        settings = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
+        settings += [channels] * (channels != 3) + [SHA256] * bool(hands)
+        digest = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
         # The bytes that lie there count, too: pixels of a zip that was changed since are not taken for its own.
         target = Path(cache_dir) / f"images-{hashlib.sha256((digest + found.bytes).encode()).hexdigest()[:16]}.npy"
 
         def write() -> None:
-            blocks = _decoded(found, image_size, margin if cropped else None, channels)
+            blocks = _decoded(photos, found.read, image_size, margin if cropped else None, channels)
             write_pixels(target, (len(photos), *image_size, channels), blocks)
 
         pixels = cached_pixels(target, len(photos), image_size, channels, write)
@@ -104,6 +114,8 @@ def load_letters(
         groups=np.array([photo.group for photo in photos], dtype=np.int64),
         cropped=cropped,
         digest=digest,
+        hands=tuple(hands[photo.name] for photo in photos) if hands else None,
+        localiser=SHA256 if hands else None,
         parts=ImageSet.published(photo.part for photo in photos),
     )
 
@@ -198,20 +210,26 @@ def _is_image(name: str) -> bool:
     return not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _decoded(found: _Source, image_size: tuple[int, int], margin: float | None, channels: int) -> Iterator[np.ndarray]:
+def _decoded(
+    photos: Sequence[_Photo],
+    read: Callable[[str], bytes],
+    image_size: tuple[int, int],
+    margin: float | None,
+    channels: int,
+) -> Iterator[np.ndarray]:
     """Yields uint8 (1, height, width, channels) in order, some hundreds in flight."""
 
     def one(photo: _Photo) -> np.ndarray:
         try:
-            data = found.read(photo.name)
+            data = read(photo.name)
             if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
                 raise ValueError("its SHA-256 is not the ledger's")
-            return as_seen(data, image_size, channels, photo.box, margin)[None]
+            return as_seen(data, image_size, channels, photo.box, margin)[0][None]
         except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"
             ) from error
 
     with ThreadPoolExecutor() as pool:
-        for start in range(0, len(found.photos), 256):
-            yield from pool.map(one, found.photos[start : start + 256])
+        for start in range(0, len(photos), 256):
+            yield from pool.map(one, photos[start : start + 256])

@@ -50,6 +50,11 @@ class Photographs:
         box = (self.boxes or {}).get(name) if self.margin is not None else None
         return decode_picture(self.archive.read(name), size, box, self.margin or 0.0)
 
+    def whole(self, name: str) -> Image.Image:
+        """Returns a photograph in RGB as it is, uncut, in its own size."""
+        assert self.archive is not None
+        return decode_image(self.archive.read(name))
+
     def thumbnails(self, wanted: Iterable[str]) -> dict[str, str]:
         """Returns small JPEGs in base64 by name, the first wanted first; smaller the more there are, up to a limit.
 
@@ -96,12 +101,17 @@ def decode_picture(data: bytes, size: int, box: Box | None = None, margin: float
 
 
 @contextlib.contextmanager
-def open_photographs(source: Path | ImageSet, *, margin: float | None = None) -> Iterator[Photographs]:
-    """Yields the photographs of a letters.zip (none where it is missing), or images published without files."""
+def open_photographs(
+    source: Path | ImageSet, margin: float | None = None, boxes: dict[str, Box] | None = None
+) -> Iterator[Photographs]:
+    """Yields the photographs of a letters.zip (none where it is missing), or images published without files.
+
+    `margin` and `boxes` are those of `Photographs`; boxes of None are those of the zip.
+    """
     if isinstance(source, ImageSet):
         yield Photographs(images=source)
     elif source.is_file() and zipfile.is_zipfile(source):
         with zipfile.ZipFile(source) as archive:
-            yield Photographs(archive, read_boxes(archive), margin)
+            yield Photographs(archive, read_boxes(archive) if boxes is None else boxes, margin)
     else:
         yield Photographs()

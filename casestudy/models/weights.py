@@ -32,8 +32,8 @@ IMAGENET = "ImageNet (keras.applications)"
 # The project's own weights, which need no network: one architecture, learnt from rendered hands at one size.
 SIGNS_MODEL = "resnet50v2"
 SIGNS_FILE = Path("DATA") / "weights" / "resnet50v2_signs.npz"
-SIGNS_SHA256 = "70305d8a07de13815c389a7d4269c39ddd6a5f1bdcddf55480c167d01690e33f"  # of the published file
-SIGNS_SIZE = (64, 64)  # (height, width) in pixels
+SIGNS_SHA256 = "dbc5de660cc9b6e7c48091b4149ad0f0a9ac1f0bf163af528f54f159147b92d0"  # of the published file
+SIGNS_SIZE = (96, 96)  # (height, width) in pixels
 SIGNS = "signs (this project's own, from rendered hands)"
 
 

@@ -20,6 +20,7 @@ def draw_run(
     samples: pd.DataFrame,
     pictures: Sequence[Image.Image],
     compared: dict[str, pd.DataFrame],
+    cuts: Sequence[tuple[Image.Image, tuple[float, float, float, float], str]] = (),
 ) -> dict[str, Figure]:
     """Returns learning curves, confusion matrix, accuracies by label and signer, reliability and samples, by name.
 
@@ -29,6 +30,7 @@ def draw_run(
         samples: Rows of the predictions.
         pictures: Their photographs; without them there is no drawing of samples.
         compared: The tables of a comparison by the names of their files; {} for one model.
+        cuts: Whole photographs, the box (left, top, right, bottom) found in each, in pixels, and what to write above.
     """
     drawings: dict[str, Figure] = {}
 
@@ -46,6 +48,8 @@ def draw_run(
     add("reliability", results.plot_reliability, evaluation.reliability, size=(4.8, 4.4))
     if pictures:
         drawings["samples"] = results.prediction_sheet(pictures, samples["label"], samples["predicted"])
+    if cuts:
+        drawings["crops"] = results.box_sheet(cuts)
     if compared:
         table = compared["comparison.csv"]
         size = results.size_per_group(table["name"])

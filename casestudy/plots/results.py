@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from PIL import Image
 
@@ -245,6 +246,17 @@ def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable
         ax.imshow(picture, cmap="gray")  # the colours of a picture that has any stay
         ax.set_title(in_lines(title, width), fontsize=size, parse_math=False)
         set_lettering([ax.title], families)
+    return fig
+
+
+def box_sheet(cuts: Sequence[tuple[Image.Image, tuple[float, float, float, float], str]], columns: int = 5) -> Figure:
+    """Returns a figure of whole photographs, each with the box that was cut out of it in light on dark lines."""
+    fig, axes = _sheet(len(cuts), columns, 2.1, 2.0)
+    for ax, (picture, (left, top, right, bottom), title) in zip(axes, cuts, strict=False):
+        ax.imshow(picture)
+        for colour, width in (("black", 3.5), ("white", 1.5)):  # seen on any photograph
+            ax.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, ec=colour, lw=width))
+        ax.set_title(title, fontsize=11)
     return fig
 
 

@@ -5,18 +5,17 @@
     letters.zip       the cleaned data set (absent when the run was given one)
     ledger.csv        one row for every entry of the archive
     splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
+    crops.csv         where the hand of each photograph was found, if it was looked for
     history.csv       phase, epoch, metric, value
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities, and what reading a photograph needs
     predictions*.csv  one row a test photograph, a probability a label; every figure comes from here
-    metrics.json      the scores, in scores.csv too; per_label.csv, per_signer.csv, confusion*.csv, …: their tables
-    timing.csv        seconds and images a second of each phase
+    metrics.json      the scores, in scores.csv too; per_label.csv, confusion*.csv, timing.csv, …: their tables
     plots/*.png, report.html
     folds/01-SIGNER/  history.csv, training.json and model.keras of each fold of leave-one-signer-out
     variants/NAME/    the same of each other model of the study; comparison.csv and paired_tests.csv compare them
     seeds/N/          the same of the study's own, trained from another seed
-    copies.csv        test images with a copy in training, where the data were published so
-    distorted.csv     what each model reads of the distorted test images, where a study distorts them
+    copies.csv        test images with a copy in training; distorted.csv: what is read of the distorted test images
 CSV, JSON, PNG and .keras only: reading a run folder never runs code from it.
 """
 
@@ -35,6 +34,7 @@ from casestudy.data import ImageSet, Splits, load_images, open_photographs
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation, evaluate_predictions
 from casestudy.files import file_digest
+from casestudy.runs.crops import boxes_of, same_hands
 from casestudy.runs.files import SCHEMA_VERSION, RunFiles, hidden, json_text, seal_of
 from casestudy.runs.local import LOCAL, Local, name_of
 from casestudy.runs.owner import refuse_others
@@ -235,7 +235,7 @@ class RunFolder(RunFiles):
     def load_images(self, *, letters: Path | None = None, cache: Path | None = None) -> ImageSet:
         """Returns the images of all parts as the model sees them, or those of another letters.zip; needs the split."""
         self.require("splits.csv")
-        return self.study_images(self.record.resolved_wishes().study, letters=letters, cache=cache)
+        return same_hands(self, self.study_images(self.record.resolved_wishes().study, letters=letters, cache=cache))
 
     def study_images(self, study: Study, *, letters: Path | None = None, cache: Path | None = None) -> ImageSet:
         """Returns the images as a resolved study has them; their pixels are kept in the `cache`, or in the run's."""
@@ -251,11 +251,11 @@ class RunFolder(RunFiles):
 
     def photographs(self) -> AbstractContextManager[Photographs]:
         """Opens the photographs, from the run's own letters.zip or from the clean zip that it was given."""
-        study, facts = (record := self.record).wishes.study, record.images
+        study, facts = self.record.wishes.study, self.record.images
         known = bool(self.local.data) or self.has("letters.zip")  # a report of somebody else's run has no pictures
         published = known and study.data.kind != "archive" and self.letters.exists()
         source = self.load_images() if published else self.letters if known else self.path
-        return open_photographs(source, margin=study.crop_margin if facts and facts.cropped else None)
+        return open_photographs(source, study.crop_margin if facts and facts.cropped else None, boxes_of(self))
 
     def resolve(self) -> Study:
         """Returns the run's study with nothing left open: image size and starting weights are those of this machine.

@@ -29,15 +29,15 @@ def read_photographs(
 ) -> pd.DataFrame:
     """Returns one row a photograph: what the model reads in it, cut and resized just as in its training.
 
-    Columns: name (where it lies); cut ("box", "whole picture"); label; probability; sure; may_be (the labels that are
-    likely enough, "; " between them); why (it cannot be read: then all others are empty); p_<label> for each label.
-    The model is `sure` where just one label is likely enough, which its validation people decided; see
-    `Evaluation.least_probability`. Without such people it is None, and may_be empty.
+    Columns: name (where it lies); cut ("box", "hand found", "whole picture"); label; probability; sure; may_be
+    (the labels that are likely enough, "; " between them); why (it cannot be read: then all others are empty);
+    p_<label> for each label. The model is `sure` where just one label is likely enough, which its validation people
+    decided; see `Evaluation.least_probability`. Without such people it is None, and may_be empty.
 
     Args:
         run_or_model: A run folder, or a `.keras` file of one: the file alone is enough.
-        photographs: Files, folders or archives; a path may lead on into an archive. Box files beside photographs are
-            used if the model learnt from hands that boxes cut out.
+        photographs: Files, folders or archives; a path may lead on into an archive. If the model learnt from hands that
+            were cut out, box files beside photographs are used, and where there is none the hand is looked for.
         password: Of encrypted archives.
 
     Raises:
@@ -52,10 +52,10 @@ def read_photographs(
     pixels: list[np.ndarray] = []
     for path in map(Path, named):
         for name, data, box in loose_photographs(path, password=password):
-            box = None if about.crop_margin is None else box
             try:
-                pixels.append(as_seen(data, about.image_size, about.channels, box, about.crop_margin))
-                rows.append({"name": name, "cut": "box" if box else "whole picture", "why": ""})
+                seen, cut = as_seen(data, about.image_size, about.channels, box, about.crop_margin, look=True)
+                pixels.append(seen)
+                rows.append({"name": name, "cut": cut, "why": ""})
             except ValueError as error:
                 rows.append({"name": name, "cut": "", "why": str(error)})
     found = iter(_probabilities(model, about, pixels))
@@ -123,8 +123,8 @@ def _warn(about: About, rows: Sequence[dict[str, object]]) -> None:
     whole = sum(row["cut"] == "whole picture" for row in rows)
     if whole and about.crop_margin is not None:
         log.warning(
-            "%s read whole, and this model learnt from hands that boxes cut out: it reads whole pictures worse. Cut "
-            "the hand out as a square, or lay a boxes.csv beside them (image,xmin,ymin,xmax,ymax).",
+            "No hand was found in %s: this model learnt from hands that were cut out, and reads whole pictures worse. "
+            "Cut the hand out as a square, or lay a boxes.csv beside them (image,xmin,ymin,xmax,ymax).",
             counted(whole, "photograph"),
         )
     if not (known := about.calibration):

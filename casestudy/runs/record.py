@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import casestudy
 from casestudy import choices
-from casestudy.choices import NAMED_WEIGHTS, Drawn, Precision, Protocol, Seed
+from casestudy.choices import NAMED_WEIGHTS, Crop, Drawn, Precision, Protocol, Seed
 from casestudy.cluster import versions
 from casestudy.errors import DataError, RunError
 from casestudy.files import file_digest
@@ -92,10 +92,15 @@ class ImageFacts(Record):
     """What the images of a run turned out to be."""
 
     protocol: Protocol  # of the split; random where nobody knows who is in a photograph
-    cropped: bool  # whether hands were cut out by their boxes
+    cropped: bool  # whether hands were cut out
     class_names: tuple[str, ...]
     distorted_sha256: str | None = None  # of the pixels of the distorted test images; None without
     drawn: Drawn | None = None  # by a program; None for photographs
+    localiser: str | None = None  # SHA-256 of the weights that found the hands; None where boxes said it, or nobody
+
+    def crop(self, asked: Crop) -> Crop:
+        """Returns what has to be asked for to have the same cut again, whatever "auto" may do by then."""
+        return "none" if not self.cropped else "hand" if self.localiser else asked
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,8 @@ class RunRecord:
         variants = (
             replace(v, model=replace(v.model, weights=known.get(v.name, v.model.weights))) for v in study.variants
         )
-        study = replace(study, model=model, variants=tuple(variants))
+        crop = self.images.crop(study.crop) if self.images else study.crop
+        study = replace(study, model=model, variants=tuple(variants), crop=crop)
         return replace(self.wishes, study=study, precision=resolved.machine.precision)
 
     def settings(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -16,6 +17,13 @@ from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
 from casestudy.study import Study
 
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from casestudy.data.cutting import Box
+    from casestudy.data.photographs import Photographs
+
+CUTS = 20  # hands on the sheet of what was cut out
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
@@ -156,12 +164,27 @@ def result_tables(evaluation: Evaluation, *, seed: int) -> dict[str, pd.DataFram
     }
 
 
+def _cuts(run: RunFolder, photographs: Photographs) -> list[tuple[Image.Image, Box, str]]:
+    """Returns of the least surely found hands that were cut out the whole photograph, the box, and how sure in words.
+
+    None where nobody looked for hands, or the photographs are not here.
+    """
+    if not run.has("crops.csv"):
+        return []
+    table = run.read_table("crops.csv")
+    held = photographs.names
+    least = table[table["cut"] & table["name"].isin(held)].sort_values("confidence", kind="stable").head(CUTS)
+    found = [((row.left, row.top, row.right, row.bottom), row) for row in least.itertuples()]
+    return [(photographs.whole(row.name), box, f"{row.confidence:.0%} sure") for box, row in found]
+
+
 def _draw(run: RunFolder, evaluation: Evaluation, compared: dict[str, pd.DataFrame]) -> None:
     samples = evaluation.samples(seed=run.record.wishes.seed)
     with run.photographs() as photographs:
         there = set(samples["name"]) <= photographs.names
         pictures = [photographs.picture(name, 224) for name in samples["name"]] if there else []
-    drawings = draw_run(evaluation, run.histories()[OWN], samples, pictures, compared)
+        cuts = _cuts(run, photographs)
+    drawings = draw_run(evaluation, run.histories()[OWN], samples, pictures, compared, cuts)
     (run.path / "plots").mkdir(exist_ok=True)
     for name, fig in drawings.items():
         fig.savefig(run.path / "plots" / f"{name}.png", metadata={"Software": None})

@@ -17,6 +17,7 @@ from casestudy.errors import RunError
 from casestudy.evaluation import Evaluation
 from casestudy.files import atomic_path
 from casestudy.runs.about import about_model, calibrate
+from casestudy.runs.crops import crops_of
 from casestudy.runs.files import table_text
 from casestudy.runs.record import ImageFacts, TrainingRecord
 from casestudy.runs.trained import TrainedModel
@@ -43,8 +44,12 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
     """Writes splits.csv, a column a fold, and what the images are to run.json; says what is remarkable about them."""
     images, record = splits[0].images, run.record
     if record.images is None:
-        facts = ImageFacts(spec.protocol, images.cropped, images.class_names, drawn=images.drawn)
+        facts = ImageFacts(
+            spec.protocol, images.cropped, images.class_names, drawn=images.drawn, localiser=images.localiser
+        )
         run.write_record(replace(record, images=facts))
+    if images.hands and not run.has("crops.csv"):
+        run.write_table("crops.csv", crops_of(images))
     if run.has("splits.csv"):
         return
     labels = np.array(images.class_names)[images.labels]

@@ -16,6 +16,7 @@ from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation
 from casestudy.runs import recompute
 from casestudy.runs.again import Check, predict_again, retrain as train_again
+from casestudy.runs.crops import crops_of
 from casestudy.runs.files import HANDED_IN
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.parts import check_split, check_tested, same_table, splits_again
@@ -94,6 +95,8 @@ def verify_run(
         if images is not None and splits and run.has("copies.csv"):
             copies = splits[run.facts.protocol][0].copies()
             checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))
+        if images is not None and images.hands:
+            checks.append(("crops.csv follows from the data", *same_table(run, "crops.csv", crops_of(images))))
         del images  # unmaps the pixels before their folder goes
     if retrain is not None:
         checks += train_again(run, retrain, source or run.letters, weights=weights, pattern=pattern)

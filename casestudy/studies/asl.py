@@ -22,8 +22,20 @@ ASL = Study(
     phases=(
         # The head alone learns fast on cached features, and stops when validation does.
         Phase("head", trainable="head", epochs=20, learning_rate=1e-3, patience=4, views=3),
-        # A tenth of the rate and falling, so that what the base knows is bent and not broken.
-        Phase("fine-tune", trainable="all", epochs=5, learning_rate=1e-4, schedule="cosine", patience=4),
+        # Half the rate, in one rise and fall, less trust in the labels, and weights that stay small: what the base
+        # knows is bent far enough for people whom it never saw, and not broken. The weights of the last epoch, because
+        # the people of the validation part are too few to choose an epoch by.
+        Phase(
+            "fine-tune",
+            trainable="all",
+            epochs=12,
+            learning_rate=5e-4,
+            optimizer="adamw",
+            schedule="one-cycle",
+            weight_decay=0.02,
+            label_smoothing=0.1,
+            keep="last",
+        ),
     ),
     split=SplitSpec(protocol="signer", validation=0.15, test=0.25),
     crop="auto",  # a hand is a small part of a photograph; boxes, where there are any, find it

@@ -1,0 +1,54 @@
+"""Whole scenes to find a hand in: drawn hands of every size anywhere before drawn places, and places without a hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from SCRIPTS.hands.pretrain_camera import plain_place
+from SCRIPTS.hands.pretrain_images import CANVAS, Frame, Stock, behind_of, framed, taken
+
+NOBODY = 0.15  # share of scenes without a hand
+LARGEST, SMALLEST = 1.1, 7.5  # sides of the picture over that of the hand's box
+BEYOND = 0.08  # of its own size that a hand's middle may come nearer to the edge than half
+PLAIN = 0.15  # share of scenes before nothing
+
+
+def draw_scene(
+    stock: Stock, index: int, rng: np.random.Generator, size: int, trouble: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """A scene uint8 (size, size, 3), and the box of its hand (left, top, right, bottom in shares of it), or NaN."""
+    behind = behind_of(stock, rng, size, least=0.6) if rng.uniform() > PLAIN else plain_place(rng, size)
+    if rng.uniform() < NOBODY:
+        return taken(np.zeros((size, size, 4), np.float32), behind, rng, trouble), np.full(4, np.nan, np.float32)
+    share = np.exp(rng.uniform(np.log(LARGEST), np.log(SMALLEST)))
+    shrink = max(1, int(share / 2))  # before the edge is drawn out: a far hand needs few of its pixels
+    hand, box = stock.hands[index], stock.boxes[index] / shrink
+    if shrink > 1:
+        few = CANVAS // shrink * shrink
+        hand = hand[:few, :few].reshape(few // shrink, shrink, few // shrink, shrink, 4).mean((1, 3)).astype(np.uint8)
+    sides = box[2:] - box[:2]
+    side = sides.max() * share
+    room = max(0.0, 0.5 - (0.5 - BEYOND) / share)
+    at = rng.uniform(-room, room, 2)  # of the hand's middle from the picture's, in shares of the side
+    # Photographs of any shape are pressed into a square.
+    stretch = np.exp(np.array([1, -1]) * rng.uniform(-0.3, 0.3) + rng.normal(0, 0.05, 2))
+    turn, mirrored = float(np.clip(rng.normal(0, 0.2), -0.6, 0.6)), bool(rng.uniform() < 0.5)
+    # Picture to hand: x' = A x + middle, so the hand's middle, seen at `at`, needs middle = box's - A at.
+    cos, sin = np.cos(turn) * side, np.sin(turn) * side
+    matrix = np.array([[cos * stretch[0], -sin * stretch[1]], [sin * stretch[0], cos * stretch[1]]])
+    matrix[:, 0] *= -1 if mirrored else 1
+    middle = (box[:2] + box[2:]) / 2 - matrix @ at
+    frame = Frame(side, middle, turn, mirrored, stretch, reach=1.6)
+    # An ellipse in the box, turned and stretched back, says how large the box of what is seen is.
+    half = np.sqrt((np.linalg.inv(matrix) ** 2) @ (sides / 2) ** 2)
+    seen = np.concatenate([0.5 + at - half, 0.5 + at + half])
+    return taken(framed(hand, frame, size), behind, rng, trouble), seen.astype(np.float32)
+
+
+def draw_scenes(
+    stock: Stock, entropy: tuple[int, ...], count: int, size: int, trouble: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """`count` scenes uint8 (count, size, size, 3) and their boxes float32 (count, 4), decided by `entropy`."""
+    rng = np.random.default_rng(entropy)
+    drawn = [draw_scene(stock, index, rng, size, trouble) for index in rng.integers(0, len(stock.hands), count)]
+    return np.stack([image for image, _ in drawn]), np.stack([box for _, box in drawn])
