@@ -120,9 +120,10 @@ def _rows(path: Path, spec: DataSpec, password: str | None, progress: bool) -> l
 def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str]]:
     """Returns a first study for data, and the reason of each of its choices by the field's place."""
     split, why = _split(seen)
-    base = STUDIES["asl"] if seen.side >= SMALL else STUDIES["fashion-mnist"]
+    large = seen.side >= SMALL
+    base = STUDIES["asl"] if large else STUDIES["fashion-mnist"]
     model, phases = base.model, base.phases
-    if base.name == "asl":
+    if large:
         why |= {
             "model.name": "50 layers that have learnt to see from photographs. Smaller and faster: mobilenet_v2_0.35.",
             "model.image_size": "None lets the machine decide: 64 pixels on a CPU, 224 on a GPU. (96, 96) fixes it.",

@@ -271,7 +271,7 @@ def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
 @pytest.mark.parametrize("wish", ["signs", "auto"])
 def test_signs_are_taken_at_the_size_they_were_learnt_at(wish, start):
     weights, image_size, sentence = start(wish)
-    assert (weights, image_size) == ("signs", (64, 64))
+    assert (weights, image_size) == ("signs", (96, 96))
     assert sentence.startswith("signs (this project's own")
     assert ("does not answer" in sentence) == (wish == "auto")
 

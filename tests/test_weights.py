@@ -96,7 +96,7 @@ def test_auto_takes_signs_where_imagenet_is_out_of_reach(home, network, checkout
     assert re.match(r"random initialisation: .*does not answer, and DATA.*signs\.npz is not here", found.sentence)
     (checkout / SIGNS_FILE).touch()
     found = resolved("resnet50v2")
-    assert (found.source, found.image_size) == ("signs", (64, 64))
+    assert (found.source, found.image_size) == ("signs", (96, 96))
     assert re.match(
         r"signs \(this project's own, .*\): .*Keras' folder.*storage\.googleapis\.com.*does not", found.sentence
     )
@@ -117,7 +117,7 @@ def test_auto_takes_something_else_where_imagenet_cannot_be_loaded(home, network
     assert re.match(r"random initialisation: ImageNet's could not be loaded, and DATA.*is not here", found.sentence)
     (checkout / SIGNS_FILE).touch()
     found = resolved("resnet50v2")
-    assert (found.source, found.image_size) == ("signs", (64, 64))
+    assert (found.source, found.image_size) == ("signs", (96, 96))
     assert re.match(r"signs \(.*\): ImageNet's could not be loaded", found.sentence)
     assert "not to be had" in caplog.text
     assert resolve_weights(ModelSpec("mobilenet_v2", options={"alpha": 0.5}), SIZE).source is None
@@ -131,7 +131,7 @@ def test_signs_are_one_models_and_a_checkouts(home, network, checkout):
         resolved("resnet50v2", "signs")
     (checkout / SIGNS_FILE).touch()
     found = resolved("resnet50v2", "signs")
-    assert (found.source, found.image_size) == ("signs", (64, 64))
+    assert (found.source, found.image_size) == ("signs", (96, 96))
     with pytest.raises(WeightsError, match=r"resnet50v2's; received small_cnn\. Use"):
         resolved("small_cnn", "signs")
     assert not asked

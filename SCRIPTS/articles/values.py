@@ -25,7 +25,7 @@ from SCRIPTS.release.environment import ROOT
 PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md"))]
 MARK = re.compile(r"(<!--=([\w.-]+)-->)(.*?)(<!--/-->)", re.S)
 # Which committed results the articles speak of.
-SAMPLE = "asl_sample.rar resnet50v2 64x64 signer"
+SAMPLE = "asl_sample.rar resnet50v2 96x96 signer"
 SOLID = "500 in a solid RAR"  # what the benchmark calls the archive that the article on cleaning speaks of
 REAL = "asl-signers.rar mobilenet_v2_0.35 96x96 leave-one-signer-out"
 

@@ -1,6 +1,6 @@
 """Trains the small network that finds the hand of a photograph, on drawn scenes, and writes its weights.
 
-    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; 15 minutes on 2 cores, most of them for drawing
+    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; 15 minutes on 2 cores
     python -m SCRIPTS.hands.pretrain_localiser --out FOLDER --publish  take the file into DATA/weights, with its SHA-256
     python -m SCRIPTS.hands.pretrain_localiser --smoke                 a few steps of everything
 

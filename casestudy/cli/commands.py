@@ -142,9 +142,7 @@ def build_parser() -> CommandParser:
     options.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
 
     about = "look at data, and write a study file to edit and run"
-    new = command(
-        "new", about, _new, "casestudy new my-study photos.rar", "casestudy run my_study.py --data photos.rar"
-    )
+    new = command("new", about, _new, "casestudy new my-study photos.rar")
     new.add_argument("name", metavar="NAME", help="of the study: small letters, digits and hyphens")
     new.add_argument("data", metavar="DATA", help="archive, folder, letters.zip or web address")
     new.add_argument("--out", type=Path, metavar="FILE", help="a new file (default: the name, here)")

@@ -119,9 +119,7 @@ class Options(Record):
     )
     compare_splits: bool = _option(False, "also train in full on a random split")
     crop: Crop | None = _choice(
-        None,
-        "cut hands out: by boxes.csv, by looking for the hand, or not (default: auto, the first that can be)",
-        get_args(Crop),
+        None, "cut hands out: by boxes.csv, looking for the hand, or not (default: auto, as can be)", get_args(Crop)
     )
     as_published: bool = _option(False, "read the data as the study's source did, where that is another way (emnist)")
     mirror: bool = _option(False, "also train on mirrored photographs")
