@@ -126,7 +126,8 @@ def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str
     if large:
         why |= {
             "model.name": "50 layers that have learnt to see from photographs. Smaller and faster: mobilenet_v2_0.35.",
-            "model.image_size": "None lets the machine decide: 64 pixels on a CPU, 224 on a GPU. (96, 96) fixes it.",
+            "model.image_size": "None takes the size that signs were learnt at (96 pixels) where a run begins with "
+            "them, else 64 on a CPU and 224 on a GPU. (128, 128) fixes it.",
             "model.weights": "ImageNet's where they can be had, else this project's own, which know drawn hands and "
             "nothing else. None begins with random numbers.",
             "phases": "First the new head alone, then the whole network, at a tenth of the rate.",
