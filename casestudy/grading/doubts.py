@@ -88,7 +88,7 @@ def _sealed(found: Contents) -> Iterator[Doubt]:
         known = sealed.get(name.removeprefix("run/"))
         if not name.startswith("run/") or name in ("run/run.json", "run/hidden_predictions.csv"):
             continue
-        if known not in (hashlib.sha256(data).hexdigest() for data in (content, content.replace(*WINDOWS))):
+        if known not in {hashlib.sha256(one).hexdigest() for one in (content, content.replace(*WINDOWS))}:
             yield Doubt(name, f"{name} is not the file that was there when the run was finished.")
 
 
