@@ -99,7 +99,9 @@ def look_at(data: str, spec: DataSpec, *, password: str | None = None, progress:
     return Seen(
         data,
         len(rows),
-        *(Counter(str(row[column]) for row in used) for column in ("label", "signer", "part")),
+        Counter(str(row["label"]) for row in used),
+        Counter(str(row["signer"]) for row in used),
+        Counter(str(row["part"]) for row in used),
         tuple(min(int(row["width"]), int(row["height"])) for row in used),
         sum(int(found[1].replace(",", "")) for found in boxes if found),
     )
@@ -112,8 +114,7 @@ def _rows(path: Path, spec: DataSpec, password: str | None, progress: bool) -> l
             if "ledger.csv" in archive.namelist():
                 text = read_member(archive, "ledger.csv", MOST_LEDGER).decode()
                 return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
-    said = {"password": password, "pattern": spec.pattern, "layout": spec.layout}
-    ledger = clean_archive(path, None, **said, progress=progress)
+    ledger = clean_archive(path, None, password=password, pattern=spec.pattern, layout=spec.layout, progress=progress)
     return [dataclasses.asdict(row) for row in ledger.rows]
 
 
