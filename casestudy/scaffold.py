@@ -131,7 +131,7 @@ def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str
             "them, else 64 on a CPU and 224 on a GPU. (128, 128) fixes it.",
             "model.weights": "ImageNet's where they can be had, else this project's own, which know drawn hands and "
             "nothing else. None begins with random numbers.",
-            "phases": "First the new head alone, then the whole network, at a tenth of the rate.",
+            "phases": "First the new head alone, then the whole network, at half of the rate.",
             "head.epochs": "At the most: a phase ends when so many epochs as `patience` says were no better.",
             "head.views": "Varied copies of each image, which take turns; what the frozen base makes of them is kept.",
             "fine-tune.trainable": "All but BatchNormalization. top:35 trains the last 35 layers alone, and is faster.",

@@ -74,7 +74,7 @@ TRAINED = "head, all, everything or top:N, N a number of layers"
         (ModelSpec, "name", "resnet50", f"one of {NETWORKS}", "Did you mean 'resnet50v2'?"),
         (ModelSpec, "scaling", "0 to 2", "one of -1 to 1, 0 to 1", "Did you mean '0 to 1'?"),
         (SplitSpec, "protocol", "signers", f"one of {PROTOCOLS}", "Did you mean 'signer'?"),
-        (Study, "crop", "box", "one of auto, boxes, none", "Did you mean 'boxes'?"),
+        (Study, "crop", "box", "one of auto, boxes, hand, none", "Did you mean 'boxes'?"),
         (Wishes, "precision", "mixed_float", f"one of {PRECISIONS}", "Did you mean 'mixed_float16'?"),
         (Study, "name", "My study", "a name of small letters, digits and hyphens", "Change it."),
         (Variant, "name", "Other", "a name of small letters, digits and hyphens", "Change it."),

@@ -130,7 +130,7 @@ def test_the_file_makes_the_study_that_was_proposed_and_gives_each_reason(data, 
     for place, reason in why.items():
         assert reason in comments, place
         assert re.search(rf"^ +{place.rpartition('.')[2]}=", text, re.M), place
-    assert max(map(len, text.splitlines())) <= 120
+    assert max(len(line) for line in text.splitlines() if "--data" not in line) <= 120  # a path may be long
     options = Options.parse({"study": str(path), "data": "x", "model": "small_cnn", "weights": "none"})
     assert options.wishes().study.name == "my-study"
 

@@ -33,6 +33,7 @@ SEED = 17  # the sample's signers come from another
 UNNAMED = 0.25  # share of hands between two letters, which have a pose to learn and no name
 VARIED = 0.4  # share of another way to form a letter, where people have one
 POSE = 31  # numbers that say how a hand is held
+Job, Draw = tuple[tuple[int, ...], int, int, float], Callable[..., tuple[np.ndarray, ...]]  # of a batch
 
 
 @dataclass(frozen=True)
@@ -241,9 +242,8 @@ def taken(hand: np.ndarray, behind: np.ndarray, rng: np.random.Generator, troubl
         behind = smeared(behind, way) if rng.uniform() < 0.3 else behind
     scene = np.clip(own + behind * (1 - cover), 0, 1) ** np.float32(np.exp(rng.normal(0, 0.25) * trouble))
     scene = white_balanced(scene, rng, trouble)
-    scene = (scene - 0.5) * np.float32(1 + rng.uniform(-0.3, 0.25) * trouble) + np.float32(
-        0.5 + rng.normal(0, 0.06) * trouble
-    )
+    contrast, middle = 1 + rng.uniform(-0.3, 0.25) * trouble, 0.5 + rng.normal(0, 0.06) * trouble
+    scene = (scene - 0.5) * np.float32(contrast) + np.float32(middle)
     if rng.uniform() < 0.15 * trouble:  # something in front of the hand
         wide, tall = rng.integers(size // 12, size // 3, 2)
         x, y = rng.integers(0, size, 2)
@@ -279,17 +279,12 @@ def _open_stock(shelf: Shelf) -> None:
     _stock = load_stock(shelf)
 
 
-def _work(draw: Callable[..., tuple[np.ndarray, ...]], *job) -> tuple[np.ndarray, ...]:
+def _work(draw: Draw, *job) -> tuple[np.ndarray, ...]:
     assert _stock is not None
     return draw(_stock, *job)
 
 
-def batches(
-    shelf: Shelf,
-    wanted: list[tuple[tuple[int, ...], int, int, float]],
-    workers: int,
-    draw: Callable[..., tuple[np.ndarray, ...]] = draw_batch,
-) -> Iterator[tuple[np.ndarray, ...]]:
+def batches(shelf: Shelf, wanted: list[Job], workers: int, draw: Draw = draw_batch) -> Iterator[tuple[np.ndarray, ...]]:
     """The wanted batches (arguments of `draw`, after the stock) in order, made ahead of time in other processes."""
     ahead = 2 * workers + 2
     with _workers(workers, initializer=_open_stock, initargs=(shelf,)) as pool:

@@ -4,8 +4,7 @@ Sphinx with MyST builds from PyPI's packages alone, without a network, reads Mar
 has been kept up by a team since 2008. MkDocs has had no release since 2024, Zensical is young and reads no notebooks,
 Jupyter Book 2 and Quarto need programs that PyPI does not hold.
 
-Pages lie on the site as in the repository, so that their links arrive; `rewritten` turns the few that would not. What
-is on the site alone stands in the folder `pages`.
+Pages lie on the site as in the repository, so that links arrive; `rewritten` turns the others. `pages` has the rest.
 """
 
 import ast
