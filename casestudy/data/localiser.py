@@ -32,7 +32,7 @@ SHA256 = "d654b969db56b88de2fe722a248865a995844a1a4ae5d082d5e349088d6caff1"  # o
 SIDE, STEP = 96, 8  # pixels of the square that a picture is pressed into, and of each cell that may hold the hand
 # Each stage halves the picture by a convolution to so many channels; pairs of convolutions with these dilations follow.
 STAGES = ((16, ()), (32, (1,)), (64, (1, 2, 4, 1)))
-LEAST = 0.5  # of confidence: below, the whole picture is taken; chosen on drawn scenes
+LEAST = 0.5  # of confidence: below, the whole picture is taken. Nothing was tuned: it is the middle
 MOST_OFTEN = 0.5  # share of a set's photographs with a hand: below, all are taken whole, since one set has one kind
 CLOSER = 1.2  # margin of the square that is looked at again, round what the first look found
 Kernel = tuple[np.ndarray, np.ndarray]  # (3, 3, in, out), or (in, out) for a layer without neighbours; and (out,)
