@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from SCRIPTS.hands.pretrain_camera import plain_place
-from SCRIPTS.hands.pretrain_images import CANVAS, Frame, Stock, behind_of, framed, taken
+from SCRIPTS.hands.pretrain_images import CANVAS, Frame, Stock, axes_of, behind_of, framed, taken
 
 NOBODY = 0.15  # share of scenes without a hand
 LARGEST, SMALLEST = 1.1, 7.5  # sides of the picture over that of the hand's box
@@ -33,12 +35,10 @@ def draw_scene(
     # Photographs of any shape are pressed into a square.
     stretch = np.exp(np.array([1, -1]) * rng.uniform(-0.3, 0.3) + rng.normal(0, 0.05, 2))
     turn, mirrored = float(np.clip(rng.normal(0, 0.2), -0.6, 0.6)), bool(rng.uniform() < 0.5)
+    frame = Frame(side, (box[:2] + box[2:]) / 2, turn, mirrored, stretch, reach=1.6)
     # Picture to hand: x' = A x + middle, so the hand's middle, seen at `at`, needs middle = box's - A at.
-    cos, sin = np.cos(turn) * side, np.sin(turn) * side
-    matrix = np.array([[cos * stretch[0], -sin * stretch[1]], [sin * stretch[0], cos * stretch[1]]])
-    matrix[:, 0] *= -1 if mirrored else 1
-    middle = (box[:2] + box[2:]) / 2 - matrix @ at
-    frame = Frame(side, middle, turn, mirrored, stretch, reach=1.6)
+    matrix = axes_of(frame, 1)
+    frame = replace(frame, middle=frame.middle - matrix @ at)
     # An ellipse in the box, turned and stretched back, says how large the box of what is seen is.
     half = np.sqrt((np.linalg.inv(matrix) ** 2) @ (sides / 2) ** 2)
     seen = np.concatenate([0.5 + at - half, 0.5 + at + half])

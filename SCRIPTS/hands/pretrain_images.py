@@ -181,26 +181,25 @@ def _frame(box: np.ndarray, rng: np.random.Generator, trouble: float) -> Frame:
     return Frame(side, middle, float(turn), mirrored, np.exp(rng.normal(0, 0.06, 2) * trouble))
 
 
+def axes_of(frame: Frame, steps: int) -> np.ndarray:
+    """What one of so many steps across the frame, and one down, are in the hand's picture: the columns of (2, 2)."""
+    cos, sin = np.cos(frame.turn) * frame.side / steps, np.sin(frame.turn) * frame.side / steps
+    return np.array([[cos, -sin], [sin, cos]]) * frame.stretch * (-1 if frame.mirrored else 1, 1)
+
+
 def framed(hand: np.ndarray, frame: Frame, size: int) -> np.ndarray:
     """The hand, colours and cover in 0–1, float32 (size, size, 4), as the camera's frame cuts it out."""
     side, middle = frame.side, frame.middle
     detail = 2 if side / size < 1.2 else 1  # smaller than half a pixel is not worth sampling
     out = size * detail
-    cos, sin = np.cos(frame.turn) * side / out, np.sin(frame.turn) * side / out
-    stretch = frame.stretch
-    (a, b), (d, e) = (cos * stretch[0], -sin * stretch[1]), (sin * stretch[0], cos * stretch[1])
-    if frame.mirrored:
-        a, d = -a, -d
+    (a, b), (d, e) = axes_of(frame, out)
     # Beyond its picture's edge an arm goes on as it was there.
     edge = max(0, math.ceil(side * frame.reach - hand.shape[0] / 2))
     hand, middle = np.pad(hand, ((edge, edge), (edge, edge), (0, 0)), "edge"), middle + edge
     half = out / 2
     matrix = (a, b, middle[0] - a * half - b * half, d, e, middle[1] - d * half - e * half)
     shrink = max(1, int(side / out))  # bilinear sampling skips pixels below half size
-    image = Image.fromarray(hand)
-    if shrink > 1:
-        image = image.reduce(shrink)
-        matrix = tuple(value / shrink for value in matrix)
+    image, matrix = Image.fromarray(hand).reduce(shrink), tuple(value / shrink for value in matrix)
     image = image.transform((out, out), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
     return np.asarray(image.reduce(detail) if detail > 1 else image, dtype=np.float32) / 255
 

@@ -26,7 +26,8 @@ from casestudy.errors import CaseStudyError, RunError
 from casestudy.files import atomic_path, file_digest
 from SCRIPTS.articles.writing import read_json, replaced, write_json, write_text
 from SCRIPTS.hands.localiser_images import draw_scenes
-from SCRIPTS.hands.pretrain_images import Shelf, batches, draw_stock, load_stock
+from SCRIPTS.hands.pretrain_images import batches, draw_stock, load_stock
+from SCRIPTS.hands.pretrain_stock import HANDS, HELD_OUT, HELD_OUT_HANDS, PLACES, shelves
 from SCRIPTS.release.environment import ROOT
 
 CARD = ROOT / "DATA" / "weights" / "README.md"
@@ -34,7 +35,6 @@ BEGIN, END = "<!-- localiser:start -->", "<!-- localiser:end -->"
 PIN = ROOT / "casestudy" / "data" / "localiser.py"
 NAME, REPORT = FILE.name, "hand_localiser.json"
 CELLS = SIDE // STEP
-HELD_OUT = 10_000  # number of the first shard whose signers are never trained on, as of `pretrain_training`
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Plan:
     peak_rate: float = 2e-3  # AdamW's: up for a tenth of the steps, then a cosine to 0
     weight_decay: float = 0.02
     box_share: float = 4.0  # weight of the box's error beside the cell's cross-entropy
-    hands: int = 24_000
-    held_out_hands: int = 1250
-    places: int = 4000
+    hands: int = HANDS
+    held_out_hands: int = HELD_OUT_HANDS
+    places: int = PLACES
     held_out_scenes: int = 1024
 
     def rate(self, step: int) -> float:
@@ -57,12 +57,6 @@ class Plan:
         if step < rise:
             return self.peak_rate * (step + 1) / rise
         return self.peak_rate * 0.5 * (1 + np.cos(np.pi * (step - rise) / (self.steps - rise)))
-
-    def shelf(self, folder: Path, held_out: bool = False) -> Shelf:
-        stock = folder / f"stock-{self.hands}-{self.places}"
-        if held_out:
-            return Shelf(stock, HELD_OUT, self.held_out_hands, self.places // 10)
-        return Shelf(stock, 0, self.hands, self.places)
 
 
 SMOKE = Plan(steps=4, batch=8, hands=20, held_out_hands=10, places=20, held_out_scenes=16)
@@ -184,8 +178,9 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
     """Trains, writes the file, and returns its report."""
     from casestudy.models import keras
 
-    for held_out in (False, True):
-        draw_stock(plan.shelf(folder, held_out), workers)
+    drawn, held_out = shelves(folder, plan.hands, plan.held_out_hands, plan.places)
+    for shelf in (drawn, held_out):
+        draw_stock(shelf, workers)
     keras.utils.set_random_seed(plan.seed)
     model = build()
     optimizer = keras.optimizers.AdamW(plan.peak_rate, weight_decay=plan.weight_decay, global_clipnorm=5.0)
@@ -194,7 +189,7 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
     step_of, started, last = compiled_step(model, optimizer, plan), time.perf_counter(), []
     wanted = [((plan.seed, step), plan.batch, SIDE, min(1.0, 0.3 + step / plan.steps)) for step in range(plan.steps)]
     with tqdm(total=plan.steps, desc="training", unit="step") as bar:
-        for step, (images, boxes) in enumerate(batches(plan.shelf(folder), wanted, workers, draw_scenes)):
+        for step, (images, boxes) in enumerate(batches(drawn, wanted, workers, draw_scenes)):
             optimizer.learning_rate.assign(plan.rate(step))
             last.append([float(value) for value in step_of(images, *targets(boxes))])
             bar.update()
@@ -205,7 +200,7 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
     arrays = arrays_of(model)
     with atomic_path(folder / NAME) as partial, partial.open("wb") as file:
         np.savez(file, **arrays)
-    images, boxes = draw_scenes(load_stock(plan.shelf(folder, held_out=True)), (plan.seed, HELD_OUT),
+    images, boxes = draw_scenes(load_stock(held_out), (plan.seed, HELD_OUT),
                                 plan.held_out_scenes, 2 * SIDE)  # fmt: skip
     report = {
         "schema_version": 1,

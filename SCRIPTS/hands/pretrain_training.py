@@ -26,9 +26,9 @@ from SCRIPTS.articles.writing import write_json, write_text
 from SCRIPTS.hands.handshapes import LETTERS
 from SCRIPTS.hands.pretrain_images import POSE, Shelf, Stock, batches, draw_batch, draw_stock, load_stock
 from SCRIPTS.hands.pretrain_network import base_of, build, plain_base
+from SCRIPTS.hands.pretrain_stock import HANDS, HELD_OUT, HELD_OUT_HANDS, PLACES, shelves
 
 WEIGHTS, CURVE, REPORT = "resnet50v2_signs.npz", "learning_curve.png", "pretraining.json"  # what a training leaves
-HELD_OUT = 10_000  # number of the first shard whose signers are never trained on
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Plan:
     tidy: int = 900  # steps until pictures have all the trouble they can have; they begin with a fifth of it
     label_smoothing: float = 0.05
     pose_share: float = 1.0  # weight of the pose's mean squared error beside the letter's cross-entropy
-    hands: int = 24_000  # drawn to train on, each of a signer of its own
-    held_out_hands: int = 1250
-    places: int = 4000
+    hands: int = HANDS  # drawn to train on, each of a signer of its own
+    held_out_hands: int = HELD_OUT_HANDS
+    places: int = PLACES
     held_out_images: int = 1024
     checkpoint_every: int = 200
     precision: str = "float32"
@@ -74,16 +74,12 @@ SMOKE = Plan(stages=((32, 12), (48, 4)), batch=32, warm_up=4, hands=40, held_out
              held_out_images=32, checkpoint_every=8)  # fmt: skip
 
 
-def _stock_folder(plan: Plan, folder: Path) -> Path:
-    return folder / f"stock-{plan.hands}-{plan.places}"  # another plan may share the rest of the folder, not the stock
-
-
 def _drawn(plan: Plan, folder: Path) -> Shelf:
-    return Shelf(_stock_folder(plan, folder), 0, plan.hands, plan.places)
+    return shelves(folder, plan.hands, plan.held_out_hands, plan.places)[0]
 
 
 def _held_out(plan: Plan, folder: Path) -> Shelf:
-    return Shelf(_stock_folder(plan, folder), HELD_OUT, plan.held_out_hands, plan.places // 10)
+    return shelves(folder, plan.hands, plan.held_out_hands, plan.places)[1]
 
 
 def _trouble(plan: Plan, step: int) -> float:
