@@ -156,7 +156,7 @@ def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str
         "hand's. If nobody in the data is left-handed, or left and right do not matter, try 'mirror': True.",
         "crop": f"{counted(seen.boxes, 'hand box')} say where the hands are; they are cut out."
         if seen.boxes
-        else "The data have no boxes, so images are taken whole. With boxes, hands would be cut out.",
+        else "The data have no boxes, so the hand of each image is looked for, and cut out where it is found in most.",
         "seed": "It decides the split and the training. Choose it before you look at a score.",
     }
     title = name.replace("-", " ").capitalize()

@@ -38,5 +38,5 @@ ASL = Study(
         ),
     ),
     split=SplitSpec(protocol="signer", validation=0.15, test=0.25),
-    crop="auto",  # a hand is a small part of a photograph; boxes, where there are any, find it
+    crop="auto",  # a hand is a small part of a photograph: cut out by its box, or where it is found
 )
