@@ -50,11 +50,22 @@ SCHEMA_VERSION = 1
 SEED = 7
 ALPHAS = [10.0**power for power in range(7)]  # strengths of the ridge to choose from
 
-WAYS = {  # way -> architecture, and its line in the table
-    "signs": ("resnet50v2", "ResNet50V2, `signs`"),
-    "looked-for": ("resnet50v2", "ResNet50V2, `signs`; hands looked for"),
-    "none": ("resnet50v2", "ResNet50V2, random"),
-    "mobilenet": ("mobilenet_v2_0.35", "MobileNetV2-0.35, ImageNet"),
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One way to start."""
+
+    model: str
+    weights: str | None  # "file" for those of --mobilenet
+    words: str  # in the table
+    crop: Crop = "boxes"
+
+
+WAYS = {
+    "signs": Way("resnet50v2", "signs", "ResNet50V2, `signs`"),
+    "looked-for": Way("resnet50v2", "signs", "ResNet50V2, `signs`; hands looked for", "hand"),
+    "none": Way("resnet50v2", None, "ResNet50V2, random"),
+    "mobilenet": Way("mobilenet_v2_0.35", "file", "MobileNetV2-0.35, ImageNet"),
 }
 PLAN = [(way, "probe", size) for way in WAYS for size in ("64", "96")]
 PLAN += [(way, "fine-tune", size) for way in WAYS for size in ("64", "96")]
@@ -74,11 +85,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = chosen(options.only)
     file = options.mobilenet and options.mobilenet.resolve()
-    if any(way == "mobilenet" for way, _, _ in plan) and not (file and file.is_file()):
+    if any(WAYS[way].weights == "file" for way, _, _ in plan) and not (file and file.is_file()):
         parser.error(
             f"mobilenet starts from a weights file; --mobilenet is {file}. Name one, or other ways with --only"
         )
-    starts = {"signs": "signs", "looked-for": "signs", "none": None, "mobilenet": file and str(file)}
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         digest = file_digest(options.data)
@@ -88,7 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
             clean_archive(options.data, letters)
         for way, kind, size in plan:
             logging.info("%s %s at %s px", way, kind, size)
-            study = study_of(WAYS[way][0], starts[way], int(size), "hand" if way == "looked-for" else "boxes")
+            start = WAYS[way]
+            weights = str(file) if start.weights == "file" else start.weights
+            study = study_of(start.model, weights, int(size), start.crop)
             if kind == "probe":
                 values = probed(study, letters, options.out)
             else:
@@ -241,7 +253,7 @@ def record(path: Path, data: dict, key: str, values: dict) -> None:
     kept = {
         name: one
         for name, one in results["measurements"].items()
-        if name.split()[0] not in ("signs", "looked-for") or one["weights_sha256"] == SIGNS_SHA256
+        if WAYS[name.split()[0]].weights != "signs" or one["weights_sha256"] == SIGNS_SHA256
     }
     done = {**kept, key: values}
     results["measurements"] = {name: done[name] for name in map(" ".join, PLAN) if name in done}
@@ -265,7 +277,7 @@ def table(results: dict) -> str:
         phases = [f"{phase['epochs']} epochs at {phase['learning_rate']:g}" for phase in values.get("phases", [])]
         for score in values["scores"]:
             how = {"phase 1 alone": phases[:1], "all phases": phases}.get(score["training"], [])
-            cells = [WAYS[key.split()[0]][1], score["training"] + (f": {', then '.join(how)}" if how else "")]
+            cells = [WAYS[key.split()[0]].words, score["training"] + (f": {', then '.join(how)}" if how else "")]
             cells += [f"{values['image_size'][0]} px", percent(score["mean"])]
             cells += [" to ".join(map(percent, score[ends])) for ends in ("range", "interval")]
             lines.append("| " + " | ".join([*cells, percent(score["random_split"])]) + " |")
