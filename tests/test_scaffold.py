@@ -234,3 +234,12 @@ def test_a_study_of_ones_own_that_begins_with_one_of_ours_is_found_and_needs_dat
             Options("mine.py", quick=quick).wishes_and_data()
     with pytest.raises(DataError, match="Did you mean 'asl'"):
         find_study("asll")
+
+
+def test_a_study_file_is_run_once(tmp_path):
+    """It may take long, or write something."""
+    path = write_study(*propose("my-study", seen(), DataSpec()), seen(), tmp_path / "mine.py")
+    runs = tmp_path / "runs.txt"
+    path.write_text(f"{path.read_text(encoding='utf-8')}\nopen({str(runs)!r}, 'a').write('x')\n", encoding="utf-8")
+    options = Options.parse({"study": str(path), "data": "x", "model": "small_cnn", "weights": "none"})
+    assert options.wishes() == options.wishes() and runs.read_text() == "x"

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -18,6 +19,7 @@ from casestudy.errors import DataError, WeightsError
 from casestudy.files import file_digest, find_in_checkout
 from casestudy.models import resolve_weights
 from casestudy.records import Record, not_one_of
+from casestudy.runs.option import Option, choice, number, numbers, option, read_size, write_size
 from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES, find_study
@@ -29,109 +31,67 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Option:
-    """How one field of `Options` stands on the command line.
-
-    A field that is True or False is a flag, read and written by its presence alone.
-    """
-
-    help: str
-    metavar: str | None = None  # what stands for its value in the help
-    read: Callable[[str], Any] = str  # the value of a text; a ValueError where it is none
-    write: Callable[[Any], str] = str  # the text of a value, every bit of it
-    form: str = ""  # what a text looks like, in words
-
-
-def _option(default: Any, help: str, metavar: str | None = None, **how: Any) -> Any:
-    return field(default=default, metadata={"option": Option(help, metavar, **how)})
-
-
-def _numbers(default: Any, help: str, kind: type, example: str) -> Any:
-    """Returns an option with a number for each phase."""
-    return _option(
-        default,
-        help,
-        example,
-        read=lambda text: tuple(kind(part) for part in text.split(",")),
-        write=lambda values: ",".join(map(repr, values)),
-        form=f"a number for each phase, as {example}",
-    )
-
-
-def _number(default: Any, help: str, kind: type, metavar: str) -> Any:
-    return _option(default, help, metavar, read=kind, write=repr, form="a number")
-
-
-def _choice(default: Any, help: str, choices: Iterable[str]) -> Any:
-    return _option(default, help, "{" + ",".join(choices) + "}")
-
-
-def _read_size(text: str) -> tuple[int, int]:
-    height, x, width = text.partition("x")
-    return int(height), int(width if x else height)
-
-
-def _write_size(size: tuple[int, int]) -> str:
-    return str(size[0]) if size[0] == size[1] else f"{size[0]}x{size[1]}"
-
-
-@dataclass(frozen=True)
 class Options(Record):
     """What `casestudy run` can be told; None and the empty tuple leave a setting to the study or the machine."""
 
     study: str = "asl"
-    data: str | None = _option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
-    seed: Seed | None = _number(None, "decides split and training (default: the study's, mostly 7)", int, "N")
-    seeds: choices.Seeds = _number(1, "train so many times: from this seed, and from those after it", int, "N")
-    quick: bool = _option(
+    data: str | None = option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
+    seed: Seed | None = number(None, "decides split and training (default: the study's, mostly 7)", int, "N")
+    seeds: choices.Seeds = number(1, "train so many times: from this seed, and from those after it", int, "N")
+    quick: bool = option(
         False, "small images, two epochs a phase and one for other models: a look at everything, in minutes"
     )
-    epochs: tuple[Epochs, ...] = _numbers((), "at most so many, one number for each phase", int, "20,5")
-    fraction: Share | None = _number(
+    epochs: tuple[Epochs, ...] = numbers((), "at most so many, one number for each phase", int, "20,5")
+    fraction: Share | None = number(
         None, "train on this share of the training images, such as 0.1; tests stay whole", float, "SHARE"
     )
-    precision: Precision | None = _choice(
+    precision: Precision | None = choice(
         None, "of the arithmetic (default: float32, or mixed_float16 on a GPU that is fast at it)", get_args(Precision)
     )
-    learning_rate: tuple[Rate, ...] = _numbers((), "one number for each phase", float, "1e-3,1e-4")
-    image_size: ImageSize | None = _option(
+    learning_rate: tuple[Rate, ...] = numbers((), "one number for each phase", float, "1e-3,1e-4")
+    image_size: ImageSize | None = option(
         None,
         "pixels, 96 or 96x128 (height x width) (default: by machine and weights)",
         "SIZE",
-        read=_read_size,
-        write=_write_size,
+        read=read_size,
+        write=write_size,
         form="pixels, as 96 or 96x128",
     )
-    model: str | None = _choice(None, "which network (default: the study's)", ARCHITECTURES)
-    weights: str | None = _option(
+    model: str | None = choice(None, "which network (default: the study's)", ARCHITECTURES)
+    weights: str | None = option(
         None,
         "imagenet, signs (this project's own, without network), none, or a .weights.h5 or .npz file (default: auto, "
         "ImageNet where it can be had, else signs)",
     )
-    fine_tune: Trainable | None = _option(
+    fine_tune: Trainable | None = option(
         None, "what the last phase trains: all, top:N of the base, or everything, BatchNormalization too", "LAYERS"
     )
-    split: Protocol | None = _choice(None, "who is tested (default: the study's)", get_args(Protocol))
-    variants: str = _option(
+    split: Protocol | None = choice(None, "who is tested (default: the study's)", get_args(Protocol))
+    variants: str = option(
         "all",
         "which of the study's other models to train beside its own: all (default), none, or their names: a,b",
         "NAMES",
     )
-    compare_splits: bool = _option(False, "also train in full on a random split")
-    crop: Crop | None = _choice(
+    compare_splits: bool = option(False, "also train in full on a random split")
+    crop: Crop | None = choice(
         None, "cut hands out: by boxes.csv, looking for the hand, or not (default: auto, as can be)", get_args(Crop)
     )
-    as_published: bool = _option(False, "read the data as the study's source did, where that is another way (emnist)")
-    mirror: bool = _option(False, "also train on mirrored photographs")
-    pattern: str | None = _option(None, "regular expression with the groups label and signer, for other file names")
-    layout: str | None = _option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
+    as_published: bool = option(False, "read the data as the study's source did, where that is another way (emnist)")
+    mirror: bool = option(False, "also train on mirrored photographs")
+    pattern: str | None = option(None, "regular expression with the groups label and signer, for other file names")
+    layout: str | None = option(None, "how names are read, in words: signer/label, label/signer, name …", "WORDS")
 
     @classmethod
     def called(cls, name: str) -> str:
         return name if name == "study" else f"--{name.replace('_', '-')}"
 
+    @cached_property  # a file of the reader's own is run once
+    def asked(self) -> Study:
+        """The study that is named; a DataError where there is none."""
+        return find_study(self.study)
+
     def check(self) -> None:
-        find_study(self.study)
+        _ = self.asked  # there is such a study
         if self.model not in (None, *ARCHITECTURES):
             raise not_one_of("--model", self.model, ARCHITECTURES)
         if self.weights not in (None, *choices.NAMED_WEIGHTS) and not Path(str(self.weights)).is_file():
@@ -152,26 +112,25 @@ class Options(Record):
         None and names of no option are passed over.
         """
         values = {}
-        for name, option in cls.table().items():
+        for name, how in cls.table().items():
             if (value := given.get(name)) is not None:
                 try:
-                    values[name] = option.read(value) if isinstance(value, str) else value
+                    values[name] = how.read(value) if isinstance(value, str) else value
                 except ValueError:
-                    raise DataError(f"{cls.called(name)} takes {option.form}; received {value!r}. Change it.") from None
+                    raise DataError(f"{cls.called(name)} takes {how.form}; received {value!r}. Change it.") from None
         return cls(given.get("study") or cls.study, **values)
 
     def arguments(self) -> list[str]:
         """Returns the arguments of `casestudy run` that mean these options; what is as by default is left out."""
         found = [self.study]
-        for name, option in self.table().items():
+        for name, how in self.table().items():
             if (value := getattr(self, name)) != getattr(Options, name):
-                found.append(self.called(name) if value is True else f"{self.called(name)}={option.write(value)}")
+                found.append(self.called(name) if value is True else f"{self.called(name)}={how.write(value)}")
         return found
 
     def wishes(self) -> Wishes:
         """Returns what these options ask for, whatever the data; a DataError says what does not fit the study."""
-        study = find_study(self.study)
-        study = study.quick() if self.quick else study
+        study = self.asked.quick() if self.quick else self.asked
         model, phases, split = study.model, study.phases, study.split
         data = (study.data_as_published if self.as_published else None) or study.data
         if self.as_published and not study.data_as_published:
@@ -181,14 +140,17 @@ class Options(Record):
             study = replace(study, variants=tuple(_at_most(phases, variant) for variant in study.variants))
         if self.learning_rate:
             phases = _for_each_phase(phases, "learning_rate", self.learning_rate)
-        phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune)) if self.fine_tune else phases
+        if self.fine_tune:
+            phases = (*phases[:-1], replace(phases[-1], trainable=self.fine_tune))
         model = model.resized(self.image_size) if self.image_size else model
         if self.model and self.model != model.name:
             model = replace(model, name=self.model, options={})
-        model = replace(model, weights=None if self.weights == "none" else self.weights) if self.weights else model
+        if self.weights:
+            model = replace(model, weights=None if self.weights == "none" else self.weights)
         if model.weights == "signs":  # that a model has none is said at once, and not after the cleaning
             resolve_weights(model, (0, 0))  # they have a size of their own, whatever is asked for
-        model = replace(model, augmentation={**model.augmentation, "mirror": True}) if self.mirror else model
+        if self.mirror:
+            model = replace(model, augmentation={**model.augmentation, "mirror": True})
         split = replace(split, protocol=self.split or split.protocol, fraction=self.fraction or split.fraction)
         data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
         crop = self.crop or study.crop
