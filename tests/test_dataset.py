@@ -105,7 +105,7 @@ def test_cache_is_mapped_and_spares_the_second_decoding(letters_zip, tmp_path, m
     def decode_again(*args):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(letters, "_decoded", decode_again)
+    monkeypatch.setattr(letters, "_each", decode_again)
     second = load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
     np.testing.assert_array_equal(first.images, second.images)
     assert first.digest == second.digest
@@ -140,7 +140,7 @@ def test_an_interrupted_decoding_leaves_no_cache(letters_zip, tmp_path, monkeypa
         yield
 
     with monkeypatch.context() as patch:
-        patch.setattr(letters, "_decoded", stop)
+        patch.setattr(letters, "_each", stop)
         with pytest.raises(KeyboardInterrupt):
             load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -147,15 +147,20 @@ def test_a_file_that_is_not_the_published_one_finds_nothing(tmp_path, monkeypatc
 # --- a set of photographs -------------------------------------------------------------------------------------------
 
 
+def every(files):
+    """Does something with each of the files, as `letters` does with the photographs of a zip."""
+    return lambda do: [do(name, data) for name, data in files.items()]
+
+
 def test_hands_are_looked_for_once_and_only_in_the_same_photographs(sees, encode, draw, tmp_path):
     network, kept = sees(Sees()), tmp_path / "new" / "hands.csv"
     files = {f'{k}, "x".png': encode(draw("A", k, 0)) for k in range(4)}
-    first = find_hands(list(files), files.__getitem__, kept)
+    first = find_hands(list(files), every(files), kept)
     assert first == dict.fromkeys(files, Found(BOX, 0.9)) and network.asked == 4
-    assert find_hands(list(files), files.__getitem__, kept) == first and network.asked == 4
-    assert len(find_hands(list(files)[:3], files.__getitem__, kept)) == 3 and network.asked == 7
+    assert find_hands(list(files), every(files), kept) == first and network.asked == 4
+    assert len(find_hands(list(files)[:3], every(dict(list(files.items())[:3])), kept)) == 3 and network.asked == 7
     kept.write_text("0.png,1,2,3\n")
-    assert len(find_hands(list(files), files.__getitem__, kept)) == 4 and network.asked == 11
+    assert len(find_hands(list(files), every(files), kept)) == 4 and network.asked == 11
 
 
 @pytest.mark.parametrize(("sure", "found"), [(1, 0), (2, 4)])
@@ -163,7 +168,7 @@ def test_photographs_of_which_most_show_no_hand_are_all_taken_whole(sure, found,
     answers = iter([0.5] * sure + [0.49] * (4 - sure))
     sees(Sees(lambda picture: next(answers)))
     files = {f"{k}.png": encode(draw("A", k, 0)) for k in range(4)}
-    assert len(find_hands(list(files), files.__getitem__, tmp_path / "hands.csv")) == found
+    assert len(find_hands(list(files), every(files), tmp_path / "hands.csv")) == found
 
 
 def by_hand(data, box, margin, size):

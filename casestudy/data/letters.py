@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import cast, get_args
+from typing import TypeVar, cast, get_args
 
 import numpy as np
 
@@ -35,6 +35,7 @@ from casestudy.words import counted, printable
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 MOST_TABLE = 1 << 28  # bytes of ledger.csv and boxes.csv, unpacked: for a million photographs
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 
@@ -78,7 +79,8 @@ def load_letters(
         if photos and (crop == "hand" or (crop == "auto" and not any(photo.box for photo in photos))):
             recipe = hashlib.sha256(f"{found.digest}{found.bytes}{SHA256}".encode()).hexdigest()
             names = [photo.name for photo in photos]
-            hands = find_hands(names, found.read, Path(cache_dir) / f"hands-{recipe[:16]}.csv", asked=crop == "hand")
+            kept = Path(cache_dir) / f"hands-{recipe[:16]}.csv"
+            hands = find_hands(names, partial(_each, found.photos, found.read), kept, asked=crop == "hand")
             boxes = {name: hand.box for name, hand in hands.items() if hand.sure}
             photos = [replace(photo, box=boxes.get(photo.name)) for photo in photos]
         lacking = [photo.name for photo in photos if photo.box is None]
@@ -99,7 +101,10 @@ def load_letters(
         target = Path(cache_dir) / f"images-{hashlib.sha256((digest + found.bytes).encode()).hexdigest()[:16]}.npy"
 
         def write() -> None:
-            blocks = _decoded(photos, found.read, image_size, margin if cropped else None, channels)
+            around = margin if cropped else None
+            blocks = _each(
+                photos, found.read, lambda photo, data: as_seen(data, image_size, channels, photo.box, around)[0][None]
+            )
             write_pixels(target, (len(photos), *image_size, channels), blocks)
 
         pixels = cached_pixels(target, len(photos), image_size, channels, write)
@@ -210,21 +215,15 @@ def _is_image(name: str) -> bool:
     return not hidden and Path(name).suffix.lower() in IMAGE_SUFFIXES
 
 
-def _decoded(
-    photos: Sequence[_Photo],
-    read: Callable[[str], bytes],
-    image_size: tuple[int, int],
-    margin: float | None,
-    channels: int,
-) -> Iterator[np.ndarray]:
-    """Yields uint8 (1, height, width, channels) in order, some hundreds in flight."""
+def _each(photos: Sequence[_Photo], read: Callable[[str], bytes], do: Callable[[_Photo, bytes], T]) -> Iterator[T]:
+    """Yields in order what `do` makes of each photograph's bytes, hundreds in flight; a DataError names a bad one."""
 
-    def one(photo: _Photo) -> np.ndarray:
+    def one(photo: _Photo) -> T:
         try:
             data = read(photo.name)
             if photo.sha256 and hashlib.sha256(data).hexdigest() != photo.sha256:
                 raise ValueError("its SHA-256 is not the ledger's")
-            return as_seen(data, image_size, channels, photo.box, margin)[0][None]
+            return do(photo, data)
         except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
             raise DataError(
                 f"Every image must decode; {photo.name} does not ({error}). Sort such files out with: casestudy clean"

@@ -9,8 +9,7 @@ from __future__ import annotations
 import csv
 import functools
 import logging
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +49,9 @@ class Found:
         return self.confidence >= LEAST
 
 
+Each = Callable[[Callable[[object, bytes], Found]], Iterable[Found]]  # what is done with every photograph, in order
+
+
 class Localiser:
     """The network, from the arrays of its file."""
 
@@ -85,8 +87,9 @@ class Localiser:
         """Returns where the hand most likely is in that part of a picture, in the picture's pixels."""
         seen = picture.convert("RGB").resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=region, reducing_gap=2.0)
         cells = self.cells(np.asarray(seen))
-        chances = np.exp(cells[..., 0] - max(cells[..., 0].max(), 0.0))
-        chances /= chances.sum() + np.exp(-max(cells[..., 0].max(), 0.0))
+        highest = max(cells[..., 0].max(), 0.0)  # of the scores, that of "no hand" among them
+        chances = np.exp(cells[..., 0] - highest)
+        chances /= chances.sum() + np.exp(-highest)
         y, x = np.unravel_index(chances.argmax(), chances.shape)
         near = (slice(max(y - 1, 0), y + 2), slice(max(x - 1, 0), x + 2))
         share = chances[near].sum()
@@ -147,38 +150,25 @@ def load_localiser() -> Localiser | None:
         return Localiser(dict(arrays))
 
 
-def find_hands(
-    names: Sequence[str], read: Callable[[str], bytes], kept: Path, *, asked: bool = False
-) -> dict[str, Found]:
+def find_hands(names: Sequence[str], each: Each, kept: Path, *, asked: bool = False) -> dict[str, Found]:
     """Returns where the hand of each photograph is; nothing where the set does not show hands, or nothing finds them.
 
     Args:
         names: Of the photographs.
-        read: Gives the bytes of one.
+        each: Does something with every one, in this order: it is given a photograph and the bytes of its file.
         kept: The table of an earlier call, which is used, or where this one's is written.
         asked: Whether they must be looked for: a DataError says that nothing can.
     """
     network = load_localiser()
     if network is None:
         if asked:
-            raise DataError(
-                f"Looking for hands needs {FILE.as_posix()} of a checkout; it is not here. Use --crop none."
-            )
+            raise DataError(f"Looking for hands needs {FILE.as_posix()} of a checkout; none is here. Use --crop none.")
         return {}
     with suppress(OSError, ValueError):
         return _enough(_kept(names, kept))
 
-    def one(name: str) -> Found:
-        try:
-            return network.find_in(read(name))
-        except Exception as error:  # a zip that was damaged since, say; each means the same to the reader
-            raise DataError(
-                f"Every image must decode; {name} does not ({error}). Sort such files out with: casestudy clean"
-            ) from error
-
-    with ThreadPoolExecutor() as pool:
-        waiting = tqdm(pool.map(one, names), desc="find hands", unit="img", total=len(names), delay=2)
-        found = dict(zip(names, waiting, strict=True))
+    looked = each(lambda photo, data: network.find_in(data))
+    found = dict(zip(names, tqdm(looked, desc="find hands", unit="img", total=len(names), delay=2), strict=True))
     kept.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(kept) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([name, *one.box, one.confidence] for name, one in found.items())
@@ -197,9 +187,7 @@ def _kept(names: Sequence[str], path: Path) -> dict[str, Found]:
 
 def _enough(found: dict[str, Found]) -> dict[str, Found]:
     sure = sum(one.sure for one in found.values())
-    if sure < MOST_OFTEN * len(found):
-        log.info("a hand was found in %d of %s: all are taken whole", sure, counted(len(found), "photograph"))
-        return {}
-    log.info("a hand was found in %d of %s, and is cut out; the others are taken whole", sure,
-             counted(len(found), "photograph"))  # fmt: skip
-    return found
+    few = sure < MOST_OFTEN * len(found)
+    then = ": all are taken whole" if few else ", and is cut out; the others are taken whole"
+    log.info("a hand was found in %d of %s%s", sure, counted(len(found), "photograph"), then)
+    return {} if few else found

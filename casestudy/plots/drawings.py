@@ -20,7 +20,7 @@ def draw_run(
     samples: pd.DataFrame,
     pictures: Sequence[Image.Image],
     compared: dict[str, pd.DataFrame],
-    cuts: Sequence[tuple[Image.Image, tuple[float, float, float, float], str]] = (),
+    cuts: Sequence[results.Cut] = (),
 ) -> dict[str, Figure]:
     """Returns learning curves, confusion matrix, accuracies by label and signer, reliability and samples, by name.
 
@@ -30,7 +30,7 @@ def draw_run(
         samples: Rows of the predictions.
         pictures: Their photographs; without them there is no drawing of samples.
         compared: The tables of a comparison by the names of their files; {} for one model.
-        cuts: Whole photographs, the box (left, top, right, bottom) found in each, in pixels, and what to write above.
+        cuts: Hands that were looked for.
     """
     drawings: dict[str, Figure] = {}
 

@@ -28,6 +28,8 @@ UPRIGHT = 28  # characters of a line of a name beside or below its group
 WIDE = 17  # a line of more characters is set smaller there, and in more lines
 MANY = 14  # more groups than these stand side by side, in the format of a slide
 
+Cut = tuple[Image.Image, tuple[float, float, float, float], str]  # a photograph, left … bottom in pixels, a title
+
 
 def figure(width: float = 6.4, height: float = 4.0, columns: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
     """Returns a figure that no global state knows of, and its axes row by row; sizes in inches."""
@@ -249,7 +251,7 @@ def contact_sheet(pictures: Iterable[Image.Image | np.ndarray], titles: Iterable
     return fig
 
 
-def box_sheet(cuts: Sequence[tuple[Image.Image, tuple[float, float, float, float], str]], columns: int = 5) -> Figure:
+def box_sheet(cuts: Sequence[Cut], columns: int = 5) -> Figure:
     """Returns a figure of whole photographs, each with the box that was cut out of it in light on dark lines."""
     fig, axes = _sheet(len(cuts), columns, 2.1, 2.0)
     for ax, (picture, (left, top, right, bottom), title) in zip(axes, cuts, strict=False):

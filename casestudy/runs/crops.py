@@ -10,6 +10,7 @@ from casestudy.data import ImageSet
 from casestudy.errors import RunError
 
 if TYPE_CHECKING:
+    from casestudy.data.cutting import Box
     from casestudy.runs.folder import RunFolder
 
 SIDES = ["left", "top", "right", "bottom"]
@@ -27,14 +28,13 @@ def crops_of(images: ImageSet) -> pd.DataFrame:
     return table
 
 
-def boxes_of(run: RunFolder) -> dict[str, tuple[float, float, float, float]] | None:
+def boxes_of(run: RunFolder) -> dict[str, Box] | None:
     """Returns the boxes that `crops_of` says were cut out, by the names of the images; None where nobody looked."""
     if not run.has("crops.csv"):
         return None
     table = run.read_table("crops.csv")
     cut = table[table["cut"]]
-    corners = zip(*(cut[side] for side in SIDES), strict=True)
-    return dict(zip(cut["name"], corners, strict=True))
+    return dict(zip(cut["name"], cut[SIDES].itertuples(index=False, name=None), strict=True))
 
 
 def same_hands(run: RunFolder, images: ImageSet) -> ImageSet:

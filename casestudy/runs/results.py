@@ -12,16 +12,15 @@ from casestudy.choices import OWN
 from casestudy.evaluation import Contender, Evaluation, compare_models
 from casestudy.plots import draw_run
 from casestudy.runs.ahead import recipe
+from casestudy.runs.crops import SIDES
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.record import Metrics, Score
 from casestudy.runs.trained import CLEAN, DISTORTED, TESTS, TrainedModel, models_of
 from casestudy.study import Study
 
 if TYPE_CHECKING:
-    from PIL import Image
-
-    from casestudy.data.cutting import Box
     from casestudy.data.photographs import Photographs
+    from casestudy.plots.results import Cut
 
 CUTS = 20  # hands on the sheet of what was cut out
 LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
@@ -164,18 +163,16 @@ def result_tables(evaluation: Evaluation, *, seed: int) -> dict[str, pd.DataFram
     }
 
 
-def _cuts(run: RunFolder, photographs: Photographs) -> list[tuple[Image.Image, Box, str]]:
-    """Returns of the least surely found hands that were cut out the whole photograph, the box, and how sure in words.
-
-    None where nobody looked for hands, or the photographs are not here.
-    """
+def _cuts(run: RunFolder, photographs: Photographs) -> list[Cut]:
+    """Returns the least surely found hands that were cut out; none where nobody looked, or photographs are not here."""
     if not run.has("crops.csv"):
         return []
     table = run.read_table("crops.csv")
-    held = photographs.names
-    least = table[table["cut"] & table["name"].isin(held)].sort_values("confidence", kind="stable").head(CUTS)
-    found = [((row.left, row.top, row.right, row.bottom), row) for row in least.itertuples()]
-    return [(photographs.whole(row.name), box, f"{row.confidence:.0%} sure") for box, row in found]
+    cut = table[table["cut"] & table["name"].isin(photographs.names)]
+    least = cut.sort_values("confidence", kind="stable").head(CUTS)
+    corners = least[SIDES].itertuples(index=False, name=None)
+    said = (f"{confidence:.0%} sure" for confidence in least["confidence"])
+    return list(zip(map(photographs.whole, least["name"]), corners, said, strict=True))
 
 
 def _draw(run: RunFolder, evaluation: Evaluation, compared: dict[str, pd.DataFrame]) -> None:
