@@ -29,6 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from casestudy.choices import Crop, Precision
 from casestudy.cleaning import CommandParser
 from casestudy.cleaning.regroup import clean_archive
+from casestudy.cluster import HELP as CLUSTER_HELP
 from casestudy.data.images import load_images
 from casestudy.data.splits import Splits, leave_one_signer_out, split_images
 from casestudy.errors import CaseStudyError, RunError
@@ -80,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned photographs and the runs")
     parser.add_argument("--only", nargs="+", default=[], choices=words, metavar="WORD", help=", ".join(words))
     parser.add_argument("--precision", choices=get_args(Precision), help="of fine-tuning (default: the machine's)")
+    parser.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go (default: in ARTICLES)")
     parser.add_argument("--card", type=Path, default=CARD, help="page with the table (default: in DATA/weights)")
     options = parser.parse_args(arguments)
@@ -104,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
             if kind == "probe":
                 values = probed(study, letters, options.out)
             else:
-                values = fine_tuned(study, letters, options.out, options.precision)
+                values = fine_tuned(study, letters, options.out, options.precision, options.cluster)
             record(options.json, {"name": options.data.name, "sha256": digest}, f"{way} {kind} {size}", values)
             show(options.json, options.card)
     except (CaseStudyError, OSError) as error:
@@ -181,12 +183,14 @@ def probe(features: np.ndarray, split: Splits) -> tuple[pd.DataFrame, float]:
     return prediction_table(images, split.test, certain), search.best_params_["ridgeclassifier__alpha"]
 
 
-def fine_tuned(study: Study, letters: Path, out: Path, precision: Precision | None = None) -> dict:
+def fine_tuned(
+    study: Study, letters: Path, out: Path, precision: Precision | None = None, cluster: str | None = None
+) -> dict:
     """Returns what the study's phases make of the weights, and what the first of them does alone."""
     spec = study.model
     # Other weights of the same name are another run.
     home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8], study.crop])
-    run = run_study(Wishes(study, seed=SEED, precision=precision), letters, home)
+    run = run_study(Wishes(study, seed=SEED, precision=precision), letters, home, cluster=cluster)
     names = run.facts.class_names
     tables = {score.name: run.read_table(score.predictions) for score in run.scores()}
     return {
