@@ -17,13 +17,15 @@ import pytest
 from PIL import Image
 
 import casestudy
-from casestudy.cleaning import loose_photographs
+from casestudy.cleaning import iter_members, loose_photographs
+from casestudy.cleaning.regroup import clean_archive
 from casestudy.cli import main
 from casestudy.errors import CaseStudyError, DataError
 from casestudy.evaluation import evaluate_predictions
 from casestudy.runs import Wishes, run_study
 from casestudy.runs.about import ENTRY, About, Calibration
 from casestudy.runs.read import _reading
+from casestudy.studies import STUDIES
 
 CLOSE = 1e-6
 
@@ -117,6 +119,35 @@ def test_the_model_file_alone_is_enough_in_plain_keras_too(finished_run, photos,
         {label: row[f"p_{label}"] for label in about["labels"]}, abs=CLOSE
     )
 
+
+@pytest.mark.realdata
+def test_ten_real_photographs_read_as_the_archive_has_them(realdata, tmp_path):
+    """In the command's eyes and in those of plain Keras: the file beside its signer's user_N_loc.csv, as it came."""
+    ledger = clean_archive(realdata / "asl-signers.rar", tmp_path / "letters.zip")
+    asl = STUDIES["asl"]
+    spec = dataclasses.replace(asl.model, name="mobilenet_v2_0.35", image_size=(64, 64),
+                               weights=str(realdata / "mobilenet_v2_0.35_224_no_top.weights.h5"))  # fmt: skip
+    head = dataclasses.replace(asl.phases[0], epochs=4, views=1)
+    study = dataclasses.replace(asl, model=spec, phases=(head, dataclasses.replace(asl.phases[1], epochs=1)))
+    run = run_study(Wishes(study, seed=7), tmp_path / "letters.zip", tmp_path / "run")
+
+    rows = run.read_table("predictions.csv").iloc[:: len(run.read_table("predictions.csv")) // 10][:10]
+    origin = {row.stored_as: row.entry for row in ledger.rows}
+    wanted = [origin[name] for name in rows["name"]]
+    for member in iter_members(realdata / "asl-signers.rar"):
+        if member.name in wanted or member.name.endswith("_loc.csv"):
+            (tmp_path / member.name).parent.mkdir(exist_ok=True)
+            (tmp_path / member.name).write_bytes(member.data)
+    table = casestudy.read_photographs(run, [tmp_path / name for name in wanted])
+    columns = [f"p_{label}" for label in run.facts.class_names]
+    assert set(table["cut"]) == {"box"} and len(table) == 10
+    np.testing.assert_allclose(table[columns], rows[columns], atol=CLOSE)
+
+    keras = pytest.importorskip("keras")
+    plain = keras.models.load_model(run.path / "model.keras")
+    boxes = run.study_images(run.resolve())
+    pixels = [boxes.images[list(boxes.names).index(name)] for name in rows["name"]]
+    np.testing.assert_allclose(plain.predict(np.stack(pixels).astype("float32"), verbose=0), rows[columns], atol=CLOSE)
 
 def test_a_model_saved_before_still_opens_beside_its_run(run_copy, photos, tmp_path, caplog):
     model = run_copy.path / "model.keras"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from PIL import Image
 
 from SCRIPTS.hands.pretrain_camera import plain_place
-from SCRIPTS.hands.pretrain_images import CANVAS, Frame, Stock, axes_of, behind_of, framed, taken
+from SCRIPTS.hands.pretrain_images import Frame, Stock, axes_of, behind_of, framed, taken
 
 NOBODY = 0.15  # share of scenes without a hand
 LARGEST, SMALLEST = 1.1, 7.5  # sides of the picture over that of the hand's box
@@ -25,9 +26,7 @@ def draw_scene(
     share = np.exp(rng.uniform(np.log(LARGEST), np.log(SMALLEST)))
     shrink = max(1, int(share / 2))  # before the edge is drawn out: a far hand needs few of its pixels
     hand, box = stock.hands[index], stock.boxes[index] / shrink
-    if shrink > 1:
-        few = CANVAS // shrink * shrink
-        hand = hand[:few, :few].reshape(few // shrink, shrink, few // shrink, shrink, 4).mean((1, 3)).astype(np.uint8)
+    hand = np.asarray(Image.fromarray(hand).reduce(shrink))
     sides = box[2:] - box[:2]
     side = sides.max() * share
     room = max(0.0, 0.5 - (0.5 - BEYOND) / share)

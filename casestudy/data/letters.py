@@ -91,7 +91,7 @@ def load_letters(
                 f"Cropping needs hand boxes; {path} has no boxes.csv that names its images. Use --crop none."
             )
         cropped = crop != "none" and len(lacking) < len(photos)
-        if cropped and lacking:
+        if cropped and lacking and not hands:  # of those the search has told
             first = printable(lacking[0])
             log.warning("%s without a box, used whole, among them %s", counted(len(lacking), "image"), first)
         settings = [CACHE_FORMAT, found.digest, list(image_size), margin if cropped else None]
