@@ -128,7 +128,9 @@ def test_ten_real_photographs_read_as_the_archive_has_them(realdata, tmp_path):
     spec = dataclasses.replace(asl.model, name="mobilenet_v2_0.35", image_size=(64, 64),
                                weights=str(realdata / "mobilenet_v2_0.35_224_no_top.weights.h5"))  # fmt: skip
     head = dataclasses.replace(asl.phases[0], epochs=4, views=1)
-    study = dataclasses.replace(asl, model=spec, phases=(head, dataclasses.replace(asl.phases[1], epochs=1)))
+    split = dataclasses.replace(asl.split, fraction=0.2)
+    phases = (head, dataclasses.replace(asl.phases[1], epochs=1))
+    study = dataclasses.replace(asl, model=spec, split=split, phases=phases)
     run = run_study(Wishes(study, seed=7), tmp_path / "letters.zip", tmp_path / "run")
 
     rows = run.read_table("predictions.csv").iloc[:: len(run.read_table("predictions.csv")) // 10][:10]

@@ -17,12 +17,12 @@ import numpy as np
 from casestudy.evaluation import how_sure
 from casestudy.report import decimals, interval, percent
 from casestudy.studies import STUDIES
-from casestudy.words import STATUSES
+from casestudy.words import STATUSES, duration
 from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
 from SCRIPTS.benchmark import coverage
 from SCRIPTS.release.environment import ROOT
 
-PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md"))]
+PAGES = [ROOT / "hook_document.md", *sorted(ARTICLES.glob("0?_*.md")), ARTICLES / "alternatives.md"]
 MARK = re.compile(r"(<!--=([\w.-]+)-->)(.*?)(<!--/-->)", re.S)
 # Which committed results the articles speak of.
 SAMPLE = "asl_sample.rar resnet50v2 96x96 signer"
@@ -55,6 +55,7 @@ def values() -> dict[str, str]:
     for name, result in (("sample", results[SAMPLE]), ("real", results[REAL])):
         found |= of_result(name, result)
     found |= of_run(facts["run"]) | of_statistics(facts["statistics"]) | of_seeds(facts["seeds"])
+    found |= of_weights(read("weights.json")["measurements"])
     found |= of_benchmark(read("benchmark.json")["parts"]) | of_ledger() | of_study() | of_coverage(coverage.load())
     return found | {"wilson.8.10": of_images(8, 10)}
 
@@ -183,6 +184,21 @@ def of_seeds(facts: dict) -> dict[str, str]:
         found |= {
             f"seeds.{name}": f"{percent(low)} to {percent(high)}",
             f"seeds.{name}.spread": points(high - low),
+        }
+    return found
+
+
+def of_weights(measurements: dict) -> dict[str, str]:
+    """Returns the values of each way to start: of the last score of each, and its time."""
+    found = {}
+    for key, values in measurements.items():
+        name, score = "weights." + key.replace(" ", "."), values["scores"][-1]
+        found |= {
+            f"{name}.mean": percent(score["mean"]),
+            f"{name}.weakest": percent(score["range"][0]),
+            f"{name}.interval": interval(score["interval"], " to "),
+            f"{name}.all": duration(values["seconds"]),
+            f"{name}.fold": duration(values["seconds"] / len(score["per_signer"])),
         }
     return found
 
