@@ -11,8 +11,8 @@ from test_tuning import STUDY
 
 from casestudy.data.drawn import stand_in
 from casestudy.errors import ClusterError, GradingError
-from casestudy.grading.grade import grade_all
 from casestudy.grading.gradebook import write_gradebook
+from casestudy.grading.many import grade_all
 from casestudy.grading.rubric import load_rubric
 from casestudy.runs import search
 
@@ -38,7 +38,7 @@ def test_grades_are_the_same_however_many_grade(submissions, monkeypatch, tmp_pa
     pytest.importorskip("distributed")
     rubric, key = load_rubric(None), make_key()
     alone = grade_all(submissions, rubric, key)
-    monkeypatch.setattr("casestudy.grading.grade.A_TASK", 2)
+    monkeypatch.setattr("casestudy.grading.many.A_TASK", 2)
     many = written(grade_all(submissions, rubric, key, "local:2"), rubric, tmp_path / "many")
     assert many == written(alone, rubric, tmp_path / "alone") and "grades.csv" in many
     assert [report.source for report in alone] == list(submissions)
