@@ -123,14 +123,17 @@ def archives(tmp_path, draw, encode):
     return [tmp_path / name for name in held]
 
 
-def test_archives_are_cleaned_to_the_same_bytes(archives, tmp_path, monkeypatch):
-    pytest.importorskip("distributed")
+@pytest.mark.parametrize("workers", [("--jobs", "2"), ("--cluster", "local:2")])
+def test_archives_are_cleaned_to_the_same_bytes(archives, workers, tmp_path, monkeypatch):
+    if "--cluster" in workers:
+        pytest.importorskip("distributed")
     from casestudy.cli import main
 
     monkeypatch.chdir(tmp_path)
     call = ["clean", *(path.name for path in archives), "--repair", "--quiet"]
     assert main([*call, "--out", "alone.zip"]) == 0
-    assert main([*call, "--out", "many.zip", "--cluster", "local:2"]) == 0
+    assert main([*call, "--out", "many.zip", *workers]) == 0
+    assert not (tmp_path / "many.shards").exists()
     assert (tmp_path / "alone.zip").read_bytes() == (tmp_path / "many.zip").read_bytes()
     with zipfile.ZipFile("many.zip") as archive:
         told = archive.read("ledger.csv").decode()
@@ -138,16 +141,50 @@ def test_archives_are_cleaned_to_the_same_bytes(archives, tmp_path, monkeypatch)
         assert word in told, word
 
 
-def test_what_was_screened_must_be_what_is_stored(archives, tmp_path):
+def test_a_shard_must_be_of_the_archive_that_is_there(archives, tmp_path):
     from casestudy.cleaning import clean_archive
     from casestudy.errors import ConservationError
 
-    for change in (lambda told: told[:-1], lambda told: [*told, told[0]], lambda told: [*told[1:], told[0]]):
+    for change in (lambda rows: rows[:-1], lambda rows: [*rows, rows[0]], lambda rows: [rows[1], rows[0], *rows[2:]]):
 
-        def each(screen, paths, change=change):
-            found = [screen(path) for path in paths]
-            return [*found[:-1], change(found[-1])]
+        def each(make, tasks, change=change):
+            for task in tasks:
+                make(task)
+            shard = tasks[-1][1]
+            with zipfile.ZipFile(shard) as source:
+                held = {name: source.read(name) for name in source.namelist()}
+            index = json.loads(held["found.json"])
+            index["rows"] = change(index["rows"])
+            with zipfile.ZipFile(shard, "w") as target:
+                for name, data in (held | {"found.json": json.dumps(index).encode()}).items():
+                    target.writestr(name, data)
 
         with pytest.raises(ConservationError, match="was another file when it was screened"):
-            clean_archive(archives, tmp_path / "out.zip", progress=False, each=each)
+            clean_archive(archives, tmp_path / "out.zip", progress=False, beside=(each, tmp_path / "shards"))
         assert not (tmp_path / "out.zip").exists()
+        for shard in (tmp_path / "shards").iterdir():
+            shard.unlink()
+
+
+def test_a_cleaning_that_was_stopped_goes_on_with_the_shards_that_are_there(archives, tmp_path):
+    from casestudy.cleaning import clean_archive
+
+    made, shards = [], tmp_path / "shards"
+
+    def each(make, tasks):
+        for task in tasks:
+            if len(made) == 2:
+                made.append("stopped")
+                raise KeyboardInterrupt
+            before = task[1].exists()
+            make(task)
+            made.append(None if before else task[0].name)
+
+    alone = clean_archive(archives, tmp_path / "alone.zip", progress=False)
+    with pytest.raises(KeyboardInterrupt):
+        clean_archive(archives, tmp_path / "out.zip", progress=False, beside=(each, shards))
+    (tmp_path / "b.txt").write_text("new")  # beside b.zip: it might be a part of it
+    assert clean_archive(archives, tmp_path / "out.zip", progress=False, beside=(each, shards)) == alone
+    assert made == ["a.zip", "b.zip", "stopped", None, "b.zip", "c.zip"]
+    assert (tmp_path / "out.zip").read_bytes() == (tmp_path / "alone.zip").read_bytes()
+    assert not shards.exists()

@@ -34,7 +34,7 @@ class Desk:
 
     def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
         """Returns the row of one entry, complete but for what other rows show; see `finish`."""
-        digest = used = hashlib.sha256(member.data).hexdigest()
+        digest = used = member.sha256
         twin = None
         mended = self._repair and screening is not None and screening.status == "repairable" and bool(place.label)
         if screening is not None and mended:

@@ -230,11 +230,9 @@ def _new(args: argparse.Namespace) -> int:
 
 def _clean(args: argparse.Namespace) -> int:
     check_cluster(args.cluster)
-    if args.cluster:
-        folder = args.archive[0].absolute().parent
-        args.each = lambda screen, paths: run_tasks(
-            screen, [path.absolute() for path in paths], args.cluster, folder, noun="archive"
-        )
+    if args.cluster and len(args.archive) > 1:
+        shards = args.out.with_suffix(".shards")
+        args.beside = (lambda make, tasks: run_tasks(make, tasks, args.cluster, shards, noun="archive")), shards
     return args.clean(args)
 
 

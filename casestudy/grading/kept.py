@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import numpy as np
 import casestudy
 from casestudy.cluster import versions
 from casestudy.errors import GradingError
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, code_digest
 from casestudy.grading.grade import GradeReport, Result
 from casestudy.grading.key import Key, key_text
 from casestudy.grading.likeness import Prints
@@ -28,7 +27,8 @@ class Kept:
 
     def __init__(self, folder: Path, rubric: Rubric, key: Key) -> None:
         self._folder, self._rubric = folder, rubric
-        self._by = _digest(json.dumps([_code(), versions(), dataclasses.asdict(rubric), key_text(key)]).encode())
+        code = code_digest(Path(casestudy.__file__).parent)  # between two versions of it a check may change, too
+        self._by = _digest(json.dumps([code, versions(), dataclasses.asdict(rubric), key_text(key)]).encode())
 
     def report(self, submission: Submission, grade: Callable[[Submission], GradeReport]) -> GradeReport:
         """Returns the report that is kept for a submission; where there is none, what `grade` gives, and keeps that."""
@@ -43,13 +43,6 @@ class Kept:
         with atomic_path(path) as partial:
             partial.write_text(json.dumps(to_json(report)), encoding="utf-8")
         return report
-
-
-@cache
-def _code() -> str:
-    """Returns a digest of this package's text: between two versions of it a check may change, too."""
-    home = Path(casestudy.__file__).parent
-    return _digest(b"".join(path.read_bytes() for path in sorted(home.rglob("*.py"))))
 
 
 def _digest(data: bytes) -> str:
