@@ -4,13 +4,18 @@ import dataclasses
 import io
 import json
 import zipfile
+from functools import partial
 
 import pytest
+import worked
 from drawn_submissions import good, make_key, packed
 from test_tuning import STUDY
 
+from casestudy.cluster import run_tasks
 from casestudy.data.drawn import stand_in
 from casestudy.errors import ClusterError, GradingError
+from casestudy.grading import many
+from casestudy.grading.grade import grade_safely
 from casestudy.grading.gradebook import write_gradebook
 from casestudy.grading.many import grade_all
 from casestudy.grading.rubric import load_rubric
@@ -34,16 +39,53 @@ def written(reports, rubric, out):
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-def test_grades_are_the_same_however_many_grade(submissions, monkeypatch, tmp_path):
-    pytest.importorskip("distributed")
+WAYS = ("jobs:2", "local:2")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_grades_are_the_same_however_many_grade_though_one_is_killed(submissions, way, monkeypatch, tmp_path):
+    if way.startswith("local"):
+        pytest.importorskip("distributed")
     rubric, key = load_rubric(None), make_key()
     alone = grade_all(submissions, rubric, key)
-    monkeypatch.setattr("casestudy.grading.many.A_TASK", 2)
-    many = written(grade_all(submissions, rubric, key, "local:2"), rubric, tmp_path / "many")
-    assert many == written(alone, rubric, tmp_path / "alone") and "grades.csv" in many
+    monkeypatch.setattr(many, "A_TASK", 2)
+    monkeypatch.setattr(many, "_grade_some", worked.grades_and_dies_once)
+    found = written(grade_all(submissions, rubric, key, way, tmp_path / "kept"), rubric, tmp_path / "many")
+    assert (tmp_path / "died").read_text() == "begun"
+    assert found == written(alone, rubric, tmp_path / "alone") and "grades.csv" in found
     assert [report.source for report in alone] == list(submissions)
     assert any("Shares with" in remark for remark in alone[0].remarks)  # which is told of files of two tasks
-    assert not list(submissions["s1.zip"].parent.glob(".seen-*"))
+    assert not list(tmp_path.rglob(".seen-*"))
+
+
+def test_a_grading_that_was_stopped_goes_on_and_another_rubric_or_key_begins_again(submissions, monkeypatch, tmp_path):
+    rubric, key, graded, stop = load_rubric(None), make_key(), [], [3]
+
+    def grade(submission, **by):
+        if len(graded) == stop[0]:
+            raise KeyboardInterrupt
+        graded.append(submission.source)
+        return grade_safely(submission, **by)
+
+    alone = written(grade_all(submissions, rubric, key), rubric, tmp_path / "alone")
+    monkeypatch.setattr(many, "grade_safely", grade)
+    kept = tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        grade_all(submissions, rubric, key, kept=kept)
+    stop[0] = None
+    for name, again in (("on", 5), ("again", 5)):
+        assert written(grade_all(submissions, rubric, key, kept=kept), rubric, tmp_path / name) == alone
+        assert graded == list(submissions)[:again]  # each once
+    grade_all(submissions, dataclasses.replace(rubric, criteria=rubric.criteria[:-1]), key, kept=kept)
+    grade_all(submissions, rubric, make_key(archive="cd" * 32), kept=kept)
+    assert graded == list(submissions) * 3
+    other = tmp_path / "s1.zip"
+    other.write_bytes(packed(good(9)))
+    grade_all({"s1.zip": other}, rubric, key, kept=kept)
+    assert len(graded) == 16  # the same name, another submission
+    for path in kept.iterdir():
+        path.write_text(path.read_text()[:-9])  # cut short, by a disk that was full, say
+    assert written(grade_all(submissions, rubric, key, kept=kept), rubric, tmp_path / "mended") == alone
 
 
 def test_a_submission_that_is_gone_is_nobodys_zero(submissions, tmp_path):
@@ -164,6 +206,22 @@ def test_a_shard_must_be_of_the_archive_that_is_there(archives, tmp_path):
         assert not (tmp_path / "out.zip").exists()
         for shard in (tmp_path / "shards").iterdir():
             shard.unlink()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_archives_are_cleaned_to_the_same_bytes_though_a_worker_is_killed(archives, way, tmp_path):
+    if way.startswith("local"):
+        pytest.importorskip("distributed")
+    from casestudy.cleaning import clean_archive
+
+    def each(make, tasks):
+        return run_tasks(partial(worked.dies_once_before, tmp_path / "died", make), tasks, way, tmp_path / "shards")
+
+    alone = clean_archive(archives, tmp_path / "alone.zip", progress=False)
+    beside = (each, tmp_path / "shards")
+    assert clean_archive(archives, tmp_path / "many.zip", progress=False, beside=beside) == alone
+    assert (tmp_path / "many.zip").read_bytes() == (tmp_path / "alone.zip").read_bytes()
+    assert (tmp_path / "died").exists() and not (tmp_path / "shards").exists()
 
 
 def test_a_cleaning_that_was_stopped_goes_on_with_the_shards_that_are_there(archives, tmp_path):
