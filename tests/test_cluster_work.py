@@ -24,10 +24,10 @@ from casestudy.runs import search
 
 @pytest.fixture(scope="module")
 def submissions(tmp_path_factory):
-    """Five files by three students: two alike, one without evidence, one that is no zip."""
+    """Six files: two alike, one with the same run in another file, one without evidence, one that is no zip."""
     folder = tmp_path_factory.mktemp("downloads")
     drawn = {f"s{seed}.zip": packed(good(seed)) for seed in (1, 2, 3)} | {"s4.zip": packed({}), "s5.zip": b"no zip"}
-    drawn["s2.zip"] = drawn["s1.zip"]
+    drawn |= {"s2.zip": drawn["s1.zip"], "s6.zip": packed(good(1), student="Ben Berg")}
     for name, data in drawn.items():
         (folder / name).write_bytes(data)
     return {name: folder / name for name in drawn}
@@ -73,19 +73,41 @@ def test_a_grading_that_was_stopped_goes_on_and_another_rubric_or_key_begins_aga
     with pytest.raises(KeyboardInterrupt):
         grade_all(submissions, rubric, key, kept=kept)
     stop[0] = None
-    for name, again in (("on", 5), ("again", 5)):
+    for name in ("on", "again"):
         assert written(grade_all(submissions, rubric, key, kept=kept), rubric, tmp_path / name) == alone
-        assert graded == list(submissions)[:again]  # each once
-    grade_all(submissions, dataclasses.replace(rubric, criteria=rubric.criteria[:-1]), key, kept=kept)
+        assert graded == list(submissions)  # each once
+    assert any("every prediction" in text.decode() for text in alone.values())  # which is told of what was kept, too
     grade_all(submissions, rubric, make_key(archive="cd" * 32), kept=kept)
+    reworded = dataclasses.replace(rubric.criteria[0], title="Another title")
+    grade_all(submissions, dataclasses.replace(rubric, criteria=(reworded, *rubric.criteria[1:])), key, kept=kept)
     assert graded == list(submissions) * 3
     other = tmp_path / "s1.zip"
     other.write_bytes(packed(good(9)))
     grade_all({"s1.zip": other}, rubric, key, kept=kept)
-    assert len(graded) == 16  # the same name, another submission
+    assert len(graded) == 19  # the same name, another submission
     for path in kept.iterdir():
         path.write_text(path.read_text()[:-9])  # cut short, by a disk that was full, say
     assert written(grade_all(submissions, rubric, key, kept=kept), rubric, tmp_path / "mended") == alone
+
+
+def test_the_command_grades_with_processes_and_keeps_what_is_graded(submissions, tmp_path, monkeypatch, capsys):
+    from casestudy.cli import main
+    from casestudy.grading.key import key_text
+
+    (tmp_path / "key.json").write_text(key_text(make_key()), encoding="utf-8")
+    call = ["grade", str(submissions["s1.zip"].parent), "--key", str(tmp_path / "key.json"), "--quiet", "--out"]
+    assert main([*call, str(tmp_path / "alone")]) == main([*call, str(tmp_path / "many"), "--jobs", "2"]) == 0
+    tables = [(tmp_path / name / "grades.csv").read_bytes() for name in ("alone", "many")]
+    assert tables[0] == tables[1] and tables[0].count(b"\n") == 7
+    kept = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "many" / ".graded").iterdir()}
+    assert main([*call, str(tmp_path / "many")]) == 0 and len(kept) == 6
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "many" / ".graded").iterdir()} == kept
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "grades.csv").write_text("somebody's")
+    assert main([*call, str(tmp_path / "strange"), "--jobs", "2"]) == 2
+    assert (
+        "Grades are never overwritten" in capsys.readouterr().err and len(list((tmp_path / "strange").iterdir())) == 1
+    )
 
 
 def test_a_submission_that_is_gone_is_nobodys_zero(submissions, tmp_path):

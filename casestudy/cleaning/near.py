@@ -83,7 +83,7 @@ def first_matches(smalls: np.ndarray) -> np.ndarray:
 
     The sums of a thumbnail's quarters differ by 64 at most between images that match. They place it in a cell eight
     times as wide; there, those are looked at whose sum of one block of 4×4 differs by 16 at most. Cells are joined in
-    parts, so that beside 80 bytes an image no more memory is needed than a part takes, however many images there are.
+    parts, so that beside 150 bytes an image no more memory is needed than a part takes, however many images there are.
 
     Args:
         smalls: uint8 (N, 256), thumbnails in their order; a memory map of a file, where they are many.
