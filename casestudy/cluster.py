@@ -1,4 +1,4 @@
-"""Many tasks in, their results out in the same order: done here one by one, or by the workers of a Dask cluster.
+"""Many tasks in, their results out in the same order: done here one by one, by processes, or by workers of Dask.
 
 A task reads files of a folder that all workers see, and what it writes there appears whole or not at all: a task of a
 worker that was lost is done again by another, and one that was done twice has done no harm. Dask is needed, and
@@ -7,6 +7,7 @@ imported, only where a cluster is named.
 
 from __future__ import annotations
 
+import argparse
 import importlib.metadata
 import logging
 import os
@@ -23,7 +24,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
+from casestudy.cleaning import CommandParser
 from casestudy.errors import ClusterError
+from casestudy.jobs import LostError, Processes
 from casestudy.words import counted, duration
 
 log = logging.getLogger(__name__)
@@ -31,7 +34,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
 
-HELP = "let workers of Dask do it: local:2, an address, or a YAML file of a queue (default: this process)"
+EachDone = Callable[[Callable[[T], R], Sequence[T]], Iterator[tuple[int, R]]]
+
+HERE = "jobs:"  # before the number of processes
 PATIENCE = 10  # seconds for a scheduler to answer
 JOBS = 10  # asked of a queue at once, at the most, where the file does not say how many
 QUEUES = {
@@ -42,6 +47,15 @@ THREADS = "TF_NUM_INTRAOP_THREADS"
 # What decides the bits of a result; workers must have the same.
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
 _ONE_AT_A_TIME = threading.Lock()  # in a process: networks that are built side by side would share their chance
+
+
+def add_worker_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
+    """Adds `--jobs` and `--cluster`, of which one may be given, to a command; what is given is `cluster` then."""
+    ways, about = parser.add_mutually_exclusive_group(), "so many processes of this machine do it (default: this one)"
+    number = CommandParser.at_least_one
+    ways.add_argument("--jobs", type=lambda n: f"{HERE}{number(n)}", dest="cluster", metavar="N", help=about)
+    about = "workers of Dask do it: local:2, an address, or a YAML file of a queue"
+    ways.add_argument("--cluster", metavar="WHERE", help=about)
 
 
 @cache
@@ -64,7 +78,7 @@ def run_tasks(
     Args:
         function: Of a module, for it is known to workers by its name; what it gives can be pickled, as its task.
         tasks: May be none.
-        cluster: As `HELP` says; None does all in this process, one after the other.
+        cluster: "jobs:2" for so many processes, or what `--cluster` takes; None does all here, one after the other.
         folder: That the tasks read and write; all workers must see it under this path.
         noun: What a task is called while they are done.
 
@@ -83,26 +97,49 @@ def workers(cluster: str | None, folder: Path, most: int) -> Iterator[Callable[.
     if cluster is None:
         yield lambda function, tasks, noun: [function(task) for task in tasks]
         return
-    with _client(cluster, most) as client, _mark(folder) as mark:
-        yield partial(_ask, client, mark)
+    with _engine(cluster, most) as each_done, _mark(folder) as mark:
+        yield partial(_ask, each_done, mark)
 
 
-def _ask(client: Any, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str) -> list[R]:
-    from distributed import KilledWorker, as_completed
-
-    futures = client.map(partial(_do, function, mark, _here(), _threads()), tasks, pure=False)
+def _ask(
+    each_done: EachDone, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str
+) -> list[R]:
     found, began = {}, time.perf_counter()
     try:
-        for future, result in as_completed(futures, with_results=True):
-            found[future.key] = result
+        for task, result in each_done(partial(_do, function, mark, _here(), _threads()), tasks):
+            found[task] = result
             done, rest = len(found), len(tasks) - len(found)
             left = f"; about {duration((time.perf_counter() - began) / done * rest)} left" if rest else ""
             log.info("%d of %s done%s", done, counted(len(tasks), noun), left)
-    except KilledWorker as error:
+    except LostError as error:
         raise ClusterError(
-            f"A worker that is lost is replaced, three times for one {noun}; this one lost a fourth "
-            f"({error.last_worker.address}). Look whether it has too little memory, and call again."
+            f"A worker that is lost is replaced, three times for one {noun}; this one lost a fourth ({error}). "
+            f"Look whether it has too little memory, and call again."
         ) from None
+    return [found[task] for task in range(len(tasks))]
+
+
+@contextmanager
+def _engine(cluster: str, most: int) -> Iterator[EachDone]:
+    """Yields what gives (number of the task, result) as they come, for a call and its tasks."""
+    if cluster.startswith(HERE):
+        with Processes(min(int(cluster.removeprefix(HERE)), most)) as processes:
+            yield processes.each_done
+        return
+    with _client(cluster, most) as client:
+        yield partial(_dask_done, client)
+
+
+def _dask_done(client: Any, call: Callable[[T], R], tasks: Sequence[T]) -> Iterator[tuple[int, R]]:
+    from distributed import KilledWorker, as_completed
+
+    futures = client.map(call, tasks, pure=False)
+    places = {future.key: task for task, future in enumerate(futures)}
+    try:
+        for future, result in as_completed(futures, with_results=True):
+            yield places[future.key], result
+    except KilledWorker as error:
+        raise LostError(str(error.last_worker.address)) from None
     except Exception as error:  # its own, or that of a worker which cannot read what it is sent
         if "deserializ" in str(error) or "casestudy" in str(getattr(error, "name", "")):
             raise ClusterError(
@@ -112,17 +149,16 @@ def _ask(client: Any, mark: tuple[str, str], function: Callable[[T], R], tasks: 
         raise
     finally:
         client.cancel(futures)
-    return [found[future.key] for future in futures]
 
 
 def check_cluster(cluster: str | None) -> None:
     """Raises a ClusterError, before any work, where a cluster is none, does not answer, or Dask is not here."""
-    if cluster is None:
+    if cluster is None or re.fullmatch(rf"{HERE}[1-9]\d*", cluster):
         return
     try:
         import distributed  # noqa: F401
     except ImportError:
-        raise ClusterError('--cluster needs Dask. Get it: pip install "casestudy[cluster]"') from None
+        raise ClusterError('--cluster needs Dask. Get it: pip install "casestudy[cluster]"; or say --jobs 2') from None
     if re.fullmatch(r"local:[1-9]\d*", cluster):
         return
     if cluster.endswith((".yaml", ".yml")):

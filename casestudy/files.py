@@ -6,6 +6,7 @@ from pathlib import Path
 
 from casestudy.cleaning.files import (
     atomic_path,
+    code_digest,
     file_digest,
     partial_path,
     read_member,
@@ -16,6 +17,7 @@ from casestudy.cleaning.files import (
 __all__ = [
     "STALL",
     "atomic_path",
+    "code_digest",
     "file_digest",
     "find_in_checkout",
     "partial_path",

@@ -8,8 +8,8 @@ from casestudy.errors import GradingError
 from casestudy.evaluation import evaluate_predictions
 from casestudy.grading.challenge import challenge
 from casestudy.grading.containers import READ
-from casestudy.grading.grade import grade_all
 from casestudy.grading.key import load_key, write_key
+from casestudy.grading.many import grade_all
 from casestudy.grading.rubric import Criterion, Rubric
 from casestudy.grading.submit import write_submission
 

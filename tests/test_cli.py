@@ -332,7 +332,9 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     assert called[0][1] == asked | {"pattern": "(?P<label>.)"}
     called.clear()
     monkeypatch.setattr(runs, "tune", record("search.json"))
-    for words, seed, cluster in (([], STUDIES["emnist"].seed, None), (["--seed=0", "--cluster=local:2"], 0, "local:2")):
+    seed = STUDIES["emnist"].seed
+    calls = (([], seed, None), (["--seed=0", "--cluster=local:2"], 0, "local:2"), (["--jobs", "2"], seed, "jobs:2"))
+    for words, seed, cluster in calls:
         assert main(["tune", "emnist", "--data", str(tmp_path / "photos.rar"), *words]) == 0
         assert called[-1][1] == {"seed": seed, "trials": 20, "cluster": cluster}
 

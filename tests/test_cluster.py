@@ -28,7 +28,7 @@ def words(tmp_path):
 def test_without_a_cluster_tasks_are_done_here_and_dask_is_not_imported(tmp_path):
     code = (
         "import sys; from casestudy.cluster import run_tasks; from pathlib import Path\n"
-        "assert run_tasks(abs, [-3, 2], None, Path()) == [3, 2]\n"
+        "assert run_tasks(abs, [-3, 2], None, Path()) == [3, 2] == run_tasks(abs, [-3, 2], 'jobs:2', Path())\n"
         "import casestudy.cli.commands, casestudy.runs.steps, casestudy.grading.grade\n"
         "sys.exit(any(name.partition('.')[0] in ('dask', 'distributed') for name in sys.modules))"
     )
@@ -42,9 +42,16 @@ def test_without_dask_it_says_what_to_install(monkeypatch):
     check_cluster(None)
 
 
-def test_workers_give_the_same_in_the_same_order_on_loopback(words, tmp_path):
-    pytest.importorskip("distributed")
-    assert run_tasks(worked.word, words, "local:2", tmp_path) == list("abcdef")
+@pytest.fixture(params=["jobs:2", "local:2"])
+def way(request):
+    """Workers of both kinds: processes, and Dask's."""
+    if request.param.startswith("local"):
+        pytest.importorskip("distributed")
+    return request.param
+
+
+def test_workers_give_the_same_in_the_same_order(words, way, tmp_path):
+    assert run_tasks(worked.word, words, way, tmp_path) == list("abcdef")
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"{k}.txt" for k in range(6)]  # no mark is left
     assert run_tasks(worked.word, [], "tcp://nobody:1", tmp_path) == []  # nothing to do needs nobody
 
@@ -55,6 +62,7 @@ def test_workers_are_other_processes_which_have_as_many_threads_and_listen_here_
     before = dict(os.environ)
     ((process, threads),) = set(run_tasks(worked.process, [0], "local:8", tmp_path))
     assert dict(os.environ) == before
+    assert run_tasks(worked.process, [0], "jobs:8", tmp_path)[0][1] == threads
     assert process != os.getpid() and int(threads) == len(os.sched_getaffinity(0))  # as here
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")  # for many small trainings side by side
     assert run_tasks(worked.process, [0], "local:1", tmp_path)[0][1] == "1"
@@ -62,23 +70,20 @@ def test_workers_are_other_processes_which_have_as_many_threads_and_listen_here_
     assert len(addresses) >= 3 and set(addresses) == {"127.0.0.1"}  # scheduler, nanny, worker
 
 
-def test_a_killed_workers_task_is_done_again(tmp_path):
-    pytest.importorskip("distributed")
+def test_a_killed_workers_task_is_done_again(way, tmp_path):
     tasks = [tmp_path / "a", tmp_path / "b"]
-    assert run_tasks(worked.dies_once, tasks, "local:2", tmp_path) == ["begun", "begun"]
+    assert run_tasks(worked.dies_once, tasks, way, tmp_path) == ["begun", "begun"]
 
 
-def test_a_task_that_kills_every_worker_ends_with_one_line(tmp_path):
-    pytest.importorskip("distributed")
+def test_a_task_that_kills_every_worker_ends_with_one_line(way, tmp_path):
     with pytest.raises(ClusterError, match=r"three times for one fold.*memory, and call again\.$"):
-        run_tasks(worked.dies, [0], "local:1", tmp_path, noun="fold")
+        run_tasks(worked.dies, [0], way, tmp_path, noun="fold")
 
 
-def test_what_a_task_raises_is_raised_and_a_file_that_another_tidied_up_is_looked_for_again(tmp_path):
-    pytest.importorskip("distributed")
-    assert run_tasks(worked.tidied_up, [tmp_path / "x"], "local:1", tmp_path) == ["done by another"]
+def test_what_a_task_raises_is_raised_and_a_file_that_another_tidied_up_is_looked_for_again(way, tmp_path):
+    assert run_tasks(worked.tidied_up, [tmp_path / "x"], way, tmp_path) == ["done by another"]
     with pytest.raises(IsADirectoryError):
-        run_tasks(worked.word, [tmp_path], "local:1", tmp_path)
+        run_tasks(worked.word, [tmp_path], way, tmp_path)
 
 
 @pytest.mark.parametrize(

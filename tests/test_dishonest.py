@@ -10,7 +10,8 @@ import pytest
 from drawn_dishonest import COPIED, HELD, KINDS, LOST, NOT_CAUGHT, REMARK, WHOSE, answered, hidden_rows, within
 from drawn_submissions import ANSWERS, LABELS, SEATS, bound_key, edited, honest, notebook, packed
 
-from casestudy.grading.grade import grade, grade_all
+from casestudy.grading.grade import grade
+from casestudy.grading.many import grade_all
 from casestudy.grading.rubric import load_rubric
 from casestudy.grading.submission import Student, Submission, find_submissions
 

@@ -11,7 +11,7 @@ import pytest
 from drawn_submissions import SEATS, bound_key, honest, packed
 
 from casestudy.grading.exports import canvas_csv, gradescope_results, moodle_csv
-from casestudy.grading.grade import grade_all
+from casestudy.grading.many import grade_all
 from casestudy.grading.outcomes import EARNED
 from casestudy.grading.rubric import load_rubric
 from casestudy.grading.submission import Student, find_submissions

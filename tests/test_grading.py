@@ -23,10 +23,11 @@ from casestudy.errors import GradingError
 from casestudy.grading import checks
 from casestudy.grading.checks import CHECKS
 from casestudy.grading.contents import Contents, NoEvidence
-from casestudy.grading.grade import grade, grade_all
+from casestudy.grading.grade import grade
 from casestudy.grading.gradebook import write_gradebook
 from casestudy.grading.key import FACTS, load_key, write_key
 from casestudy.grading.likeness import alike, shingles
+from casestudy.grading.many import grade_all
 from casestudy.grading.rubric import load_rubric
 from casestudy.grading.scores import merge
 from casestudy.grading.strangers import people_of, too_low

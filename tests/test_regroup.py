@@ -18,6 +18,7 @@ from casestudy.cleaning.members import Member
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.rebuild import read_ledger, undo
 from casestudy.cleaning.regroup import clean_archive
+from casestudy.cleaning.shards import screened
 from casestudy.cleaning.stored_names import UniqueNames, clean_path
 from casestudy.cleaning.zips import ZipReader
 from casestudy.errors import ArchiveError, CaseStudyError, ConservationError
@@ -417,7 +418,7 @@ def test_only_a_window_of_the_archive_is_in_memory(monkeypatch):
             most = max(most, alive)
             yield Counted(f"{number}.txt", mebibyte)
 
-    assert sum(1 for _ in regroup._screen(many(), workers=16)) == 400
+    assert sum(1 for _ in screened(many(), workers=16)) == 400
     assert most <= 70  # 64 MiB read ahead
 
 

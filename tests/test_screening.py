@@ -10,11 +10,11 @@ import simplejpeg
 from drawn_jpegs import jpeg
 from PIL import Image, ImageDraw
 
-from casestudy.cleaning import decode_image
+from casestudy.cleaning import decode_image, near
 from casestudy.cleaning.archive import iter_members
 from casestudy.cleaning.formats import detect_format
 from casestudy.cleaning.huffman import follow
-from casestudy.cleaning.near import NearDuplicates, thumbnail
+from casestudy.cleaning.near import first_matches, thumbnail
 from casestudy.cleaning.screening import (
     is_meant_as_image,
     screen,
@@ -190,11 +190,18 @@ def copies(image):
     yield encode(image, "PNG")
 
 
+def matches(smalls):
+    """Returns the earliest match of each thumbnail, None where it has none."""
+    table = np.frombuffer(b"".join(smalls), np.uint8).reshape(-1, 256)
+    return [None if k < 0 else k for k in first_matches(table).tolist()]
+
+
 def test_copies_are_near_duplicates_and_other_pictures_are_not():
-    finder = NearDuplicates()
     pictures = [draw(seed) for seed in range(12)]
-    assert [finder.find_or_add(screen(encode(picture, quality=92)).thumbnail) for picture in pictures] == [None] * 12
-    found = [finder.find_or_add(screen(copy).thumbnail) for picture in pictures for copy in copies(picture)]
+    smalls = [screen(encode(picture, quality=92)).thumbnail for picture in pictures]
+    found = matches(smalls + [screen(copy).thumbnail for picture in pictures for copy in copies(picture)])
+    assert found[:12] == [None] * 12
+    found = found[12:]
     right = [number for number in range(12) for _ in range(6)]
     assert sum(one == other for one, other in zip(found, right, strict=True)) >= 0.95 * len(right)
     assert all(one in (other, None) for one, other in zip(found, right, strict=True))
@@ -206,11 +213,13 @@ def test_a_moved_hand_is_no_near_duplicate():
         frame = draw()
         ImageDraw.Draw(frame).ellipse((100 + shift, 80, 180 + shift, 200), fill=(230, 190, 160))
         frames.append(screen(encode(frame, quality=90)).thumbnail)
-    finder = NearDuplicates()
-    assert [finder.find_or_add(frame) for frame in frames] == [None, None]
+    assert matches(frames) == [None, None]
 
 
-def test_the_search_agrees_with_comparing_all_pairs():
+@pytest.mark.parametrize("part", [1, 100, 1000])
+def test_the_search_agrees_with_comparing_all_pairs(part, monkeypatch):
+    monkeypatch.setattr(near, "_PART", part)
+    monkeypatch.setattr(near, "_PAIRS", 7 * part)
     dice = random.Random(0)
     thumbnails = [bytes(dice.randrange(100, 140) for _ in range(256)) for _ in range(20)]
     for _ in range(300):
@@ -218,10 +227,11 @@ def test_the_search_agrees_with_comparing_all_pairs():
         thumbnails.append(
             bytes(min(255, max(0, pixel + dice.randint(-step, step))) for pixel in dice.choice(thumbnails))
         )
-    finder = NearDuplicates()
+    found = matches(thumbnails)
+    assert len(found) == 320 and sum(k is not None for k in found) > 100
     for number, mine in enumerate(thumbnails):
         earlier = (k for k in range(number) if max(abs(a - b) for a, b in zip(mine, thumbnails[k], strict=True)) <= 1)
-        assert finder.find_or_add(mine) == next(earlier, None)
+        assert found[number] == next(earlier, None)
 
 
 @pytest.mark.realdata
@@ -242,19 +252,16 @@ def test_the_largest_picture_is_no_bomb_and_one_pixel_more_is(monkeypatch):
 
 
 def test_darker_is_as_different_as_brighter():
-    finder = NearDuplicates()
     grey = bytes([100] * 256)
     found = [grey, bytes([99] + [100] * 255), bytes([98] + [100] * 255), bytes([100] * 255 + [101])]
-    assert [finder.find_or_add(thumbnail) for thumbnail in found] == [None, 0, 1, 0]
-    finder = NearDuplicates()
-    assert [finder.find_or_add(small) for small in (bytes([90] + [100] * 255), grey)] == [None, None]
+    assert matches(found) == [None, 0, 1, 0]
+    assert matches([bytes([90] + [100] * 255), grey]) == [None, None]
+    assert matches([]) == []
 
 
 def test_the_earliest_match_counts_wherever_it_lies():
-    """The first adds up to just below a multiple of 2048, the others to that or more: another cell."""
-    finder = NearDuplicates()
-    found = [bytes([128] * 255 + [127]), bytes([128] * 256), bytes([129] + [128] * 255)]
-    assert [finder.find_or_add(small) for small in found] == [None, 0, 0]
+    """The first adds up to just below a multiple of 512 in one quarter, the others to that or more: another cell."""
+    assert matches([bytes([128] * 255 + [127]), bytes([128] * 256), bytes([129] + [128] * 255)]) == [None, 0, 0]
 
 
 def test_a_turned_photograph_is_a_copy_of_the_upright_one():
@@ -262,8 +269,7 @@ def test_a_turned_photograph_is_a_copy_of_the_upright_one():
     exif[0x0112] = 6
     turned = screen(encode(draw(), quality=95, exif=exif)).thumbnail
     upright = screen(encode(draw().transpose(Image.Transpose.ROTATE_270), quality=95)).thumbnail
-    finder = NearDuplicates()
-    assert [finder.find_or_add(turned), finder.find_or_add(upright)] == [None, 0]
+    assert matches([turned, upright]) == [None, 0]
 
 
 def test_a_bmp_from_top_to_bottom_has_the_same_size():
@@ -398,7 +404,6 @@ def test_thumbnails_are_pillow_s_to_the_bit():
 def test_the_search_is_quick_whatever_the_pictures(levels):
     """Near-black and drawn pictures cost up to 90 times as much as photographs once: 2.5 ms each."""
     dice = random.Random(0)
-    finder, start = NearDuplicates(), time.process_time()
-    for _ in range(2000):
-        finder.find_or_add(bytes(dice.choices(levels, k=256)))
+    smalls, start = [bytes(dice.choices(levels, k=256)) for _ in range(2000)], time.process_time()
+    matches(smalls)
     assert time.process_time() - start < 2

@@ -29,7 +29,7 @@ from sklearn.preprocessing import StandardScaler
 from casestudy.choices import Crop, Precision
 from casestudy.cleaning import CommandParser
 from casestudy.cleaning.regroup import clean_archive
-from casestudy.cluster import HELP as CLUSTER_HELP
+from casestudy.cluster import add_worker_options
 from casestudy.data.images import load_images
 from casestudy.data.splits import Splits, leave_one_signer_out, split_images
 from casestudy.errors import CaseStudyError, RunError
@@ -81,7 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the cleaned photographs and the runs")
     parser.add_argument("--only", nargs="+", default=[], choices=words, metavar="WORD", help=", ".join(words))
     parser.add_argument("--precision", choices=get_args(Precision), help="of fine-tuning (default: the machine's)")
-    parser.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    add_worker_options(parser)
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the figures go (default: in ARTICLES)")
     parser.add_argument("--card", type=Path, default=CARD, help="page with the table (default: in DATA/weights)")
     options = parser.parse_args(arguments)

@@ -130,8 +130,8 @@ def _clean(args: argparse.Namespace) -> int:
     out = None if args.dry_run else args.out
     outcome = f"{out} was there already, with the same bytes" if args.out.exists() else f"written: {out}"
     options = {name: getattr(args, name) for name in ("password", "pattern", "layout", "repair", "salvage", "workers")}
-    each = getattr(args, "each", None)  # of whoever has workers: this room knows none
-    ledger = clean_archive(args.archive, out, **options, progress=not args.quiet, each=each)
+    beside = getattr(args, "beside", None)  # of whoever has workers: this room knows none
+    ledger = clean_archive(args.archive, out, **options, progress=not args.quiet, beside=beside)
     if args.json:
         print(_json(ledger.to_json()))
     elif not args.quiet:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import tempfile
+
+import numpy as np
 
 from casestudy.cleaning.layout import Place
 from casestudy.cleaning.ledger import LedgerRow
 from casestudy.cleaning.members import Member
-from casestudy.cleaning.near import NearDuplicates, is_blank
+from casestudy.cleaning.near import SIDE, first_matches, is_blank
 from casestudy.cleaning.screening import Screening
 from casestudy.cleaning.stored_names import UniqueNames, clean_part, clean_path, why_renamed
 
@@ -29,12 +32,12 @@ class Desk:
         self._twins: list[int | None] = []  # the row that this one repeats, exactly or nearly
         self._names = UniqueNames(["boxes.csv", "ledger.csv"])
         self._first: dict[str, int] = {}  # SHA-256 of a kept image, as mended → its row
-        self._kept: list[int] = []  # rows in the order in which `_near` counts
-        self._near = NearDuplicates()
+        self._kept: list[int] = []  # rows of the thumbnails in `_smalls`
+        self._smalls = tempfile.TemporaryFile()  # noqa: SIM115 - on disk: of ten million images they are 2.6 GB
 
     def enter(self, member: Member, screening: Screening | None, place: Place) -> LedgerRow:
         """Returns the row of one entry, complete but for what other rows show; see `finish`."""
-        digest = used = hashlib.sha256(member.data).hexdigest()
+        digest = used = member.sha256
         twin = None
         mended = self._repair and screening is not None and screening.status == "repairable" and bool(place.label)
         if screening is not None and mended:
@@ -53,8 +56,7 @@ class Desk:
             status = "kept"
             self._first[used] = len(self._rows)
             if not is_blank(screening.thumbnail):  # blank ones would all be copies of one another
-                near = self._near.find_or_add(screening.thumbnail)
-                twin = None if near is None else self._kept[near]
+                self._smalls.write(screening.thumbnail)
                 self._kept.append(len(self._rows))
         kept_as = "repairable" if mended else status
         first = "" if twin is None else self._rows[twin].entry
@@ -74,8 +76,7 @@ class Desk:
             mended_as=self._names.claim(_stored_name(member.name, status, place)) if mended else "",
             mended_sha256=used if mended else "",
             reason=found.reason or "",
-            duplicate_of=first if status == "duplicate" else "",
-            near_duplicate_of=first if status == "kept" else "",
+            duplicate_of=first,
             note="; ".join(filter(None, (member.note, "" if screening is None else place.remark, found.note))),
         )
         self._rows.append(row)
@@ -83,7 +84,16 @@ class Desk:
         return row
 
     def finish(self) -> list[LedgerRow]:
-        """Returns all rows, with the remarks that depend on two of them."""
+        """Returns all rows, with what depends on two of them: near duplicates, and remarks."""
+        self._smalls.flush()
+        if self._kept:
+            smalls = np.memmap(self._smalls, np.uint8, "r", shape=(len(self._kept), SIDE * SIDE))
+            for k, twin in zip(self._kept, first_matches(smalls).tolist(), strict=True):
+                if twin >= 0:
+                    self._twins[k] = self._kept[twin]
+                    self._rows[k] = dataclasses.replace(
+                        self._rows[k], near_duplicate_of=self._rows[self._kept[twin]].entry
+                    )
         for k, twin in enumerate(self._twins):
             row = self._rows[k]
             notes = [row.note, why_renamed(row.entry, row.stored_as)]

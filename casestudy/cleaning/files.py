@@ -155,3 +155,8 @@ def file_digest(path: Path, algorithm: str = "sha256") -> str:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def code_digest(home: Path) -> str:
+    """Returns the digest of all code in a folder and below: what was computed by other code is computed again."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sorted(home.rglob("*.py")))).hexdigest()

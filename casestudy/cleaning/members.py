@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import lzma
 import re
 import struct
@@ -38,6 +39,11 @@ class Member:
     def size(self) -> int:
         """In bytes."""
         return len(self.data)
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes."""
+        return hashlib.sha256(self.data).hexdigest()
 
 
 class Reader(ABC):

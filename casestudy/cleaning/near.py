@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image
@@ -14,8 +12,13 @@ from PIL import Image
 SIDE = 16
 _SMALL = 180 * 180  # pixels, below which Pillow is as fast
 _LONG = 2048  # pixels a side, from which on weights and floats would be larger than the picture
-_EIGHT = np.uint64(0x0101010101010101)
 _ONE = 1 << 22  # the unit of Pillow's weights
+_REACH = 16  # what the 16 pixels of a block can add up to, one grey level each
+_CELL = 8 * 4 * _REACH
+_BLOCK = 1 << 12  # more than the largest sum of a block
+_MIDDLE = 5  # a block in the middle of the picture, where pictures differ
+_PART = 1 << 18  # images whose cells are joined at once
+_PAIRS = 1 << 18  # compared at once
 _BLANK = 2  # grey levels between the darkest and the brightest part of a picture that shows nothing
 
 
@@ -71,71 +74,77 @@ def is_blank(small: bytes) -> bool:
     return max(small) - min(small) <= _BLANK
 
 
-@dataclass
-class _Cell:
-    """Thumbnails that are alike in the large; numbers, some pixels of each, and all pixels."""
-
-    numbers: list[int] = field(default_factory=list)
-    some: bytearray = field(default_factory=bytearray)
-    all: bytearray = field(default_factory=bytearray)
-
-
-class NearDuplicates:
-    """Finds the first image seen before that a new one is a re-encoded or resized copy of.
+def first_matches(smalls: np.ndarray) -> np.ndarray:
+    """Returns for each image the earliest one that it is a re-encoded or resized copy of, -1 where there is none.
 
     Two images match if no pixel of their 16×16 thumbnails differs by more than one grey level. Measured on 1,680 video
     frames of seven signers: 98.8 % of copies (JPEG quality 60–90, scaled by 0.5–1.5) match their original, and 10
     frames match an earlier one, though neighbouring frames of a held sign are nearly alike.
 
-    Three sums over all pixels (of each as it is; right half minus left; lower half minus upper) differ by 256 at most
-    between images that match. They place a thumbnail in a cell eight times as wide, so that matches lie in eight cells
-    at most. There some pixels are compared at first, of all thumbnails at once: whatever the pictures, few are left.
+    The sums of a thumbnail's quarters differ by 64 at most between images that match. They place it in a cell eight
+    times as wide; there, those are looked at whose sum of one block of 4×4 differs by 16 at most. Cells are joined in
+    parts, so that beside 150 bytes an image no more memory is needed than a part takes, however many images there are.
+
+    Args:
+        smalls: uint8 (N, 256), thumbnails in their order; a memory map of a file, where they are many.
     """
+    count = len(smalls)
+    pieces = (smalls[k : k + _PART] for k in range(0, count, _PART))
+    blocks = np.concatenate([_block_sums(piece) for piece in pieces] or [np.empty((0, 16), np.int16)])
+    quarters = blocks.reshape(-1, 2, 2, 2, 2).sum(axis=(2, 4), dtype=np.int32).reshape(-1, 4)
+    own = _cells(quarters)
+    low, high = np.maximum(quarters - 4 * _REACH, 0), quarters + 4 * _REACH
+    crosses = low // _CELL != high // _CELL
+    first = np.full(count, count)
+    parts = count // _PART + 1
+    for part in range(parts):
+        members = np.flatnonzero(own % parts == part)
+        # Of equal thumbnails, the earliest is enough; a video of a wall has thousands.
+        members = members[np.unique(np.ascontiguousarray(smalls[members]).view("V256"), return_index=True)[1]]
+        keys = own[members] * _BLOCK + blocks[members, _MIDDLE]
+        order = np.argsort(keys)
+        members, keys = members[order], keys[order]
+        for corner in itertools.product((False, True), repeat=4):
+            cells = _cells(np.where(corner, high, low))
+            asks = np.flatnonzero((cells % parts == part) & (crosses | ~np.array(corner)).all(axis=1))
+            sums, base = blocks[asks, _MIDDLE], cells[asks] * _BLOCK
+            begins = np.searchsorted(keys, base + np.maximum(sums - _REACH, 0))
+            ends = np.searchsorted(keys, base + np.minimum(sums + _REACH, _BLOCK - 1), "right")
+            _compare(smalls, blocks, asks, begins, ends - begins, members, first)
+    return np.where(first < count, first, -1)
 
-    _REACH = SIDE * SIDE  # what 256 pixels can add up to, one grey level each
-    _CELL = 8 * _REACH
-    _PIECES = (64, 16384)  # thumbnails compared at once, at first and later: an early match ends the search early
 
-    def __init__(self) -> None:
-        self._cells: dict[tuple[int, ...], _Cell] = {}
-        self._seen: dict[bytes, int] = {}  # a thumbnail's hash → what was found for it, itself if nothing
-        self._count = 0
+def _block_sums(smalls: np.ndarray) -> np.ndarray:
+    """Returns int16 (N, 16): the sums of the 4×4 blocks of 4×4 pixels, row by row."""
+    return smalls.reshape(-1, 4, 4, 4, 4).sum(axis=(2, 4), dtype=np.int16).reshape(-1, 16)
 
-    def find_or_add(self, small: bytes) -> int | None:
-        """Returns which image, counted from 0, is the earliest match, None if there is none; remembers this one."""
-        number, self._count = self._count, self._count + 1
-        digest = hashlib.sha256(small).digest()[:16]
-        if digest in self._seen:  # the search would end where it ended before, or at the very same
-            return self._seen[digest]
-        pixels = np.frombuffer(small, np.uint8)
-        quarters = pixels.reshape(2, SIDE // 2, 2, SIDE // 2).sum(axis=(1, 3), dtype=int).ravel().tolist()
-        (a, b, c, d), reach = quarters, self._REACH
-        sums = (a + b + c + d, b + d - a - c, c + d - a - b)
-        low = np.maximum(pixels, 1) - 1
-        span = np.minimum(pixels, 254) + 1 - low
-        near = itertools.product(*({(x - reach) // self._CELL, (x + reach) // self._CELL} for x in sums))
-        found = [self._search(cell, low, span) for key in near if (cell := self._cells.get(key))]
-        first = min((k for k in found if k is not None), default=None)
-        own = self._cells.setdefault(tuple(x // self._CELL for x in sums), _Cell())
-        own.numbers.append(number)
-        own.some += small[8::SIDE]
-        own.all += small
-        self._seen[digest] = number if first is None else first
-        return first
 
-    def _search(self, cell: _Cell, low: np.ndarray, span: np.ndarray) -> int | None:
-        some_low, some_span = low[8::SIDE], span[8::SIDE]
-        some = np.frombuffer(cell.some, np.uint8).reshape(-1, SIDE)
-        every = np.frombuffer(cell.all, np.uint8).reshape(-1, SIDE * SIDE)
-        start, (size, later) = 0, self._PIECES
-        while start < len(some):
-            few = some[start : start + size]
-            # In bytes without a sign, what is below `low` becomes a large difference; eight answers are one word.
-            halves = (few - some_low <= some_span).view(np.uint64)
-            left = start + np.flatnonzero(halves[:, 0] & halves[:, 1] == _EIGHT)
-            if len(left):
-                match = np.flatnonzero((every[left] - low <= span).all(axis=1))
-                if len(match):
-                    return cell.numbers[left[match[0]]]
-            start, size = start + size, later
-        return None
+def _cells(quarters: np.ndarray) -> np.ndarray:
+    """Returns the number of the cell that each four sums lie in."""
+    return quarters // _CELL @ np.array([1, 64, 64**2, 64**3])
+
+
+def _compare(
+    smalls: np.ndarray,
+    blocks: np.ndarray,
+    asks: np.ndarray,
+    begins: np.ndarray,
+    counts: np.ndarray,
+    members: np.ndarray,
+    first: np.ndarray,
+) -> None:
+    """Lowers `first` of the images `asks` to the earliest match, each among `counts` members from `begins` on."""
+    totals, done = np.cumsum(counts), 0
+    while done < len(asks):
+        before = totals[done - 1] if done else 0
+        upto = max(int(np.searchsorted(totals, before + _PAIRS, "right")), done + 1)
+        some = slice(done, upto)
+        one = np.repeat(asks[some], counts[some])
+        starts = np.repeat(begins[some] - (totals[some] - counts[some] - before), counts[some])
+        two = members[starts + np.arange(len(one))]
+        near = two < one
+        for table, reach in ((blocks, _REACH), (smalls[:, SIDE // 2 :: SIDE], 1), (smalls, 1)):
+            one, two = one[near], two[near]
+            near = (np.abs(table[one].astype(np.int16) - table[two]) <= reach).all(axis=1)
+        np.minimum.at(first, one[near], two[near])
+        done = upto

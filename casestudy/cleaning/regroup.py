@@ -15,14 +15,11 @@ whatever the number of workers, the decoder or the machine.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import zipfile
-from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
-from itertools import chain, zip_longest
 from pathlib import Path
 
 from casestudy.cleaning.box_files import BoxFile, read_box_file
@@ -32,19 +29,15 @@ from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
 from casestudy.cleaning.files import atomic_path, file_digest, reserve
 from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
-from casestudy.cleaning.members import Member, Reader
+from casestudy.cleaning.members import Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.progress import watched
-from casestudy.cleaning.screening import Screening, is_meant_as_image, screen
 from casestudy.cleaning.several import as_paths, open_archives
+from casestudy.cleaning.shards import Each, Shards, screened
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
 from casestudy.cleaning.words import counted
-
-Screened = tuple[str, int, Screening | None]  # an entry's name and bytes, and what was found of it
-Each = Callable[[Callable[[Path], list[Screened]], Sequence[Path]], Iterable[list[Screened]]]
-_WINDOW_BYTES = 64 << 20  # read ahead of the screening workers; the memory that a cleaning needs beside the ledger
 
 
 def clean_archive(
@@ -58,7 +51,7 @@ def clean_archive(
     repair: bool = False,
     workers: int | None = None,
     progress: bool = True,
-    each: Each | None = None,
+    beside: tuple[Each, Path] | None = None,
 ) -> Ledger:
     """Writes letters.zip from an archive of per-user folders and returns its ledger, one row for every entry.
 
@@ -77,8 +70,8 @@ def clean_archive(
             the original lies in _quarantine. Without it, such images are not used.
         workers: Threads that screen; None takes one a processor, up to eight. It changes nothing in the result.
         progress: Shows a bar on standard error if it takes longer than two seconds.
-        each: Screens the archives elsewhere: gives what a function returns for each of them, in their order. They are
-            read here once more, to be stored.
+        beside: What does a function's tasks elsewhere, and the folder for what they write: each archive is read there,
+            as its shard, and the shards are joined here. They are removed in the end; a call that was stopped goes on.
 
     Raises:
         ArchiveError: The archive cannot be read whole.
@@ -88,11 +81,12 @@ def clean_archive(
     """
     said = (Pattern(pattern) if pattern is not None else None, layout)
     reader = open_archives(archive, password=password, salvage=salvage)
-    how = functools.partial(screen_archive, password=password, salvage=salvage)
-    found = None if each is None else each(how, as_paths(archive))
+    shards = None if beside is None else Shards(as_paths(archive), beside, password=password, salvage=salvage)
     if out_zip is None:
-        ledger = _regroup(reader, None, said, repair, workers, progress, found)
+        ledger = _regroup(reader, None, said, repair, workers, progress, shards)
         _require_counted(archive, password, ledger, salvage)
+        if shards:
+            shards.remove()
         return ledger
     out_zip = Path(out_zip)
     for path in as_paths(archive):
@@ -103,7 +97,7 @@ def clean_archive(
             reserve(partial, needed)
             with partial.open("r+b") as file:
                 with zipfile.ZipFile(file, "w") as target:
-                    ledger = _regroup(reader, target, said, repair, workers, progress, found)
+                    ledger = _regroup(reader, target, said, repair, workers, progress, shards)
                 del target  # with an index that grows with the archive; what follows reads it from the file
                 file.truncate()
             _require_labelled(reader.path, ledger)
@@ -113,6 +107,8 @@ def clean_archive(
                 raise CaseStudyError(f"{out_zip} holds something else: name another file with --out, or remove it.")
     except OSError as error:
         raise cannot_write(out_zip, error, needed) from None
+    if shards:
+        shards.remove()
     return ledger
 
 
@@ -123,19 +119,20 @@ def _regroup(
     repair: bool,
     workers: int | None,
     progress: bool,
-    found: Iterable[list[Screened]] | None = None,
+    shards: Shards | None = None,
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     names = reader.names()
     layout = find_layout(names, *said, read=lambda names: _contents(reader, names))
+    source = shards.made() if shards else reader  # only now: what names leave open is asked before the work
     desk = Desk(repair=repair)
     entries: Counter[str] = Counter()
     box_files: list[BoxFile] = []
     turned: dict[int, tuple[int, int]] = {}  # sizes as shown, by row, where they are others than stored
     # Closed in order, so that on Ctrl-C the threads have ended before the last word is said.
-    members, threads = reader.members(), workers or min(os.cpu_count() or 1, 8)
-    with quiet(), closing(_screen(members, threads) if found is None else _beside(members, found)) as screened:
-        for k, (member, screening) in enumerate(watched(screened, "screening", show=progress, total=len(names))):
+    threads = workers or min(os.cpu_count() or 1, 8)
+    with quiet(), closing(screened(source.members(), threads)) as found:
+        for k, (member, screening) in enumerate(watched(found, "screening", show=progress, total=len(names))):
             entries[member.name] += 1
             row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
@@ -156,7 +153,7 @@ def _regroup(
             rows[k] = dataclasses.replace(row, note=remarks[row.entry])
     if Counter(row.entry for row in rows) != entries:
         raise ConservationError(f"{counted(entries.total(), 'entry')} came in, {counted(len(rows), 'row')} came out.")
-    ledger = Ledger(tuple(rows), tuple(reader.remarks), reader.incomplete)
+    ledger = Ledger(tuple(rows), tuple(source.remarks), source.incomplete)
     if target is not None:
         store(target, "boxes.csv", [boxes.encode()])
         store(target, "ledger.csv", map(str.encode, ledger.csv_lines()))
@@ -190,48 +187,6 @@ def _contents(reader: Reader, names: list[str]) -> dict[str, bytes]:
             if len(found) == len(set(names)):
                 break
     return found
-
-
-def _screen(members: Iterator[Member], workers: int) -> Generator[tuple[Member, Screening | None], None, None]:
-    """Yields members in their order with what screening found (None for no image), few of them in memory at a time."""
-    waiting: deque[tuple[Member, Future[Screening | None]]] = deque()
-    ahead = 0
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="screening")
-    try:
-        for member in members:
-            waiting.append((member, pool.submit(_screen_member, member)))
-            ahead += member.size
-            while waiting and (len(waiting) > 8 * workers or ahead > _WINDOW_BYTES):
-                done, future = waiting.popleft()
-                ahead -= done.size
-                yield done, future.result()
-        while waiting:
-            done, future = waiting.popleft()
-            yield done, future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def screen_archive(archive: Path, *, password: str | None, salvage: bool) -> list[Screened]:
-    """Returns name, size and what screening finds of each entry of an archive, in their order; None for no image."""
-    reader = open_archives(archive, password=password, salvage=salvage)
-    with quiet(), closing(_screen(reader.members(), 1)) as screened:
-        return [(member.name, member.size, screening) for member, screening in screened]
-
-
-def _beside(
-    members: Iterator[Member], found: Iterable[list[Screened]]
-) -> Generator[tuple[Member, Screening | None], None, None]:
-    """Yields members with what was found of them elsewhere; a ConservationError says that it was of others."""
-    for member, told in zip_longest(members, chain.from_iterable(found)):
-        if member is None or told is None or not member.name.endswith(told[0]) or member.size != told[1]:
-            named = member.name if member is not None else told[0]
-            raise ConservationError(f"{named} was another file when it was screened: nobody may change the archives.")
-        yield member, told[2]
-
-
-def _screen_member(member: Member) -> Screening | None:
-    return screen(member.data) if is_meant_as_image(member.name, member.data) else None
 
 
 def _require_labelled(archive: Path, ledger: Ledger) -> None:

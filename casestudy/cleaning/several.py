@@ -15,7 +15,11 @@ from casestudy.cleaning.stored_names import UniqueNames
 def open_archives(archives: str | Path | Sequence[str | Path], *, password: str | None, salvage: bool) -> Reader:
     """Returns the reader of one archive, or of several in the order given; raises as `open_archive`."""
     paths = as_paths(archives)
-    readers = [open_archive(path, password=password, salvage=salvage) for path in paths]
+    return as_one([open_archive(path, password=password, salvage=salvage) for path in paths])
+
+
+def as_one(readers: Sequence[Reader]) -> Reader:
+    """Returns one reader of all."""
     return readers[0] if len(readers) == 1 else _SeveralReader(readers)
 
 

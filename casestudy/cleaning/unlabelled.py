@@ -16,12 +16,14 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from casestudy.cleaning.bare import bare_jpeg, bare_png
 from casestudy.cleaning.boxes import to_csv
 from casestudy.cleaning.errors import DataError
 from casestudy.cleaning.files import atomic_path
 from casestudy.cleaning.ledger import Ledger, LedgerRow
-from casestudy.cleaning.near import NearDuplicates
+from casestudy.cleaning.near import SIDE, first_matches
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.cleaning.screening import screen
 from casestudy.cleaning.words import counted
@@ -97,19 +99,17 @@ def _refuse_known(hidden: zipfile.ZipFile, rows: list[LedgerRow], known: Path) -
     with zipfile.ZipFile(known) as letters:
         theirs = Ledger.from_csv(letters.read("ledger.csv").decode()).rows
         digests = {row.sha256: row.picture for row in theirs if row.sha256}
-        near, names = NearDuplicates(), []
+        smalls, names = [], []
         for row in theirs:
             if thumbnail := screen(letters.read(row.picture)).thumbnail if row.format else b"":
-                for shown in (thumbnail, _mirrored(thumbnail)):
-                    near.find_or_add(shown)
-                    names.append(row.picture)
+                smalls += [thumbnail, _mirrored(thumbnail)]
+                names += [row.picture] * 2
+    smalls += [screen(hidden.read(row.picture)).thumbnail for row in rows]
+    found = first_matches(np.frombuffer(b"".join(smalls), np.uint8).reshape(-1, SIDE * SIDE)).tolist()
     seen = {}
-    for row in rows:
-        twin = digests.get(row.sha256)
-        if twin is None:
-            place = near.find_or_add(screen(hidden.read(row.picture)).thumbnail)
-            twin = names[place] if place is not None and place < len(names) else None
-        if twin is not None:
+    for row, place in zip(rows, found[len(names) :], strict=True):
+        twin = digests.get(row.sha256) or (names[place] if 0 <= place < len(names) else None)
+        if twin:
             seen[row.entry] = twin
     if seen:
         entry, twin = next(iter(seen.items()))

@@ -15,7 +15,7 @@ import casestudy
 from casestudy import runs  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command, reading as read_command, runs as run_command
-from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster, run_tasks
+from casestudy.cluster import add_worker_options, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
 from casestudy.studies import STUDIES
@@ -139,7 +139,7 @@ def build_parser() -> CommandParser:
             options.add_argument("--password", help="of an encrypted archive")
     options = run.add_argument_group("the run folder")
     options.add_argument("--out", type=Path, metavar="FOLDER", help="where it is (default: runs/STUDY-DATA)")
-    options.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    add_worker_options(options)
 
     about = "look at data, and write a study file to edit and run"
     new = command("new", about, _new, "casestudy new my-study photos.rar")
@@ -153,7 +153,7 @@ def build_parser() -> CommandParser:
     about = "archive of per-user folders to letters.zip, nothing lost"
     clean = command("clean", about, None, "casestudy clean photos.rar", "casestudy clean photos.rar --dry-run")
     add_clean_command(clean)
-    clean.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    add_worker_options(clean)
     clean.set_defaults(call=_clean, clean=clean.get_default("call"))
 
     read_command.add_command(command)
@@ -189,7 +189,7 @@ def build_parser() -> CommandParser:
     most = "so many in all (default: 20)"
     tune.add_argument("--trials", type=CommandParser.at_least_one, default=20, metavar="N", help=most)
     tune.add_argument("--seed", metavar="N", help="of the search (default: the study's)")
-    tune.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    add_worker_options(tune)
     tune.add_argument("--quick", action="store_true", help="on a drawn stand-in, one epoch a trial")
 
     grade_command.add_commands(command, group)
@@ -230,11 +230,9 @@ def _new(args: argparse.Namespace) -> int:
 
 def _clean(args: argparse.Namespace) -> int:
     check_cluster(args.cluster)
-    if args.cluster:
-        folder = args.archive[0].absolute().parent
-        args.each = lambda screen, paths: run_tasks(
-            screen, [path.absolute() for path in paths], args.cluster, folder, noun="archive"
-        )
+    if args.cluster and len(args.archive) > 1:
+        shards = args.out.with_suffix(".shards")
+        args.beside = (lambda make, tasks: run_tasks(make, tasks, args.cluster, shards, noun="archive")), shards
     return args.clean(args)
 
 

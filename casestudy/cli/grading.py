@@ -11,7 +11,7 @@ import casestudy
 from casestudy import grading, report  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser
 from casestudy.cli.runs import open_run
-from casestudy.cluster import HELP as CLUSTER_HELP, check_cluster
+from casestudy.cluster import add_worker_options, check_cluster
 from casestudy.words import counted
 
 FEWEST_STRANGERS = 3  # people of a hidden test, below which only guessing is told from reading
@@ -78,7 +78,7 @@ def add_commands(command: Callable[..., argparse.ArgumentParser], group: Callabl
     grade.add_argument("--title", default="Case study", help="the assignment's name in Canvas", metavar="TITLE")
     about = "where the rubric's points have changed, every mark keeps its share of them"
     grade.add_argument("--rescale", action="store_true", help=about)
-    grade.add_argument("--cluster", metavar="WHERE", help=CLUSTER_HELP)
+    add_worker_options(grade)
     takes(grade, "--comments", "comments to use again: name,comment", metavar="CSV")
 
     about = "read answers and give points on a page in your browser, on this machine alone"

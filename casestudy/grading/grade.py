@@ -8,32 +8,27 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from tqdm.auto import tqdm
 
-from casestudy.cluster import run_tasks
-from casestudy.errors import GradingError
 from casestudy.evaluation import PREFIX
 from casestudy.grading.checks import CHECKS
-from casestudy.grading.containers import Packed, readable
+from casestudy.grading.containers import readable
 from casestudy.grading.contents import Contents, NoEvidence, as_numbers
 from casestudy.grading.doubts import EVERYTHING, Doubt, doubts
 from casestudy.grading.key import Key
-from casestudy.grading.likeness import Prints, likenesses, table_print
+from casestudy.grading.likeness import Prints, table_print
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REVIEW, SHARES, Outcome
 from casestudy.grading.roster import Seat, letters, seat_of
 from casestudy.grading.rubric import Bundle, Criterion, Rubric
-from casestudy.grading.submission import Student, Submission, read_submission, student_of
+from casestudy.grading.submission import Student, Submission, student_of
 from casestudy.words import banner, counted
 
 NO_GRADE = Bundle("none", 0, ())
-A_TASK = 20  # submissions that a worker is given with one rubric and key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,54 +99,7 @@ class GradeReport:
         return next((one for one in self.bundles if met.issuperset(one.asks)), NO_GRADE)
 
 
-def grade_all(
-    files: Mapping[str, Path | Packed], rubric: Rubric, key: Key, cluster: str | None = None
-) -> list[GradeReport]:
-    """Returns the grades of all files, named as in `find_submissions`; one that is broken stops none of the others.
-
-    Workers of a `cluster` have the same files; see `cluster.run_tasks`.
-    """
-    every = list(files.items())
-    if cluster is None:
-        bar = tqdm(every, desc="grading", unit="submission", delay=2, leave=False, disable=None)
-        reports = _grade_some(rubric, key, bar)
-    else:
-        some = [every[k : k + A_TASK] for k in range(0, len(every), A_TASK)]
-        folder = _home(every[0][1]).parent
-        graded = run_tasks(partial(_grade_some, rubric, key), some, cluster, folder, noun="part")
-        reports = [report for part in graded for report in part]
-    names = [f"{report.student.name} ({report.source})" for report in reports]
-    owners = [_owner(report, key.students) for report in reports]
-    likeness = likenesses([report.prints for report in reports], names, owners)
-    return [
-        dataclasses.replace(report, remarks=(*report.remarks, *said))
-        for report, said in zip(reports, likeness, strict=True)
-    ]
-
-
-def _owner(report: GradeReport, seats: Iterable[Seat]) -> Hashable:
-    """Returns what is the same for all that one person hands in, or one group."""
-    if seat := seat_of(seats, report.student.id, report.student.name):
-        return seat.group or seat
-    return (report.student.platform, report.student.id) if report.student.id else report.source
-
-
-def _home(file: Path | Packed) -> Path:
-    return file.file if isinstance(file, Packed) else file
-
-
-def _grade_some(rubric: Rubric, key: Key, some: Iterable[tuple[str, Path | Packed]]) -> list[GradeReport]:
-    """Returns the grades of some files; a GradingError says that one is gone, which is not the student's fault."""
-    reports = []
-    for name, file in some:
-        if not _home(file).exists():
-            said = f"{_home(file)} is gone. Put it back."
-            raise GradingError(f"Submissions stay where they are while they are graded; {said}")
-        reports.append(_grade_safely(read_submission(file, name), rubric, key))
-    return reports
-
-
-def _grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
+def grade_safely(submission: Submission, rubric: Rubric, key: Key) -> GradeReport:
     """Returns the grade, or one that leaves everything to a person where grading itself breaks."""
     try:
         return grade(submission, rubric, key)

@@ -12,8 +12,9 @@ from casestudy.errors import GradingError
 from casestudy.files import atomic_path
 from casestudy.grading.containers import readable
 from casestudy.grading.exports import canvas_csv, gradescope_results, json_lines, moodle_csv, standing
-from casestudy.grading.grade import NO_GRADE, GradeReport, answers_of, grade_all
+from casestudy.grading.grade import NO_GRADE, GradeReport, answers_of
 from casestudy.grading.key import load_key
+from casestudy.grading.many import grade_all
 from casestudy.grading.marks import BOOK, BY_HAND, TITLE, Marks
 from casestudy.grading.outcomes import EARNED, REVIEW
 from casestudy.grading.roster import Seat
@@ -25,6 +26,7 @@ from casestudy.report import page, points, source
 from casestudy.words import counted
 
 GRADES, CRITERIA, SCORES, OVERVIEW = "grades.csv", "criteria.csv", "scores.csv", "overview.html"
+KEPT = ".graded"  # a folder: what each submission earned, so that a call that was stopped goes on
 CANVAS_FILE, MOODLE_FILE = "for_canvas.csv", "for_moodle.csv"
 GRADES_HEADER = ("student", "id", "file", "points", "most", "open points", "standing")
 CRITERIA_HEADER = ("student", "id", "file", "criterion", "status", "points", "most", "evidence", "sentence", "comment")
@@ -77,7 +79,8 @@ def grade_submissions(
         if challenged and data is None:
             raise GradingError("--challenge trains on the archive that students were given. Name it with --data.")
         there = {name: path.absolute() if isinstance(path, Path) else path for name, path in files.items()}
-        reports = grade_all(there, criteria, known, cluster)
+        _refuse_strangers(out)
+        reports = grade_all(there, criteria, known, cluster, out / KEPT)
         if challenged and data is not None:
             from casestudy.grading.challenge import challenge
 

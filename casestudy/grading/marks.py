@@ -12,11 +12,10 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from casestudy.errors import GradingError
 from casestudy.grading.grade import GradeReport, Result, answers_of
-from casestudy.grading.likeness import Prints
+from casestudy.grading.kept import from_json, to_json
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL
 from casestudy.grading.roster import Seat, seat_of, together
 from casestudy.grading.rubric import Rubric
@@ -117,9 +116,9 @@ class Marks:
             if report.team and person in known:
                 student = dataclasses.replace(report.student, id=known[person].id, platform=known[person].platform)
                 newest[person] = report = dataclasses.replace(report, student=student)
-            text = json.dumps(_to_json(report), ensure_ascii=False)
+            text = json.dumps(to_json(report), ensure_ascii=False)
             self.base.execute("INSERT OR REPLACE INTO reports VALUES (?, ?)", (person, text))
-        found = {person: _from_json(values, rubric) for person, values in before.items() if person not in newest}
+        found = {person: from_json(values, rubric) for person, values in before.items() if person not in newest}
         told = [_told(report, self._attempts(person)) for person, report in {**found, **newest}.items()]
         return sorted(told, key=lambda one: (one.source, one.student.name, one.student.id))
 
@@ -232,42 +231,3 @@ def _told(report: GradeReport, attempts: list[tuple[str, int]]) -> GradeReport:
     shown = ", ".join(others[-3:]) or "the same name"
     said = f"{counted(len(attempts), 'attempt')}; this one counts, before: {shown}."
     return dataclasses.replace(report, remarks=(said, *report.remarks))
-
-
-def _to_json(report: GradeReport) -> dict[str, Any]:
-    results = [
-        {"criterion": r.criterion.id, "most": r.criterion.points, "points": r.points, "status": r.status}
-        | {"evidence": r.evidence, "sentence": r.sentence, "hint": r.hint}
-        for r in report.results
-    ]
-    return {
-        "source": report.source,
-        "student": dataclasses.asdict(report.student),
-        "problems": report.problems,
-        "results": results,
-        "score": report.score,
-        "remarks": report.remarks,
-        "answers": dict(report.answers),
-        "team": report.team,
-        "file": report.prints.file,
-    }
-
-
-def _from_json(values: dict[str, Any], rubric: Rubric) -> GradeReport:
-    before = {one.pop("criterion"): one for one in values["results"]}
-    if {c.id: c.points for c in rubric.criteria} != {name: one.pop("most") for name, one in before.items()}:
-        raise GradingError(
-            f"Everybody is graded by one rubric; {values['source']} was graded by another. Grade all submissions again."
-        )
-    return GradeReport(
-        source=values["source"],
-        student=Student(**values["student"]),
-        problems=tuple(values["problems"]),
-        results=tuple(Result(**before[criterion.id], criterion=criterion) for criterion in rubric.criteria),
-        score=values["score"],
-        remarks=tuple(values["remarks"]),
-        prints=Prints(values["file"]),
-        answers=values["answers"],
-        team=tuple(values.get("team", ())),
-        bundles=rubric.bundles,
-    )
