@@ -198,7 +198,6 @@ def of_weights(measurements: dict) -> dict[str, str]:
             f"{name}.weakest": percent(score["range"][0]),
             f"{name}.interval": interval(score["interval"], " to "),
             f"{name}.all": duration(values["seconds"]),
-            f"{name}.fold": duration(values["seconds"] / len(score["per_signer"])),
         }
     return found
 

@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
             if kind == "probe":
                 values = probed(study, letters, options.out)
             else:
-                values = fine_tuned(study, letters, options.out, options.precision, options.cluster)
+                values = fine_tuned(study, options.data, options.out, options.precision, options.cluster)
             record(options.json, {"name": options.data.name, "sha256": digest}, f"{way} {kind} {size}", values)
             show(options.json, options.card)
     except (CaseStudyError, OSError) as error:
@@ -184,13 +184,13 @@ def probe(features: np.ndarray, split: Splits) -> tuple[pd.DataFrame, float]:
 
 
 def fine_tuned(
-    study: Study, letters: Path, out: Path, precision: Precision | None = None, cluster: str | None = None
+    study: Study, data: Path, out: Path, precision: Precision | None = None, cluster: str | None = None
 ) -> dict:
     """Returns what the study's phases make of the weights, and what the first of them does alone."""
     spec = study.model
     # Other weights of the same name are another run.
     home = out / "-".join([spec.name, str(spec.image_size[0]), (weights_sha256(spec) or "random")[:8], study.crop])
-    run = run_study(Wishes(study, seed=SEED, precision=precision), letters, home, cluster=cluster)
+    run = run_study(Wishes(study, seed=SEED, precision=precision), data, home, cluster=cluster)
     names = run.facts.class_names
     tables = {score.name: run.read_table(score.predictions) for score in run.scores()}
     return {
