@@ -268,3 +268,16 @@ def test_a_cleaning_that_was_stopped_goes_on_with_the_shards_that_are_there(arch
     assert made == ["a.zip", "b.zip", "stopped", None, "b.zip", "c.zip"]
     assert (tmp_path / "out.zip").read_bytes() == (tmp_path / "alone.zip").read_bytes()
     assert not shards.exists()
+
+
+def test_more_than_a_ledger_takes_is_refused_before_the_work(archives, tmp_path, monkeypatch):
+    from casestudy.cleaning import clean_archive, regroup
+    from casestudy.errors import CaseStudyError
+
+    def each(make, tasks):
+        raise AssertionError("work")
+
+    monkeypatch.setattr(regroup, "MOST_LEDGER", 1200)
+    with pytest.raises(CaseStudyError, match=r"most 1,200 bytes; that of 16 entries .*\. Clean fewer"):
+        clean_archive(archives, tmp_path / "out.zip", progress=False, beside=(each, tmp_path / "shards"))
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir() or path.name.startswith("out")] == []

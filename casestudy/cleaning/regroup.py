@@ -34,6 +34,7 @@ from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.progress import watched
+from casestudy.cleaning.rebuild import MOST_LEDGER
 from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.shards import Each, Shards, screened
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
@@ -123,6 +124,12 @@ def _regroup(
 ) -> Ledger:
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     names = reader.names()
+    least = sum(len(name) + 64 for name in names)  # a row has the name and a SHA-256, and more
+    if least > MOST_LEDGER:
+        raise CaseStudyError(
+            f"The ledger of one letters.zip has at most {MOST_LEDGER:,} bytes; that of {counted(len(names), 'entry')} "
+            f"would have more than {least:,}. Clean fewer archives in one call."
+        )
     layout = find_layout(names, *said, read=lambda names: _contents(reader, names))
     source = shards.made() if shards else reader  # only now: what names leave open is asked before the work
     desk = Desk(repair=repair)
