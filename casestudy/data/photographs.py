@@ -59,7 +59,8 @@ class Photographs:
     def thumbnails(self, wanted: Iterable[str], *, large: bool = False) -> dict[str, str]:
         """Returns small JPEGs in base64 by name, the first wanted first; smaller the more there are, up to a limit.
 
-        Those that are looked at closely are `large`. Names that the zip lacks have none, and neither have those that would make the page too large.
+        Those that are looked at closely are `large`. Names that the zip lacks have none, and neither have those that
+        would make the page too large.
         """
         held = self.names
         names = [name for name in dict.fromkeys(wanted) if name in held][: SIZES[-1][0]]

@@ -40,15 +40,18 @@ def beside(run: RunFolder, evaluation: Evaluation) -> list[dict[str, Any]]:
     for name, *labels in wrong.head(MOST_BESIDE)[["name", "label", "predicted"]].itertuples(index=False):
         rows = [near.get((name, label), [])[:MOST_NEAR] for label in labels]
         cells = glow.get(name, "") if HEAT.fullmatch(glow.get(name, "")) else ""
-        found.append({"name": name, "heat": cells, "near": [[(one, signers.get(one, "")) for one in row] for row in rows]})
+        found.append(
+            {"name": name, "heat": cells, "near": [[(one, signers.get(one, "")) for one in row] for row in rows]}
+        )
     return found
 
 
 def feature_map(run: RunFolder, evaluation: Evaluation) -> dict[str, Any] | None:
-    """Returns the map of features as it is drawn, and what it tells in numbers; None where the run has none.
+    """Returns the map of features as it is drawn; None where the run has none.
 
-    `names` and `at`, (x, y) in pixels, are those of its points; `ways` are the two ways to sign and colour them, each
-    with its `key`, (sign, word), and `of`, the place of each point in it; `near` says who its points' neighbours are; `share` is how much of the spread it shows.
+    `names` and `at`, (x, y) in pixels, are those of its points, and `wrong` says whether they were misread. `ways` are
+    the ways to sign and colour them, each with its `key`, (sign, word), and `of`, the place of each point in it.
+    `share` is how much of the spread it shows, and `near` a sentence on the neighbours of its points.
     """
     table = _read(run, "map.csv", "x", "y", "same_label")
     if table is None:
@@ -68,8 +71,10 @@ def feature_map(run: RunFolder, evaluation: Evaluation) -> dict[str, Any] | None
     ways = [_way("label", table["label"], evaluation.class_names)]
     if "same_signer" in table and all(table["signer"]):
         ways.append(_way("person", table["signer"], sorted(set(table["signer"]), key=_in_order)))
-    shares = [(way, table[f"same_{'signer' if way['name'] == 'person' else 'label'}"].mean()) for way in ways]
-    told = [f"{percent(share)} show the same {way['name']} ({percent(_chance(way['of']))} by chance)" for way, share in shares]
+    told = []
+    for way, column in zip(ways, ("same_label", "same_signer"), strict=False):
+        share, chance = percent(table[column].mean()), percent(_chance(way["of"]))
+        told.append(f"{share} show the same {way['name']} ({chance} by chance)")
     return {
         "names": table["name"].tolist(),
         "at": at.round(1).tolist(),
@@ -85,7 +90,11 @@ def _way(name: str, values: pd.Series, words: Sequence[str]) -> dict[str, Any]:
     """Returns a way to sign the points: by the words themselves, or by numbers where one is too long for a sign."""
     signs = words if max(map(len, words)) <= SHORT else range(1, len(words) + 1)
     place = {word: k for k, word in enumerate(words)}
-    return {"name": name, "key": [(str(a), b) for a, b in zip(signs, words, strict=True)], "of": values.map(place).tolist()}
+    return {
+        "name": name,
+        "key": [(str(a), b) for a, b in zip(signs, words, strict=True)],
+        "of": values.map(place).tolist(),
+    }
 
 
 def _chance(values: Sequence[int]) -> float:
@@ -109,5 +118,7 @@ def _read(run: RunFolder, name: str, *columns: str) -> pd.DataFrame | None:
         return None
     table = run.read_table(name)
     if lacking := {"name", *columns} - set(table.columns):
-        raise RunError(f"{run.path / name} has a column {min(lacking)}; this one lacks it. Restore it or make the run again.")
+        raise RunError(
+            f"{run.path / name} has a column {min(lacking)}; this one lacks it. Restore it or make the run again."
+        )
     return table

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from casestudy.runs.folder import RunFolder
 
+TABLES = ("near.csv", "heat.csv", "map.csv")
 MISTAKES = 30  # that are explained, the surest first
 NEAR = 3  # photographs of each label beside one
 TRAINED = 4000  # photographs of the training among which the nearest are looked for; of more, some drawn by the seed
@@ -59,10 +60,13 @@ def explain_run(run: RunFolder, splits: Sequence[Splits]) -> None:
 
 def explained(seen: Sequence[Seen], *, seed: int) -> dict[str, pd.DataFrame]:
     """Returns the tables by their names, without those that hold nothing."""
-    near = [distances(one).groupby(["name", "label"], sort=False).head(NEAR) for one in seen]
-    tables = {"near.csv": near, "heat.csv": map(_heat, seen), "map.csv": (_map(one, seed) for one in seen)}
-    whole = {name: pd.concat([pd.DataFrame(), *parts], ignore_index=True) for name, parts in tables.items()}
-    return {name: table.drop(columns="distance", errors="ignore") for name, table in whole.items() if len(table)}
+    parts = (
+        [nearest(distances(one)).drop(columns="distance") for one in seen],
+        [_heat(one) for one in seen],
+        [_map(one, seed) for one in seen],
+    )
+    tables = [pd.concat([pd.DataFrame(), *tables], ignore_index=True) for tables in parts]
+    return {name: table for name, table in zip(TABLES, tables, strict=True) if len(table)}
 
 
 def seen_of(run: RunFolder, splits: Sequence[Splits]) -> Iterator[Seen]:
@@ -109,17 +113,22 @@ def distances(seen: Seen) -> pd.DataFrame:
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame(columns=["name", "label", "near", "distance"])
 
 
+def nearest(every: pd.DataFrame) -> pd.DataFrame:
+    """Returns of `distances` the nearest photographs of each mistake and label."""
+    return every.groupby(["name", "label"], sort=False).head(NEAR)
+
+
 def _heat(seen: Seen) -> pd.DataFrame:
     """Returns name and heat of each mistake; no row where the network has no map to look at."""
     from casestudy.models import grad_cam
 
     images = seen.split.images
     try:
-        heat = grad_cam(seen.network, images.images[seen.mistakes], seen.read) if len(seen.mistakes) else []
+        heat = grad_cam(seen.network, images.images[seen.mistakes], seen.read)
     except DataError:
-        heat = []
+        return pd.DataFrame()
     cells = [" ".join(row.tobytes().hex() for row in np.rint(255 * one).astype(np.uint8)) for one in heat]
-    return pd.DataFrame({"name": images.names[seen.mistakes][: len(cells)], "heat": cells})
+    return pd.DataFrame({"name": images.names[seen.mistakes], "heat": cells})
 
 
 def _map(seen: Seen, seed: int) -> pd.DataFrame:

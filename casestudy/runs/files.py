@@ -36,8 +36,9 @@ HANDED_IN = re.compile(
 # Columns whose cells are text whatever they look like; from the second line on, the ledger's.
 TEXT_COLUMNS = {
     *("name", "copy", "kind", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase"),
-    *("near", "heat", "metric", "entry", "status", "stored_as", "format", "sha256", "phash", "mended_as", "mended_sha256"),
+    *("metric", "entry", "status", "stored_as", "format", "sha256", "phash", "mended_as", "mended_sha256"),
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
+    *("near", "heat"),
 }
 
 
