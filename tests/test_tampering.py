@@ -52,7 +52,7 @@ TABLE = [
     ("near.csv", r"\n.*__[A-C](\d)\.", "near.csv is what the model sees in the data"),
     ("near.csv", r"\n.*?__[A-C](\d)\.", "near.csv is what the model sees in the data"),
     ("heat.csv", r",(\d)", "heat.csv is what the model sees in the data"),
-    ("map.csv", r"(\d),[^,]*,[^,]*,[^,]*\n[^\n]*$", "map.csv is what the model sees in the data"),  # of x, the last one
+    ("map.csv", r"\n[^,]*,[^,]*(\d),", "map.csv is what the model sees in the data"),
     *(
         (name, r"\n.*?\.(\d)|\n[^\n]*?(\d)", f"{name} follows from predictions.csv")
         for name in (
