@@ -153,7 +153,7 @@ def run(tmp_path_factory, fabricate_run, write_letters, draw, encode):
 
 
 def explained(run):
-    """Returns a fabricated run with what a network would have seen: of its last mistake none, as of any beyond thirty."""
+    """Returns a fabricated run with what a network would have seen, but for its last mistake."""
     table, parts, chance = run.read_table("predictions.csv"), run.read_table("splits.csv"), np.random.default_rng(1)
     wrong = table[table["label"] != table["predicted"]].sort_values(["confidence", "name"], ascending=[False, True])
     train = parts[parts["part"] == "train"].groupby("label")["name"].agg(list)
@@ -326,7 +326,8 @@ def test_so_many_photographs_are_shown_at_once_and_more_when_asked(page, run):
 BESIDE = """(() => { const s = document.getElementById("beside"); return {
   mistake: s.querySelector("figure").dataset.name, title: s.querySelector("h3").textContent,
   heat: s.querySelector("canvas")?.getAttribute("aria-label"),
-  near: [...s.querySelectorAll(".three")].map((row) => [...row.querySelectorAll("figure")].map((f) => f.innerText.split(" · ")[0])),
+  near: [...s.querySelectorAll(".three")].map((row) => [...row.querySelectorAll("figure")].map(
+    (f) => f.innerText.split(" · ")[0])),
   alts: [...s.querySelectorAll(".three img")].map((i) => i.alt) }})()"""
 
 
@@ -363,10 +364,9 @@ def test_a_mistake_stands_beside_its_nearest_of_both_labels_the_surest_first(pag
     page.open(run.path / "report.html", address.partition("#")[2])
     check(names[1])
     row = table.loc[names[2]]
-    page.run("show(%d, %d)" % ("ABC".index(row.label), "ABC".index(row.predicted)))
-    page.click(
-        f"[...document.querySelectorAll('#behind [data-beside]')].find((b) => b.dataset.beside === {json.dumps(names[2])})"
-    )
+    page.run(f"show({'ABC'.index(row.label)}, {'ABC'.index(row.predicted)})")
+    button = f"(one) => one.dataset.beside === {json.dumps(names[2])}"
+    page.click(f"[...document.querySelectorAll('#behind [data-beside]')].find({button})")
     assert not page.run("dialog.open") and page.run("document.activeElement.id") == "mistake"
     check(names[2])
     last = table[(table["label"] != table["predicted"]) & ~table.index.isin(names)].index[0]
@@ -391,7 +391,7 @@ def test_the_map_shows_each_photograph_by_letter_or_person_and_follows_the_choic
     shown = "document.querySelector('#pointed figure').dataset.name"
     page.click("drawn[4]")
     assert page.run(shown) == table["name"][4] and page.run("document.activeElement === drawn[4]")
-    x, _ = at = page.run("drawn.map((point) => point.x.baseVal[0].value)"), 0
+    x = page.run("drawn.map((point) => point.x.baseVal[0].value)")
     page.press("ArrowRight", 39)
     after = page.run("drawn.indexOf(document.activeElement)")
     assert x[after] > x[4] and page.run(shown) == table["name"][after]
