@@ -152,7 +152,12 @@ def test_colours_of_pages_are_told_apart(scheme):
 def test_text_of_pages_can_be_read(scheme):
     found = css(scheme)
     pairs = [*itertools.product(("ink", "soft", "blue", "right", "wrong"), ("paper", "panel"))]
-    pairs += [("paper", "ink"), ("paper", "blue"), *((f"ink-{name}", name) for name in SHADES)]
+    pairs += [
+        ("paper", "ink"),
+        ("paper", "blue"),
+        *((f"c{k}", "paper") for k in range(6)),
+        *((f"ink-{name}", name) for name in SHADES),
+    ]
     for ink, paper in pairs:
         assert contrast(found[ink], found[paper]) >= READABLE, (ink, paper)
     assert contrast(found["ring"], found["paper"]) >= 3  # what marks the focus: WCAG 2.2, 1.4.11
@@ -166,6 +171,7 @@ def test_no_colour_is_left_out():
         *NAMED.values()
     }
     known = {*STATUSES, *SHADES, *(f"ink-{name}" for name in SHADES), "weave"}
+    known |= {f"c{k}" for k in range(6)}  # of points that say by their letters or numbers what they are
     known |= {"ink", "soft", "line", "paper", "panel", "blue", "bar", "right", "wrong", "ring"}
     for scheme in ("light", "dark"):
         assert set(css(scheme)) == known

@@ -13,8 +13,12 @@ import shutil
 import subprocess
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
+
+from casestudy.report import write_report
 
 EVIL = "<img src=x onerror=alert(1)>"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -145,7 +149,28 @@ def run(tmp_path_factory, fabricate_run, write_letters, draw, encode):
     photos.append({**bad, "reason": f"truncated: {EVIL}", "data": b"?"})
     folder = tmp_path_factory.mktemp("browser")
     letters = write_letters(folder / "letters.zip", photos)
-    return fabricate_run(folder / "run", letters, test=("user_4", "<i>user_5</i>"))
+    return explained(fabricate_run(folder / "run", letters, test=("user_4", "<i>user_5</i>")))
+
+
+def explained(run):
+    """Returns a fabricated run with what a network would have seen, but for its last mistake."""
+    table, parts, chance = run.read_table("predictions.csv"), run.read_table("splits.csv"), np.random.default_rng(1)
+    wrong = table[table["label"] != table["predicted"]].sort_values(["confidence", "name"], ascending=[False, True])
+    train = parts[parts["part"] == "train"].groupby("label")["name"].agg(list)
+    rows = [
+        (row.name, label, near)
+        for row in wrong[:-1].itertuples(index=False)
+        for label in (row.label, row.predicted)
+        for near in chance.choice(train[label], 3, replace=False)
+    ]
+    run.write_table("near.csv", pd.DataFrame(rows, columns=["name", "label", "near"]))
+    heat = ["00ff00 000000 000000", *["000000 000000 0000ff"] * (len(wrong) - 2)]
+    run.write_table("heat.csv", pd.DataFrame({"name": wrong["name"][:-1], "heat": heat}))
+    places = {"x": chance.normal(size=len(table)), "y": chance.normal(size=len(table))}
+    shares = {"same_label": 0.5, "same_signer": 0.9}
+    run.write_table("map.csv", pd.DataFrame({"name": table["name"], **places, **shares}))
+    write_report(run)
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +321,86 @@ def test_so_many_photographs_are_shown_at_once_and_more_when_asked(page, run):
     page.click("document.getElementById('more')")
     assert len(page.run(EXPLORED)) == 108
     assert page.run("document.getElementById('more').hidden")
+
+
+BESIDE = """(() => { const s = document.getElementById("beside"); return {
+  mistake: s.querySelector("figure").dataset.name, title: s.querySelector("h3").textContent,
+  heat: s.querySelector("canvas")?.getAttribute("aria-label"),
+  near: [...s.querySelectorAll(".three")].map((row) => [...row.querySelectorAll("figure")].map(
+    (f) => f.innerText.split(" · ")[0])),
+  alts: [...s.querySelectorAll(".three img")].map((i) => i.alt) }})()"""
+
+
+def test_a_mistake_stands_beside_its_nearest_of_both_labels_the_surest_first(page, run, browser):
+    table, near = run.read_table("predictions.csv").set_index("name"), run.read_table("near.csv")
+    names = near["name"].drop_duplicates().tolist()
+
+    def check(name):
+        row, shown = table.loc[name], page.run(BESIDE)
+        assert shown["mistake"] == name
+        assert shown["title"] == f"✗ {row.label} read as {row.predicted}, {100 * row.confidence:.1f} % sure"
+        own = near[near["name"] == name]
+        sides = [own[own["label"] == label]["near"].tolist() for label in (row.label, row.predicted)]
+        assert shown["near"] == sides
+        assert {alt.partition(" by ")[0] for alt in shown["alts"]} == {
+            f"Photograph of {row.label}", f"Photograph of {row.predicted}",
+        }  # fmt: skip
+        where = "upper centre" if name == names[0] else "lower right"
+        assert shown["heat"] == f"Most spoke for {row.predicted} at the {where}"
+
+    check(names[0])
+    assert page.run("document.getElementById('surer').disabled && location.hash === ''")
+    page.click("document.getElementById('doubted')")
+    check(names[1])
+    address = page.run("location.href")
+    page.run("(chosen.selectedIndex = chosen.length - 1, chosen.dispatchEvent(new Event('input')))")
+    check(names[-1])
+    assert page.run("document.getElementById('doubted').disabled")
+    page.run(f"(location.href = {json.dumps(address)}, {LATER})")
+    check(names[1])
+    page.run(f"(location.href = '#mistake=__proto__', {LATER})")
+    check(names[1])
+    page.call("Page.navigate", url="about:blank")
+    page.open(run.path / "report.html", address.partition("#")[2])
+    check(names[1])
+    row = table.loc[names[2]]
+    page.run(f"show({'ABC'.index(row.label)}, {'ABC'.index(row.predicted)})")
+    button = f"(one) => one.dataset.beside === {json.dumps(names[2])}"
+    page.click(f"[...document.querySelectorAll('#behind [data-beside]')].find({button})")
+    assert not page.run("dialog.open") and page.run("document.activeElement.id") == "mistake"
+    check(names[2])
+    last = table[(table["label"] != table["predicted"]) & ~table.index.isin(names)].index[0]
+    assert (
+        page.run(f"document.querySelector('#explored [data-beside={json.dumps(last)}]')") is None
+    )  # nobody explained it
+
+
+def test_the_map_shows_each_photograph_by_letter_or_person_and_follows_the_choice(page, run):
+    table = run.read_table("predictions.csv")
+    wanted = dict(zip(table["name"], table["label"], strict=True))
+    signs = "Object.fromEntries(drawn.map((point, k) => [facts.map.names[k], point.textContent]))"
+    assert page.run(signs) == wanted
+    missed = page.run("drawn.flatMap((point, k) => (point.classList.contains('missed') ? [facts.map.names[k]] : []))")
+    assert sorted(missed) == sorted(table[table["label"] != table["predicted"]]["name"])
+    page.click("document.querySelector('[name=way][value=\"1\"]')")
+    people = {"<i>user_5</i>": "1", "user_4": "2"}
+    assert page.run(signs) == {name: people[one] for name, one in zip(table["name"], table["signer"], strict=True)}
+    assert page.run("[...document.querySelectorAll('#signs li')].map((one) => one.textContent)") == [
+        "1 <i>user_5</i>", "2 user_4",
+    ]  # fmt: skip
+    shown = "document.querySelector('#pointed figure').dataset.name"
+    page.click("drawn[4]")
+    assert page.run(shown) == table["name"][4] and page.run("document.activeElement === drawn[4]")
+    x = page.run("drawn.map((point) => point.x.baseVal[0].value)")
+    page.press("ArrowRight", 39)
+    after = page.run("drawn.indexOf(document.activeElement)")
+    assert x[after] > x[4] and page.run(shown) == table["name"][after]
+    page.press("ArrowLeft", 37)
+    assert x[page.run("drawn.indexOf(document.activeElement)")] < x[after]
+    assert page.run("drawn.filter((point) => point.tabIndex === 0).length") == 1
+    page.run("(form.elements.show.value = 'right', form.dispatchEvent(new Event('input')))")
+    pale = page.run("drawn.flatMap((point, k) => (point.classList.contains('off') ? [facts.map.names[k]] : []))")
+    assert sorted(pale) == sorted(missed)
 
 
 def test_the_keyboard_does_the_same(page, run):

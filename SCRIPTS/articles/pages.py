@@ -37,7 +37,7 @@ from SCRIPTS.release.environment import ROOT
 WIDTH = 1000
 SHOWN = {"overview": 1000, "feedback": 720, "mark": 860, "report": 1130}  # pixels from the top
 MADE_OF = {name: (f"{name}.html", "grades.css") for name in SHOWN}
-MADE_OF["report"] = ("report.html", "report.css", "report.js", "matrix.js", "explore.js")
+MADE_OF["report"] = ("report.html", "report.css", "report.js", "matrix.js", "beside.js", "features.js", "explore.js")
 COMMAND = "python -m SCRIPTS.articles.pages"
 BANK = "name,comment\npeople,Say whom it must be measured on.\ninterval,How sure are you? Name the interval.\n"
 

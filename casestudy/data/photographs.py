@@ -21,6 +21,7 @@ from casestudy.data.letters import read_boxes
 
 SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
 MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have
+LARGE, LARGE_BYTES = 128, 1_200_000  # of those that are looked at closely: pixels a side, and bytes of all
 
 
 @dataclass(frozen=True)
@@ -55,21 +56,22 @@ class Photographs:
         assert self.archive is not None
         return decode_image(self.archive.read(name))
 
-    def thumbnails(self, wanted: Iterable[str]) -> dict[str, str]:
+    def thumbnails(self, wanted: Iterable[str], *, large: bool = False) -> dict[str, str]:
         """Returns small JPEGs in base64 by name, the first wanted first; smaller the more there are, up to a limit.
 
-        Names that the zip lacks have none, and neither have those that would make the page too large.
+        Those that are looked at closely are `large`. Names that the zip lacks have none, and neither have those that
+        would make the page too large.
         """
         held = self.names
         names = [name for name in dict.fromkeys(wanted) if name in held][: SIZES[-1][0]]
-        size = next(size for most, size in SIZES if len(names) <= most)
+        size = LARGE if large else next(size for most, size in SIZES if len(names) <= most)
         found, used = {}, 0
         for name in names:
             buffer = io.BytesIO()
             self.picture(name, size).save(buffer, "JPEG", quality=75)
             encoded = base64.b64encode(buffer.getvalue()).decode()
             used += len(encoded)
-            if used > MOST_BYTES:
+            if used > (LARGE_BYTES if large else MOST_BYTES):
                 break
             found[name] = encoded
         return found

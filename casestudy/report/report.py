@@ -16,7 +16,7 @@ import pandas as pd
 
 from casestudy.choices import OWN
 from casestudy.files import atomic_path
-from casestudy.report import sections
+from casestudy.report import explorer, sections
 from casestudy.report.claim import claims
 from casestudy.report.pages import gap as points_apart, interval, page, percent, source
 from casestudy.runs import Options, RunFolder
@@ -56,15 +56,19 @@ def render(run: RunFolder) -> str:
     matrix = sections.matrix(evaluation)
     most_confused = evaluation.most_confused.head(MOST_CONFUSED[0 if matrix else 1])
     cells = sections.behind(evaluation) if matrix else {}
+    beside = explorer.beside(run, evaluation) if matrix else []
+    features = explorer.feature_map(run, evaluation) if matrix else None
     behind = [photo["name"] for photos in cells.values() for photo in photos]
     wanted = [*top_losses["name"], *samples["name"], *"; ".join(most_confused["examples"]).split("; ")]
+    closely = [name for one in beside for name in (one["name"], *(near for row in one["near"] for near, _ in row))]
     with run.photographs() as photographs:
-        pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)])
+        pictures = photographs.thumbnails(closely, large=True)
+        pictures = photographs.thumbnails([*wanted, *sections.by_turns(cells)]) | pictures
     trainings = [run.training(home) for home in run.trainings()]
     tables = {name: run.read_table(file) for name, (file, *_) in sections.PLOTTED.items() if run.has(file)}
     parts, script = run.read_table("splits.csv"), source("report.js")
-    if matrix:
-        script += source("matrix.js") + source("explore.js")
+    for name in ("matrix.js", "beside.js", "features.js", "explore.js") if matrix else ():
+        script += source(name)
     return page(
         "report.html",
         record=record,
@@ -96,8 +100,11 @@ def render(run: RunFolder) -> str:
         behind={
             "labels": evaluation.class_names if matrix else (),
             "cells": {f"{truth},{guess}": photos for (truth, guess), photos in cells.items()},
-            "pictures": {name: pictures[name] for name in behind if name in pictures},
+            "pictures": {name: pictures[name] for name in (*behind, *closely) if name in pictures},
+            "beside": beside,
+            "map": features and {key: features[key] for key in ("names", "ways")},
         },
+        features=features,
         left_out=len(evaluation.predictions) - len(behind),
         pictureless=sum(name not in pictures for name in behind),
         evaluation=evaluation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from casestudy.data import ImageSet, Splits, distort
 from casestudy.errors import DataError, RunError, WeightsError
 from casestudy.evaluation import PREFIX, predict_probabilities, prediction_table
 from casestudy.files import file_digest
+from casestudy.runs.explained import TABLES, Seen, distances, explained, nearest, seen_of
 from casestudy.runs.files import table_text
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.local import name_of
@@ -81,8 +83,7 @@ def compare(stored: str, again: pd.DataFrame, tolerance: float) -> tuple[bool, s
     old, new = stored.splitlines(), fresh.splitlines()
     if len(old) != len(new) or old[0] != new[0]:
         return False, f"{len(old)} lines or columns, not {len(new)} as made again"
-    others = [k for k, (a, b) in enumerate(zip(old, new, strict=True), start=1) if a != b]
-    if 2 * len(others) < len(old):
+    if others := _changed(old, new):
         return False, f"line {', '.join(map(str, others[:5]))}"
     before, now = csv.DictReader(old), csv.DictReader(new)
     apart = 0.0
@@ -95,6 +96,61 @@ def compare(stored: str, again: pd.DataFrame, tolerance: float) -> tuple[bool, s
             return False, f"line {line} has a cell that is no number"
         apart = max(apart, math.inf if any(map(math.isnan, far)) else max(far))
     return apart <= tolerance, f"{apart:.1g} apart at the most; between devices {tolerance:g} is allowed"
+
+
+def _changed(old: Sequence[str], new: Sequence[str]) -> list[int]:
+    """Returns the lines that are not the same, if they are few: then it is the same device, and they were changed."""
+    others = [k for k, (a, b) in enumerate(zip(old, new, strict=True), start=1) if a != b]
+    return others if 2 * len(others) < len(old) else []
+
+
+def explain_again(run: RunFolder, splits: Sequence[Splits]) -> Iterator[Check]:
+    """Yields whether the tables of `explained` that are here are what the run's networks see in the data.
+
+    Between devices a photograph is near if it lies as near, but for the tolerance, as the nearest.
+    """
+    there = [name for name in TABLES if run.has(name)]
+    homes = [fold_folder(k, split.fold) for k, split in enumerate(splits)]
+    if not there or not all(run.has(f"{home}model.keras") for home in homes):
+        yield from ((f"{name} made again", None, "a model.keras is not here") for name in there)
+        return
+    tolerance = tolerance_of(run.record)
+    try:
+        seen = list(seen_of(run, splits))
+        again = explained(seen, seed=run.record.wishes.seed)
+    except (DataError, RunError, ValueError) as error:
+        yield (f"{', '.join(there)} made again", False, str(error).splitlines()[0])
+        return
+    for name in there:
+        wanted = again.get(name, pd.DataFrame())
+        if same := _text(run, name) == table_text(wanted):
+            detail = "to the last bit"
+        else:
+            detail = f"between devices {tolerance:g} is allowed"
+            with contextlib.suppress(LookupError, ValueError, TypeError, RunError):  # other rows, columns or cells
+                same = _nearly(name, run.read_table(name), wanted, seen, tolerance)
+        yield (f"{name} is what the model sees in the data", same, detail)
+
+
+def _nearly(name: str, stored: pd.DataFrame, wanted: pd.DataFrame, seen: Sequence[Seen], tolerance: float) -> bool:
+    """Returns whether a table of `explained` is another device's; any of many errors says that it is not."""
+    keys = ["name", "label"] if name == "near.csv" else ["name"]
+    if not stored[keys].equals(wanted[keys]):
+        return False
+    if name == "near.csv":
+        every = pd.concat(map(distances, seen), ignore_index=True)
+        far = stored.merge(every, "left", on=[*keys, "near"])["distance"]
+        least = nearest(every)["distance"].reset_index(drop=True)
+        return not stored.duplicated().any() and bool((far <= least * (1 + tolerance)).all())
+    if name == "heat.csv":
+        pairs = zip(stored["heat"], wanted["heat"], strict=True)
+        apart = [np.subtract(*(np.array([*bytes.fromhex(text)], dtype=float) for text in pair)) for pair in pairs]
+        return float(np.abs(np.concatenate(apart)).max()) <= 2550 * tolerance  # ten times as much, of 255
+    if _changed(table_text(stored).splitlines(), table_text(wanted).splitlines()):
+        return False
+    shares = [column for column in wanted if column.startswith("same_")]  # one neighbour more or less is no lie
+    apart = np.abs(stored[["x", "y"]] - wanted[["x", "y"]]).to_numpy().max(initial=0)
+    return bool(max(apart, *np.abs(stored[shares].mean() - wanted[shares].mean())) <= 10 * tolerance)
 
 
 def _bytes(run: RunFolder, name: str) -> bytes:

@@ -38,6 +38,7 @@ TEXT_COLUMNS = {
     *("name", "copy", "kind", "signer", "label", "predicted", "most_confused_with", "examples", "part", "phase"),
     *("metric", "entry", "status", "stored_as", "format", "sha256", "phash", "mended_as", "mended_sha256"),
     *("reason", "duplicate_of", "near_duplicate_of", "note"),
+    *("near", "heat"),
 }
 
 

@@ -5,7 +5,7 @@
     letters.zip       the cleaned data set (absent when the run was given one)
     ledger.csv        one row for every entry of the archive
     splits.csv        name, signer, label, part (in leave-one-signer-out one column a fold)
-    crops.csv         where the hand of each photograph was found, if it was looked for
+    crops.csv         where each hand was found, if it was looked for; near.csv, heat.csv, map.csv: see explained.py
     history.csv       phase, epoch, metric, value
     training.json     seconds and images per second a phase, largest change of a frozen BatchNormalization variable
     model.keras       the whole network, from pixels to probabilities, and what reading a photograph needs

@@ -16,6 +16,7 @@ from pathlib import Path
 from casestudy.cleaning import clean_archive
 from casestudy.cluster import check_cluster
 from casestudy.data import ImageSet, Splits, split_folds
+from casestudy.runs.explained import explain_run
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.owner import owned
 from casestudy.runs.plan import plan
@@ -64,6 +65,7 @@ def finish_run(run: RunFolder, *, password: str | None = None, cluster: str | No
         study, images, splits = prepare_run(run, password=password)
         do_work(work_of(run, study, images, splits), cluster)
         _write_without_copies(run, splits)
+        explain_run(run, splits)
         write_results(run)
         run.seal()
     return run

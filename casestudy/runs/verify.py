@@ -15,7 +15,7 @@ from casestudy.data import ImageSet
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation
 from casestudy.runs import recompute
-from casestudy.runs.again import Check, predict_again, retrain as train_again
+from casestudy.runs.again import Check, explain_again, predict_again, retrain as train_again
 from casestudy.runs.crops import crops_of
 from casestudy.runs.files import HANDED_IN
 from casestudy.runs.folder import RunFolder
@@ -92,6 +92,8 @@ def verify_run(
                     checks.append((f"{model.predictions()} made again from model and data", None, why.lstrip("!")))
                 else:
                     checks += predict_again(run, model, images, splits[model.protocol])
+        if images is not None and splits:
+            checks += explain_again(run, splits[run.facts.protocol])
         if images is not None and splits and run.has("copies.csv"):
             copies = splits[run.facts.protocol][0].copies()
             checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))

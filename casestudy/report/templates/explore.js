@@ -26,11 +26,12 @@ const draw = () => {
   const wanted = Object.fromEntries(choices.map((one) => [one.name, one.value]));
   const found = everything.filter((one) => fits(one, wanted));
   document.getElementById("found").textContent = `${found.length} of ${everything.length}`;
+  const kept = new Set(found.map(({ photo }) => photo.name));
+  for (const [name, point] of points) point.classList.toggle("off", !kept.has(name));
   document.getElementById("more").hidden = found.length <= limit;
   document.getElementById("explored").replaceChildren(...found.slice(0, limit).map(({ photo, i, j }) => {
     const figure = figureOf(photo, i, j);
-    const verdict = i === j ? "✓ " + facts.labels[i] : `✗ ${facts.labels[i]} read as ${facts.labels[j]}`;
-    figure.querySelector("figcaption").prepend(make("b", i === j ? "right" : "wrong", verdict));
+    figure.querySelector("figcaption").prepend(make("b", i === j ? "right" : "wrong", sentenceOf(i, j)));
     return figure;
   }));
   return addressOf(wanted);

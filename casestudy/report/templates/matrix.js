@@ -38,7 +38,8 @@ const point = (i, j) => {
   tip.style.left = Math.max(4, Math.min(cell.left + cell.width / 2 - own.width / 2, innerWidth - own.width - 20)) + "px";
 };
 
-const figureOf = (photo, i, j) => {
+const sentenceOf = (i, j) => (i === j ? "✓ " + facts.labels[i] : `✗ ${facts.labels[i]} read as ${facts.labels[j]}`);
+const figureOf = (photo, i, j, compared) => {
   const figure = make("figure");
   figure.dataset.name = photo.name;
   if (facts.pictures[photo.name]) {
@@ -60,6 +61,12 @@ const figureOf = (photo, i, j) => {
     caption.append(line);
   }
   caption.append(make("span", "soft", photo.name + (photo.signer ? " · " + photo.signer : "")));
+  if (explained.has(photo.name) && !compared) {
+    const button = make("button", "", "Beside training");
+    button.type = "button";
+    button.dataset.beside = photo.name;
+    caption.append(button);
+  }
   figure.append(caption);
   return figure;
 };
