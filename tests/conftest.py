@@ -26,7 +26,7 @@ BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_ri
 SLOW = (
     *("test_notebooks", "test_pretrain", "test_options", "test_training", "test_verification", "test_studies"),
     *("test_pipeline", "test_cli", "test_architectures", "test_models", "test_runs", "test_tuning", "test_scaffold"),
-    *("test_reading", "test_report_browser", "test_marking_browser", "test_site"),
+    *("test_reading", "test_report_browser", "test_demo", "test_marking_browser", "test_site"),
     *("test_cluster", "test_cluster_runs", "test_cluster_work", "test_seeds"),
 )
 

@@ -13,7 +13,18 @@ from SCRIPTS.release.mutants import ROOT, mutate, read_list
 
 MUTANTS = read_list()
 LEAST = 120
-MODULES = {"choices", "compare", "data_spec", "doctor", "files", "records", "scaffold", "study"}  # the rest are rooms
+MODULES = {
+    "choices",
+    "compare",
+    "data_spec",
+    "demo",
+    "doctor",
+    "files",
+    "listing",
+    "records",
+    "scaffold",
+    "study",
+}  # the rest are rooms
 ROOMS = {path.parent.name for path in (ROOT / "casestudy").glob("*/__init__.py")}
 by_id = pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.id)
 

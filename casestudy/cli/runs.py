@@ -75,7 +75,7 @@ def open_run(args: argparse.Namespace, path: Path | None = None, *, data: Path |
 
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
-    """Adds compare and runs; `command(name, help, call, *examples, run="")` makes a parser."""
+    """Adds compare, demo and runs; `command(name, help, call, *examples, run="")` makes a parser."""
     compare = command("compare", "hold two to six runs side by side, on one page", _compare, *EXAMPLES)
     about = "run folders; the others are held against the first"
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=about)
@@ -83,6 +83,11 @@ def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     compare.add_argument("--out", type=Path, default=Path("comparison.html"), metavar="PAGE", help=out)
     about = "the first run's photographs, where they are not in its folder"
     compare.add_argument("--data", type=Path, metavar="DATA", help=about)
+
+    about = "write a page that reads your own hand in a browser, without a network"
+    demo = command("demo", about, _demo, "casestudy demo runs/asl-asl_sample", run="run folder")
+    out = "new file (default: demo.html)"
+    demo.add_argument("--out", type=Path, default=Path("demo.html"), metavar="PAGE", help=out)
 
     runs = command("runs", "list run folders with their scores", _runs, "casestudy runs", "casestudy runs runs/course")
     about = "where they are (default: runs and notebooks/runs)"
@@ -96,6 +101,15 @@ def _compare(args: argparse.Namespace) -> int:
     found = compare_runs(runs)
     page = write_comparison(found, args.out)
     print("\n".join(map(printable, [*found.lines(), "", f"page: {page}"])))
+    return 0
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from casestudy.demo import write_demo  # only now: --help needs no pandas
+
+    target = write_demo(open_run(args), args.out)
+    size = counted(round(target.stat().st_size / 1e6, 1), "megabyte")
+    print(printable(f"page: {target}, {size}. Open it in a browser: it needs no server and no network."))
     return 0
 
 

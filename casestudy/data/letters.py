@@ -28,7 +28,7 @@ from casestudy.cleaning import find_layout, used_pictures
 from casestudy.data.cutting import Box
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
 from casestudy.data.localiser import SHA256, find_hands
-from casestudy.data.seeing import as_seen
+from casestudy.data.seeing import Sight
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.files import read_member
 from casestudy.words import counted, printable
@@ -101,10 +101,8 @@ def load_letters(
         target = Path(cache_dir) / f"images-{hashlib.sha256((digest + found.bytes).encode()).hexdigest()[:16]}.npy"
 
         def write() -> None:
-            around = margin if cropped else None
-            blocks = _each(
-                photos, found.read, lambda photo, data: as_seen(data, image_size, channels, photo.box, around)[0][None]
-            )
+            sight = Sight(image_size, channels, margin if cropped else None)
+            blocks = _each(photos, found.read, lambda photo, data: sight.see(data, photo.box)[0][None])
             write_pixels(target, (len(photos), *image_size, channels), blocks)
 
         pixels = cached_pixels(target, len(photos), image_size, channels, write)

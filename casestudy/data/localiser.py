@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -22,6 +23,7 @@ from casestudy.cleaning import decode_image
 from casestudy.data.cutting import Box, square_box
 from casestudy.errors import DataError
 from casestudy.files import atomic_path, file_digest, find_in_checkout
+from casestudy.listing import Listing
 from casestudy.words import counted
 
 log = logging.getLogger(__name__)
@@ -72,16 +74,28 @@ class Localiser:
             float32 (SIDE / STEP, SIDE / STEP, 5): of each cell a score (softmax over all and the score 0 of "no hand"
             gives probabilities), and where the middle of the hand's box is and how large, as `boxes_of` reads it.
         """
-        x = pixels.astype("float32") / 127.5 - 1
+        return self.through(pixels.astype("float32") / 127.5 - 1, _InNumPy)
+
+    def through(self, x: Any, do: Any) -> Any:
+        """Returns what becomes of a picture of -1 to 1 where `do` carries out each step: NumPy, or a list of them."""
         for k, (_, pairs) in enumerate(STAGES):
-            x = np.maximum(_convolved(x, self.layers[f"down{k}"], stride=2), 0)
+            x = do.relu(do.convolved(x, *self.layers[f"down{k}"], stride=2))
             for n, dilation in enumerate(pairs):
-                inner = np.maximum(_convolved(x, self.layers[f"pair{k}{n}a"], dilation=dilation), 0)
-                x = np.maximum(x + _convolved(inner, self.layers[f"pair{k}{n}b"], dilation=dilation), 0)
-        kernel, bias = self.layers["scene"]
-        x = np.maximum(x + (x.mean(axis=(0, 1)) @ kernel + bias), 0)  # each cell knows what the picture is like
-        kernel, bias = self.layers["cells"]
-        return x @ kernel + bias
+                inner = do.relu(do.convolved(x, *self.layers[f"pair{k}{n}a"], dilation=dilation))
+                x = do.relu(do.sum(x, do.convolved(inner, *self.layers[f"pair{k}{n}b"], dilation=dilation)))
+        x = do.relu(do.sum(x, do.each(do.mean(x), *self.layers["scene"])))  # each cell knows what the picture is like
+        return do.each(x, *self.layers["cells"])
+
+    def listed(self) -> Listing:
+        """Returns the same as a list of operations, from pixels of 0-255 to the cells, for what is no Python."""
+        listing = Listing()
+        self.through(listing.affine(0, np.array([1 / 127.5]), np.array([-1.0])), listing)
+        return listing
+
+    @property
+    def facts(self) -> dict[str, float]:
+        """What `find` needs to know beside the network."""
+        return {"side": SIDE, "step": STEP, "least": LEAST, "closer": CLOSER}
 
     def look(self, picture: Image.Image, region: Box) -> Found:
         """Returns where the hand most likely is in that part of a picture, in the picture's pixels."""
@@ -127,14 +141,35 @@ def boxes_of(cells: np.ndarray) -> np.ndarray:
     return np.stack([x - half[..., 0], y - half[..., 1], x + half[..., 0], y + half[..., 1]], axis=-1)
 
 
-def _convolved(x: np.ndarray, layer: Kernel, stride: int = 1, dilation: int = 1) -> np.ndarray:
-    """Returns (height / stride, width / stride, out) of a picture (height, width, in), zeros beyond its edges."""
-    kernel, bias = layer
-    height, width, channels = x.shape
-    padded = np.pad(x, ((dilation, dilation), (dilation, dilation), (0, 0)))
-    starts = [(i * dilation, j * dilation) for i in range(3) for j in range(3)]
-    views = [padded[i : i + height : stride, j : j + width : stride] for i, j in starts]
-    return np.concatenate(views, axis=-1) @ kernel.reshape(9 * channels, -1) + bias
+class _InNumPy:
+    """The steps of the network, each on float32 (height, width, channels)."""
+
+    @staticmethod
+    def convolved(
+        x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int = 1, dilation: int = 1
+    ) -> np.ndarray:
+        """Returns (height / stride, width / stride, out) of a picture (height, width, in), zeros beyond its edges."""
+        height, width, channels = x.shape
+        padded = np.pad(x, ((dilation, dilation), (dilation, dilation), (0, 0)))
+        starts = [(i * dilation, j * dilation) for i in range(3) for j in range(3)]
+        views = [padded[i : i + height : stride, j : j + width : stride] for i, j in starts]
+        return np.concatenate(views, axis=-1) @ kernel.reshape(9 * channels, -1) + bias
+
+    @staticmethod
+    def each(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        return x @ kernel + bias
+
+    @staticmethod
+    def mean(x: np.ndarray) -> np.ndarray:
+        return x.mean(axis=(0, 1))
+
+    @staticmethod
+    def sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return x + y
+
+    @staticmethod
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
 
 
 @functools.cache

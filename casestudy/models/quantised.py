@@ -19,29 +19,12 @@ import numpy as np
 
 from casestudy.errors import WeightsError
 from casestudy.files import atomic_path
+from casestudy.listing import quantise
 
 if TYPE_CHECKING:
     import keras  # for its type alone: a model of any backend will do, as pretraining may use another than TensorFlow
 
 SCHEMA_VERSION = 1
-
-
-def quantise(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns int8 values from -127 to 127 and float32 scales, one an output channel: together, nearly the kernel.
-
-    The largest value of a channel decides its scale, and no value moves by more than half of it.
-
-    >>> values, scale = quantise(np.array([[127.0, 0.0, -63.5], [-0.5, 0.0, 0.25]]))
-    >>> values.tolist(), scale.tolist()
-    ([[127, 0, -127], [0, 0, 0]], [[1.0, 1.0, 0.5]])
-    """
-    kernel = kernel.astype("float32")
-    # A depthwise kernel, (height, width, channels, 1), has its output channels last but one.
-    channels = (2, 3) if kernel.shape[3:] == (1,) else (kernel.ndim - 1,)
-    others = tuple(axis for axis in range(kernel.ndim) if axis not in channels)
-    scale = np.abs(kernel).max(axis=others, keepdims=True) / np.float32(127)
-    scale[scale < np.finfo("float32").tiny] = 1  # a channel of zeros
-    return np.rint(kernel / scale).astype("int8"), scale
 
 
 def write_quantised(base: keras.Model, path: str | os.PathLike[str]) -> Path:

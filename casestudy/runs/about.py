@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import casestudy
 from casestudy.choices import ImageSize
-from casestudy.data import Splits
+from casestudy.data import Sight, Splits
 from casestudy.errors import UNREADABLE, DataError
 from casestudy.evaluation import evaluate
 from casestudy.files import read_member
@@ -51,6 +51,16 @@ class About(Record):
     crop_margin: float | None  # how much larger than its box a hand was cut out, as a share; None for whole pictures
     data: Literal["archive", "idx", "table"]  # photographs, or what was published as pixels
     calibration: Calibration | None = None  # None without validation photographs
+
+    @property
+    def share(self) -> float:
+        """How many of the validation photographs kept their true label among those that are likely enough."""
+        return SHARE
+
+    @property
+    def sight(self) -> Sight:
+        """How the model sees photographs."""
+        return Sight(self.image_size, self.channels, self.crop_margin)
 
     def write(self, model: Path) -> None:
         """Adds the entry to a .keras file."""

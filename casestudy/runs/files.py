@@ -8,13 +8,16 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PureWindowsPath
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pandas as pd
 
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path
 from casestudy.records import Record
+
+if TYPE_CHECKING:
+    from casestudy.runs.about import About
 
 R = TypeVar("R", bound=Record)
 SCHEMA_VERSION = 1
@@ -131,6 +134,12 @@ class RunFiles:
             f"{said or f'This step reads {name}; {self.path} lacks it.'} Run notebook "
             f"{NOTEBOOKS.get(name, LAST_NOTEBOOK)} first, or all steps at once: casestudy run --out {self.path}"
         )
+
+    def reader(self) -> tuple[Path, About]:
+        """Returns the run's model file, and what reading a photograph needs beside it; see `read_photographs`."""
+        from casestudy.runs.read import reader_of  # which opens run folders itself
+
+        return reader_of(self.path)
 
     def trainings(self, home: str = "") -> list[str]:
         """Returns where training.json of every fold of a model lies, or its home where there are no folds."""

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from casestudy.cleaning import loose_photographs
-from casestudy.data import ImageSet, as_seen
+from casestudy.data import ImageSet
 from casestudy.errors import DataError, RunError
 from casestudy.evaluation import PREFIX, predict_probabilities
 from casestudy.runs.about import SHARE, About, about_model
@@ -45,15 +45,14 @@ def read_photographs(
         ArchiveError: An archive cannot be read whole.
         RunError: The run has no model, or one for each person left out.
     """
-    model = _model_of(Path(run_or_model))
-    about = About.read(model) or _by_run(model)
+    model, about = reader_of(Path(run_or_model))
     named = [photographs] if isinstance(photographs, str | os.PathLike) else photographs
     rows: list[dict[str, object]] = []
     pixels: list[np.ndarray] = []
     for path in map(Path, named):
         for name, data, box in loose_photographs(path, password=password):
             try:
-                seen, cut = as_seen(data, about.image_size, about.channels, box, about.crop_margin, look=True)
+                seen, cut = about.sight.see(data, box, look=True)
                 pixels.append(seen)
                 rows.append({"name": name, "cut": cut, "why": ""})
             except ValueError as error:
@@ -75,6 +74,12 @@ def _reading(about: About, probabilities: np.ndarray) -> dict[str, object]:
         sure, may_be = len(likely) == 1, "; ".join(about.labels[k] for k in likely)
     cells = {PREFIX + label: one for label, one in zip(about.labels, probabilities, strict=True)}
     return {"label": about.labels[best], "probability": probabilities[best], "sure": sure, "may_be": may_be, **cells}
+
+
+def reader_of(run_or_model: Path) -> tuple[Path, About]:
+    """Returns the model file of a run folder, or the file itself, and what reading needs beside it."""
+    model = _model_of(run_or_model)
+    return model, About.read(model) or _by_run(model)
 
 
 def _model_of(path: Path) -> Path:
