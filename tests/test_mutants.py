@@ -20,6 +20,7 @@ MODULES = {
     "demo",
     "doctor",
     "files",
+    "jobs",
     "listing",
     "records",
     "scaffold",

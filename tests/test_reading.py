@@ -151,6 +151,7 @@ def test_ten_real_photographs_read_as_the_archive_has_them(realdata, tmp_path):
     pixels = [boxes.images[list(boxes.names).index(name)] for name in rows["name"]]
     np.testing.assert_allclose(plain.predict(np.stack(pixels).astype("float32"), verbose=0), rows[columns], atol=CLOSE)
 
+
 def test_a_model_saved_before_still_opens_beside_its_run(run_copy, photos, tmp_path, caplog):
     model = run_copy.path / "model.keras"
     without_entry(model)
