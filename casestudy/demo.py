@@ -17,13 +17,14 @@ from casestudy.report import interval, page, percent, source
 from casestudy.runs import RunFolder
 from casestudy.words import counted
 
-# What runs the networks: files of npm's @tensorflow/tfjs-core and @tensorflow/tfjs-backend-wasm, and their licence.
+# What runs the networks: files of npm's @tensorflow/tfjs-core and @tensorflow/tfjs-backend-wasm, and the licences of all in them.
 HOME, VERSION = Path("DATA") / "web", "4.22.0"
 ENGINE = {
     "tf-core.es2017.min.js": "c55367325aa628ed685164d5c4210892e31c6d2d0e8c163a827b15ad330d1eba",
     "tf-backend-wasm.es2017.min.js": "bdd8c3c1fb0b37601bc2a122efa20b8d78e2936d104b03a44591be4188c63f65",
     "tfjs-backend-wasm-simd.wasm": "77ebb28a6d34f371dbbf2086b7f2de8994acd8ea5a3cf1fa24d2c26c840cac7b",
     "LICENSE": "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30",
+    "NOTICES": "9a5036484c4195a9591a1f5651996f82cfea12dbb03be418de87f7bcbc2f9832",
 }
 
 
@@ -44,7 +45,7 @@ def write_demo(run: RunFolder, target: Path) -> Path:
             f"A page carries one model; {run.path} has one for each person left out. Make a run that has one: "
             f"casestudy run --split signer --out FOLDER"
         )
-    core, backend, wasm, licence = (_engine(name) for name in ENGINE)
+    core, backend, wasm, *licences = (_engine(name) for name in ENGINE)
     path, about = run.reader()
     localiser = about.sight.localiser()
     if about.crop_margin is not None and localiser is None:
@@ -82,7 +83,7 @@ def write_demo(run: RunFolder, target: Path) -> Path:
         facts=facts,
         data={name: Markup(base64.b64encode(one).decode()) for name, one in data.items()},
         version=VERSION,
-        licence=licence.decode(),
+        licence="\n\n".join(text.decode() for text in licences),
         style=source("report.css") + source("demo.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
