@@ -17,7 +17,7 @@ from casestudy.report import interval, page, percent, source
 from casestudy.runs import RunFolder
 from casestudy.words import counted
 
-# What runs the networks: files of npm's @tensorflow/tfjs-core and @tensorflow/tfjs-backend-wasm, and the licences of all in them.
+# What runs the networks, from npm (@tensorflow/tfjs-core, @tensorflow/tfjs-backend-wasm), and the licences of it all.
 HOME, VERSION = Path("DATA") / "web", "4.22.0"
 ENGINE = {
     "tf-core.es2017.min.js": "c55367325aa628ed685164d5c4210892e31c6d2d0e8c163a827b15ad330d1eba",

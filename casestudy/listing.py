@@ -14,9 +14,8 @@ import numpy as np
 
 from casestudy.errors import DataError
 
-MOST_HALF = (
-    5_000_000  # parameters up to which kernels are float16: small networks suffer from int8 and are small anyway
-)
+# Parameters up to which kernels are float16: small networks suffer from int8, and are small anyway.
+MOST_HALF = 5_000_000
 FOLDED = ("conv", "depthwise", "dense")  # a BatchNormalization that follows one of these becomes part of it
 ACTIVATIONS = {"relu": {}, "relu6": {"most": 6.0}}
 NOTHING = ("InputLayer", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
