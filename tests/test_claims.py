@@ -185,13 +185,13 @@ def plain(page: str) -> str:
     return re.sub(r"\]\([^)]*\)", "]", text)
 
 
-@by_name(PAGES)
+@by_name(values.FILLED)
 def test_no_line_begins_with_a_mark(path):
     """Markdown takes such a line for HTML of its own, and breaks the paragraph there."""
     assert not re.findall(r"^<!--=.*", path.read_text(encoding="utf-8"), re.M)
 
 
-@by_name(PAGES)
+@by_name(values.FILLED)
 def test_the_marked_values_are_the_committed_ones(path):
     page = path.read_text(encoding="utf-8")
     assert values.filled(page, values.values()) == page
@@ -265,7 +265,7 @@ def test_what_the_articles_say_in_words_holds():
         {score["name"]: score["accuracy"] for score in RESULTS[key]["scores"]} for key in (values.SAMPLE, values.REAL)
     )
     assert sample["head-random"] > sample["head"]
-    assert real["head-random"] > real["headline"] > real["head"]
+    assert min(real["head-random"], real["headline"]) > real["head"]
     walk = FACTS["statistics"]["accuracy"]
     assert walk[0] > walk[-3] > walk[-2] > walk[-1] and FACTS["statistics"]["new_head"] > walk[-2]
     seeds = FACTS["seeds"]

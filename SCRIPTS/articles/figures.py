@@ -33,7 +33,7 @@ from SCRIPTS.articles.writing import ARTICLES
 
 FOLDER = ARTICLES / "figures"
 DPI = 150
-NAMES = {SAMPLE: "drawn sample, ResNet50V2", REAL: "photographs, MobileNetV2-0.35"}
+NAMES = {SAMPLE: "drawn sample, ResNet50V2", REAL: "photographs, ResNet50V2"}
 
 
 def main() -> None:
