@@ -177,7 +177,7 @@ def test_weights_from_a_file_need_the_file(measured, capsys):
 def test_fine_tuning_is_the_recipe_of_the_study_on_every_signer(tmp_path, monkeypatch):
     asked = []
 
-    def run_study(wishes, source, out):
+    def run_study(wishes, source, out, cluster=None):
         asked.append(wishes.study)
         run, names, scores = RunFolder(out), ("X", "Y"), []
         resolved = Resolved("random initialisation, as asked", None, Machine("CPU", (64, 64), "float32"), {})
