@@ -212,7 +212,7 @@ def test_verify_says_what_fails(run_copy, capsys):
     (run_copy.path / "model.keras").write_bytes(b"another")
     assert main(call) == 1
     failing = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAIL")]
-    assert len(failing) == 2
+    assert len(failing) == 3  # the file, what it reads, and what it sees
     assert all("model.keras" in line for line in failing)
 
 

@@ -659,6 +659,7 @@ def trained_models(run_copy, monkeypatch):
                 lambda run, heads: called.extend((model.role, parts[0].protocol) for model, parts in heads),
             )
             patch.setattr(steps, "write_results", lambda run: None)
+            patch.setattr(steps, "explain_run", lambda run, splits: None)
             steps.finish_run(run_copy)
         return called
 

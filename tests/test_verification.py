@@ -129,6 +129,7 @@ def test_labels_bent_to_the_predictions(run_copy):
         "predictions.csv says of each row what its probabilities say",
         "predictions.csv is of the test part, each once",
         "predictions.csv is what model.keras makes of the data",
+        *(f"{name} is what the model sees in the data" for name in ("near.csv", "heat.csv")),
     ]
 
 
