@@ -22,7 +22,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from casestudy.cleaning import counting, regroup
+from casestudy.cleaning import counting, shards
 from casestudy.cleaning.archive import FolderReader
 from casestudy.cleaning.counting import sum_up
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, ConservationError
@@ -466,8 +466,8 @@ def test_a_picture_that_training_cannot_load_is_no_success(tmp_path, monkeypatch
         target.writestr("user_1/A1.png", drawn(2)[:-30])
     kinds = clean_archive(tmp_path / "a.zip", None, progress=False).counts()
     assert (kinds["kept"], kinds["corrupt"]) == (1, 1)
-    sound = regroup.screen(drawn(1))
-    monkeypatch.setattr(regroup, "screen", lambda data: sound)
+    sound = shards.screen(drawn(1))
+    monkeypatch.setattr(shards, "screen", lambda data: sound)
     with pytest.raises(ConservationError, match=r"A1\.png \(user_1/A1\.png\) was found sound, and cannot be loaded"):
         clean_archive(tmp_path / "a.zip", tmp_path / "letters.zip", progress=False)
     assert not (tmp_path / "letters.zip").exists()
