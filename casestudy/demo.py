@@ -74,7 +74,6 @@ def write_demo(run: RunFolder, target: Path) -> Path:
         record=record,
         known=run.provenance(),
         about=about,
-        share=about.share,
         letters=study.crop != "none",
         headline=f"The run read {percent(evaluation.accuracy)} of {counted(len(evaluation.predictions), 'photograph')} "
         f"of its test; {evaluation.sure.sentence}.",

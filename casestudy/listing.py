@@ -18,6 +18,7 @@ from casestudy.errors import DataError
 MOST_HALF = 5_000_000
 FOLDED = ("conv", "depthwise", "dense")  # a BatchNormalization that follows one of these becomes part of it
 ACTIVATIONS = {"relu": {}, "relu6": {"most": 6.0}}
+ALONE = {"strides": [1, 1], "dilation": [1, 1], "pad": "valid"}  # each place by itself, without its neighbours
 NOTHING = ("InputLayer", "Dropout", "SpatialDropout2D", "GaussianNoise", "GaussianDropout", "ActivityRegularization")
 
 
@@ -61,12 +62,11 @@ class Listing:
         return self.add("affine", x, scale=scale.astype("float32"), bias=shift.astype("float32"))
 
     def convolved(self, x: int, kernel: np.ndarray, bias: np.ndarray, stride: int = 1, dilation: int = 1) -> int:
-        half = kernel.astype("float16")
-        return self.add("conv", x, kernel=half, bias=bias, strides=[stride] * 2, dilation=[dilation] * 2, pad=dilation)
+        how = {"strides": [stride] * 2, "dilation": [dilation] * 2, "pad": dilation}
+        return self.weighted("conv", x, kernel, bias, **how)
 
     def each(self, x: int, kernel: np.ndarray, bias: np.ndarray) -> int:
-        half = kernel[None, None].astype("float16")
-        return self.add("conv", x, kernel=half, bias=bias, strides=[1, 1], dilation=[1, 1], pad="valid")
+        return self.weighted("conv", x, kernel[None, None], bias, **ALONE)
 
     def mean(self, x: int, keep: bool = True) -> int:
         return self.add("mean", x, keep=keep)
@@ -234,5 +234,5 @@ def _weighted(listing: Listing, kind: str, layer: Any, x: int) -> int:
         return listing.weighted("enlarge", x, kernels[0], bias, **how, filters=channels) if known else 0
     if kind == "SeparableConv2D":
         x = listing.weighted("depthwise", x, kernels[0], np.zeros(int(np.prod(kernels[0].shape[2:]))), **how)
-        how = {"strides": [1, 1], "dilation": [1, 1], "pad": "valid"}
+        how = ALONE
     return listing.weighted("depthwise" if kind == "DepthwiseConv2D" else "conv", x, kernels[-1], bias, **how)

@@ -94,17 +94,13 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         digest = file_digest(options.data)
-        letters = options.out / f"letters-{digest[:12]}.zip"
-        if not letters.exists():
-            letters.parent.mkdir(parents=True, exist_ok=True)
-            clean_archive(options.data, letters)
         for way, kind, size in plan:
             logging.info("%s %s at %s px", way, kind, size)
             start = WAYS[way]
             weights = str(file) if start.weights == "file" else start.weights
             study = study_of(start.model, weights, int(size), start.crop)
             if kind == "probe":
-                values = probed(study, letters, options.out)
+                values = probed(study, cleaned(options.data, digest, options.out), options.out)
             else:
                 values = fine_tuned(study, options.data, options.out, options.precision, options.cluster)
             record(options.json, {"name": options.data.name, "sha256": digest}, f"{way} {kind} {size}", values)
@@ -130,6 +126,15 @@ def study_of(model: str, weights: str | None, size: int, crop: Crop = "boxes") -
     study = STUDIES["asl"]
     spec = dataclasses.replace(study.model, name=model, weights=weights, image_size=(size, size))
     return dataclasses.replace(study, model=spec, split=SplitSpec("leave-one-signer-out"), crop=crop)
+
+
+def cleaned(data: Path, digest: str, out: Path) -> Path:
+    """Returns the letters.zip of the archive with that digest, made unless it is there."""
+    letters = out / f"letters-{digest[:12]}.zip"
+    if not letters.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        clean_archive(data, letters)
+    return letters
 
 
 def probed(study: Study, letters: Path, out: Path) -> dict:

@@ -90,10 +90,8 @@ class Desk:
             smalls = np.memmap(self._smalls, np.uint8, "r", shape=(len(self._kept), SIDE * SIDE))
             for k, twin in zip(self._kept, first_matches(smalls).tolist(), strict=True):
                 if twin >= 0:
-                    self._twins[k] = self._kept[twin]
-                    self._rows[k] = dataclasses.replace(
-                        self._rows[k], near_duplicate_of=self._rows[self._kept[twin]].entry
-                    )
+                    self._twins[k] = first = self._kept[twin]
+                    self._rows[k] = dataclasses.replace(self._rows[k], near_duplicate_of=self._rows[first].entry)
         for k, twin in enumerate(self._twins):
             row = self._rows[k]
             notes = [row.note, why_renamed(row.entry, row.stored_as)]

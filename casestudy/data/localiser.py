@@ -163,9 +163,7 @@ class _InNumPy:
     def mean(x: np.ndarray) -> np.ndarray:
         return x.mean(axis=(0, 1))
 
-    @staticmethod
-    def sum(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        return x + y
+    sum = staticmethod(np.add)
 
     @staticmethod
     def relu(x: np.ndarray) -> np.ndarray:

@@ -61,6 +61,11 @@ class Evaluation:
         """Returns the rows of the predictions that cost most, the worst first."""
         return self.predictions.sort_values(["loss", "name"], ascending=[False, True]).head(count)
 
+    @property
+    def mistakes(self) -> pd.DataFrame:
+        """The rows of the predictions that were misread, the surest first."""
+        return _mistakes(self.predictions)
+
     def samples(self, count: int = 15, *, seed: int) -> pd.DataFrame:
         """Returns rows of the predictions picked by chance; the same seed picks the same, however they are ordered."""
         table = self.predictions.sort_values("name", ignore_index=True)
@@ -180,12 +185,15 @@ def _per_label(names: tuple, confusion: np.ndarray, table: pd.DataFrame, people:
     return pd.DataFrame(rows, columns=facts)
 
 
+def _mistakes(table: pd.DataFrame) -> pd.DataFrame:
+    wrong = table[table["label"] != table["predicted"]]
+    return wrong.sort_values(["confidence", "name"], ascending=[False, True])
+
+
 def _most_confused(table: pd.DataFrame, examples: int = 4) -> pd.DataFrame:
     support = table.groupby("label").size()
     rows = []
-    wrong = table.loc[table["label"] != table["predicted"], ["name", "label", "predicted", "confidence"]]
-    surest_first = wrong.sort_values(["confidence", "name"], ascending=[False, True])
-    for (label, predicted), names in surest_first.groupby(["label", "predicted"])["name"]:
+    for (label, predicted), names in _mistakes(table).groupby(["label", "predicted"])["name"]:
         rows.append((label, predicted, len(names), len(names) / support[label], "; ".join(names.head(examples))))
     found = pd.DataFrame(rows, columns=["label", "predicted", "count", "share", "examples"])
     return found.sort_values(["count", "label", "predicted"], ascending=[False, True, True]).reset_index(drop=True)

@@ -98,7 +98,7 @@ def _fine_tuning(found: Evaluation, head: Evaluation) -> str:
 
 def _mistakes(found: Evaluation) -> str:
     """Returns how many mistakes there are, and how many are one person's or one label's."""
-    wrong = found.predictions[found.predictions["label"] != found.predictions["predicted"]]
+    wrong = found.mistakes
     if not len(wrong):
         return "It made no mistake on the test part."
     shares = [f"{_most(wrong['label'])} of the label {wrong['label'].mode()[0]}"]

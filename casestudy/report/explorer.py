@@ -34,8 +34,7 @@ def beside(run: RunFolder, evaluation: Evaluation) -> list[dict[str, Any]]:
     heat, parts = _read(run, "heat.csv", "heat"), run.read_table("splits.csv")
     glow = {} if heat is None else dict(zip(heat["name"], heat["heat"], strict=True))
     signers = dict(zip(parts["name"], parts["signer"], strict=True))
-    wrong = evaluation.predictions[evaluation.predictions["label"] != evaluation.predictions["predicted"]]
-    wrong = wrong[wrong["name"].isin(table["name"])].sort_values(["confidence", "name"], ascending=[False, True])
+    wrong = evaluation.mistakes.loc[lambda rows: rows["name"].isin(table["name"])]
     found = []
     for name, *labels in wrong.head(MOST_BESIDE)[["name", "label", "predicted"]].itertuples(index=False):
         rows = [near.get((name, label), [])[:MOST_NEAR] for label in labels]

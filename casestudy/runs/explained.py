@@ -73,9 +73,7 @@ def seen_of(run: RunFolder, splits: Sequence[Splits]) -> Iterator[Seen]:
     """Yields what the network of each fold sees; a fold without a mistake that is explained has nothing to show."""
     from casestudy.models import keras, load_model
 
-    table, chance = run.evaluation().predictions, np.random.default_rng(run.record.wishes.seed)
-    wrong = table[table["label"] != table["predicted"]]
-    wrong = wrong.sort_values(["confidence", "name"], ascending=[False, True]).head(MISTAKES)
+    wrong, chance = run.evaluation().mistakes.head(MISTAKES), np.random.default_rng(run.record.wishes.seed)
     for k, split in enumerate(splits):
         images = split.images
         place = dict(zip(images.names[split.test].tolist(), split.test.tolist(), strict=True))
