@@ -188,6 +188,18 @@ def test_a_scaling_that_something_else_reads_past_stays():
     assert [one["kind"] for one in listing.packed()[0]] == ["conv", "affine", "add"]
 
 
+def test_a_scaling_and_its_shift_become_part_of_the_layer_before():
+    listing = Listing()
+    x = listing.weighted("conv", 0, np.full((1, 1, 1, 1), 5.0), np.array([7.0]))
+    listing.affine(x, np.array([2.0]), np.array([3.0]))
+    (one,), numbers = listing.packed()
+    told = {
+        name: np.frombuffer(numbers, one[name]["type"], 1, one[name]["at"]).item()
+        for name in ("kernel", "scale", "bias")
+    }
+    assert told == {"kernel": 5.0, "scale": 2.0, "bias": 17.0}  # 2 (5 x + 7) + 3
+
+
 def test_the_page_is_new_and_its_engine_whole(finished_run, tmp_path, monkeypatch, capsys):
     target = tmp_path / "demo.html"
     assert main(["demo", str(finished_run.path), "--out", str(target)]) == 0
