@@ -26,6 +26,7 @@ __all__ = [
     "reserve",
 ]
 
+MOST_TABLE = 1 << 28  # bytes of a table in a letters.zip, unpacked: for a million photographs
 STALL = 20.0  # seconds without a byte, after which a download is given up
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from casestudy.cleaning import clean_archive, used_pictures
 from casestudy.data import data_for
 from casestudy.errors import DataError
-from casestudy.files import read_member
+from casestudy.files import MOST_TABLE, read_member
 from casestudy.records import Record
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, SplitSpec, Study
@@ -27,7 +27,6 @@ from casestudy.words import counted, printable
 
 SMALL = 48  # pixels: of smaller images a network that was trained on photographs makes little
 FEW, MANY = 3, 5_000  # people that a split by signer needs; images of which ten epochs are enough
-MOST_LEDGER = 1 << 28  # bytes of ledger.csv, unpacked
 SHOWN = 12  # names of labels or people in a line
 WIDTH = 110
 
@@ -112,7 +111,7 @@ def _rows(path: Path, spec: DataSpec, password: str | None, progress: bool) -> l
     if path.is_file() and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             if "ledger.csv" in archive.namelist():
-                text = read_member(archive, "ledger.csv", MOST_LEDGER).decode()
+                text = read_member(archive, "ledger.csv", MOST_TABLE).decode()
                 return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
     ledger = clean_archive(path, None, password=password, pattern=spec.pattern, layout=spec.layout, progress=progress)
     return [dataclasses.asdict(row) for row in ledger.rows]

@@ -14,6 +14,8 @@ from casestudy.cluster import check_cluster, run_tasks
 from casestudy.errors import ClusterError, DataError
 
 ROOT = Path(__file__).parents[1]
+# Where workers find this checkout and what its tests define, besides where this process looks.
+HERE = os.pathsep.join(filter(None, [str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH")]))
 
 
 @pytest.fixture
@@ -131,7 +133,7 @@ def test_jobs_of_a_queue_do_tasks(words, tmp_path, monkeypatch):
     monkeypatch.setattr(LocalCluster, "scale", lambda self, jobs: (asked.append(jobs), SCALE(self, jobs=jobs)))
     monkeypatch.setattr(dask_jobqueue, "OurCluster", LocalCluster, raising=False)
     monkeypatch.setitem(cluster.QUEUES, "local", "OurCluster")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    monkeypatch.setenv("PYTHONPATH", HERE)
     path = tmp_path / "queue.yaml"
     path.write_text("jobs: 2\njobqueue: {local: {cores: 1, memory: 1GB, interface: lo, walltime: null}}\n")
     assert run_tasks(worked.word, words, str(path), tmp_path) == list("abcdef")
@@ -174,7 +176,7 @@ def dask(tmp_path, monkeypatch):
 
 
 def test_workers_at_an_address_must_be_as_the_process_that_calls_them(dask, words, tmp_path, monkeypatch):
-    address = dask(PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "tests")]))
+    address = dask(PYTHONPATH=HERE)
     assert run_tasks(worked.word, words, address, tmp_path) == list("abcdef")
     with monkeypatch.context() as patch:
         patch.setattr(cluster, "versions", lambda: {"keras": "0.1"})

@@ -38,10 +38,17 @@ def draw_scene(
     # Picture to hand: x' = A x + middle, so the hand's middle, seen at `at`, needs middle = box's - A at.
     matrix = axes_of(frame, 1)
     frame = replace(frame, middle=frame.middle - matrix @ at)
-    # An ellipse in the box, turned and stretched back, says how large the box of what is seen is.
-    half = np.sqrt((np.linalg.inv(matrix) ** 2) @ (sides / 2) ** 2)
-    seen = np.concatenate([0.5 + at - half, 0.5 + at + half])
-    return taken(framed(hand, frame, size), behind, rng, trouble), seen.astype(np.float32)
+    seen = 0.5 + np.linalg.inv(matrix) @ (_pixels_of(hand, box) - frame.middle).T
+    box_seen = np.concatenate([seen.min(axis=1), seen.max(axis=1)]).astype(np.float32)
+    return taken(framed(hand, frame, size), behind, rng, trouble), box_seen
+
+
+def _pixels_of(hand: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """The middles (N, 2) of the pixels of a hand's picture that show it, without the arm: those in its box."""
+    left, top = np.floor(box[:2]).astype(int).clip(0)
+    right, bottom = np.ceil(box[2:]).astype(int)
+    down, across = np.nonzero(hand[top:bottom, left:right, 3] > 127)
+    return np.stack([across + left, down + top], axis=1) + 0.5
 
 
 def draw_scenes(

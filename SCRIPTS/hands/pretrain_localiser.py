@@ -1,6 +1,6 @@
 """Trains the small network that finds the hand of a photograph, on drawn scenes, and writes its weights.
 
-    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; 15 minutes on 2 cores
+    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; 40 minutes on 2 cores
     python -m SCRIPTS.hands.pretrain_localiser --out FOLDER --publish  take the file into DATA/weights, with its SHA-256
     python -m SCRIPTS.hands.pretrain_localiser --smoke                 a few steps of everything
 
@@ -42,7 +42,7 @@ class Plan:
     """What decides the weights, besides the code."""
 
     seed: int = 23
-    steps: int = 600
+    steps: int = 6000
     batch: int = 64
     peak_rate: float = 2e-3  # AdamW's: up for a tenth of the steps, then a cosine to 0
     weight_decay: float = 0.02

@@ -30,13 +30,12 @@ from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, firs
 from casestudy.data.localiser import SHA256, find_hands
 from casestudy.data.seeing import Sight
 from casestudy.errors import UNREADABLE, DataError
-from casestudy.files import read_member
+from casestudy.files import MOST_TABLE, read_member
 from casestudy.words import counted, printable
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-MOST_TABLE = 1 << 28  # bytes of ledger.csv and boxes.csv, unpacked: for a million photographs
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp"}
 
 

@@ -45,8 +45,8 @@ def provenance_of(run: RunFolder) -> Provenance:
     seconds = None
     if facts.protocol != EVERYONE:
         tested = known["signer"][known["part"] == "test"].nunique()
-        if facts.protocol == "signer" and people <= FEW:  # each photograph would train in all folds but one
-            for_each = sum(run.training().seconds.values()) / (parts["part"] == "train").sum()
-            seconds = float(for_each * len(known) * (people - 1))
+        trained = int((parts["part"] == "train").sum())
+        if facts.protocol == "signer" and people <= FEW and trained:  # each would train in all folds but one
+            seconds = sum(run.training().seconds.values()) / trained * len(known) * (people - 1)
     copies = len(run.read_table("copies.csv")) if run.has("copies.csv") else 0
     return Provenance(facts.drawn, run.record.wishes.quick, people, tested, copies, seconds)
