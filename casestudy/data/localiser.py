@@ -29,7 +29,7 @@ from casestudy.words import counted
 log = logging.getLogger(__name__)
 
 FILE = Path("DATA") / "weights" / "hand_localiser.npz"
-SHA256 = "d654b969db56b88de2fe722a248865a995844a1a4ae5d082d5e349088d6caff1"  # of the published file
+SHA256 = "ff945c0354c45efce6ddc71f52a6dc2ef4b1363586291c061b8b9d47365fb862"  # of the published file
 SIDE, STEP = 96, 8  # pixels of the square that a picture is pressed into, and of each cell that may hold the hand
 # Each stage halves the picture by a convolution to so many channels; pairs of convolutions with these dilations follow.
 STAGES = ((16, ()), (32, (1,)), (64, (1, 2, 4, 1)))
