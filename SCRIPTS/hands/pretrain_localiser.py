@@ -24,6 +24,7 @@ from casestudy.cleaning import CommandParser
 from casestudy.data.localiser import FILE, LEAST, SIDE, STAGES, STEP, Localiser
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.files import atomic_path, file_digest
+from casestudy.report.pages import percent
 from SCRIPTS.articles.writing import read_json, replaced, write_json, write_text
 from SCRIPTS.hands.localiser_images import draw_scenes
 from SCRIPTS.hands.pretrain_images import batches, draw_stock, load_stock
@@ -223,10 +224,10 @@ def table(report: dict) -> str:
         "time": f"{report['seconds'] / 60:.0f} minutes, with the measuring",
         "parameters": f"{report['parameters']:,}",
         "scenes of signers never drawn for training": f"{held_out['scenes']:,}",
-        "common to its box and the true one, of what both cover": f"{held_out['mean_overlap']:.0%} on average",
-        f"hands that it is sure of (confidence {LEAST:g} or more)": f"{hands:.1%}",
-        "hands that it is sure of, and half of what both boxes cover is common": f"{right:.1%}",
-        "scenes without a hand in which it is sure of one": f"{nothing:.1%}",
+        "common to its box and the true one, of what both cover": f"{percent(held_out['mean_overlap'])} on average",
+        f"hands that it is sure of (confidence {LEAST:g} or more)": percent(hands),
+        "hands that it is sure of, and half of what both boxes cover is common": percent(right),
+        "scenes without a hand in which it is sure of one": percent(nothing),
         "file": f"{report['file']['bytes'] / 1e6:.1f} MB, SHA-256 `{report['file']['sha256']}`",
     }
     return "\n".join(["| what | figure |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
