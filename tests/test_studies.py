@@ -22,7 +22,7 @@ from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
 from casestudy.runs.steps import clean_run, prepare_run
 from casestudy.studies import STUDIES
-from casestudy.study import DataSpec, Hidden, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
 from casestudy.training import Machine
 
 PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
@@ -272,19 +272,6 @@ def test_studies_are_as_their_sources_say():
     assert {STUDIES[name].split.protocol for name in ("emnist", "fashion-mnist", "licence-plates")} == {"published"}
     assert (plates.data.pattern, plates.data.channels) == (None, 1)
     assert (STUDIES["emnist"].data.subset, STUDIES["emnist"].data.transposed) == ("emnist-balanced", True)
-
-
-def test_the_recipe_of_the_case_is_the_source_s():
-    """Layers and parameters are held by test_originals; these are the numbers of its training."""
-    study = STUDIES["asl-original"]
-    assert (study.seed, study.model.image_size, study.model.options) == (42, (150, 150), {"enlarge": [224, 224]})
-    assert (study.model.hidden, study.model.dropout, study.model.augmentation) == (Hidden(512, l2=5e-4), 0.5, {})
-    assert [(p.trainable, p.epochs, p.learning_rate) for p in study.phases] == [("head", 15, 1e-3), ("all", 15, 1e-5)]
-    for phase in study.phases:
-        assert (phase.optimizer, phase.batch_size, phase.schedule) == ("adam", 64, "plateau")
-        assert (phase.plateau.factor, phase.plateau.patience, phase.plateau.lowest) == (0.5, 3, 1e-6)
-        assert (phase.patience, phase.keep) == (8, "best loss")
-    assert study.split.test == 0.2
 
 
 @pytest.mark.parametrize(("asked", "enlarged"), [((64, 64), [96, 96]), ((75, 150), [112, 224]), (None, [224, 224])])
