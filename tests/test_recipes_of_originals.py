@@ -110,3 +110,12 @@ def test_the_networks_of_clothes_are_trained_as_their_notebook_trains_them():
     assert (phase.schedule, phase.patience, phase.least_gain) == ("plateau", 10, 1e-3)
     assert phase.plateau == Plateau(factor=0.3, patience=5, lowest=1e-5, least_gain=1e-4)
     assert (study.model.image_size, study.seed, study.split.protocol) == ((128, 128), 111, "published")
+
+
+def test_the_plates_train_on_a_fifth_as_the_notebook_does_and_on_four_as_its_text_says():
+    """Cells 13 and 14: train_size = .2, random_state 13; of the source's 1,111 images 222 train."""
+    splits = {one.name: one.split for one in STUDIES["licence-plates"].variants if one.split}
+    assert {name: (split.validation, split.draw, split.seed) for name, split in splits.items()} == {
+        "twenty-eighty": (0.8, "shuffled", 13),
+        "eighty-twenty": (0.2, "shuffled", 13),
+    }

@@ -308,19 +308,3 @@ def test_the_clothes_keep_their_three_parts(tmp_path):
         found = np.bincount(images.labels[getattr(split, part)], minlength=2).tolist()
         assert dict(zip(images.class_names, found, strict=True)) == labels
     assert not len(split.left_out)
-
-
-def test_the_clothes_follow_their_source():
-    study = STUDIES["clothes"]
-    first, second = (next(v for v in study.variants if v.name == name) for name in ("network-1", "network-2"))
-    assert (study.seed, study.split.protocol, study.model.image_size) == (111, "published", (128, 128))
-    assert (first.published, second.published) == (0.6586, 0.7446)
-    (phase,) = first.phases
-    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 20, 32)
-    assert (phase.keep, phase.schedule, first.model.dropout) == ("last", "constant", 0.0)
-    (phase,) = second.phases
-    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 100, 32)
-    rule = phase.plateau
-    assert (rule.factor, rule.patience, rule.lowest) == (0.3, 5, 1e-5)
-    assert (phase.schedule, phase.patience, phase.least_gain, phase.keep) == ("plateau", 10, 0.001, "last")
-    assert second.model.dropout == 0.5
