@@ -58,7 +58,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             "So well the letters are read.",
             f"{_LETTERS}, execution counts 6 to 13",
             "a random split, the same four people on both sides; the part that chose the epoch gives the score",
-            found="on other people's photographs, ARTICLES/03_leakage.md measures what a random split adds",
+            found="on other people's photographs, the article on leakage measures what a random split adds",
             verdict="cannot be known",
             why="nobody was kept apart, and there is no test part",
         ),
