@@ -140,7 +140,7 @@ def described(layers):
             penalty = config["kernel_regularizer"]
             row.append(round(float(penalty["config"]["l2"]), 9) if penalty else 0.0)
             row += [] if config["use_bias"] else ["no bias"]
-            row += [name for name in ("bias_regularizer", "activity_regularizer") if config[name]]
+            row += [name for name in ("bias_regularizer", "activity_regularizer") if config.get(name)]
             row += ["dilated"] if set(config.get("dilation_rate", [1])) != {1} else []
         rows.append(tuple(row if kind == "Rescaling" else [*row, shape]))
         if (activation := config.get("activation", "linear")) != "linear":
