@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from casestudy.choices import OWN
-from casestudy.errors import DataError
 from casestudy.evaluation import how_sure
 from casestudy.files import find_in_checkout
+from casestudy.records import not_one_of
 from casestudy.report import percent
 from casestudy.studies import CLAIMS, STUDIES, Claim, Verdict
 from casestudy.study import Phase, Study, Variant
@@ -59,15 +59,13 @@ class Audited:
 
 
 def audit(name: str = "") -> list[Audited]:
-    """Returns the claims of a study's source, each with its verdict; those of all studies without a name.
+    """Returns the claims of a study's source, each with its verdict; those of all studies for "all" or no name.
 
     A DataError says that there is no such study.
     """
-    if name and name not in STUDIES and name not in CLAIMS:
-        known = ", ".join({**STUDIES, **CLAIMS})
-        raise DataError(f"audit takes one of {known}; received {name!r}. Use one of them, or none for all.")
-    wanted = [name] if name else list(CLAIMS)
-    return [_audited(study, claim) for study in wanted for claim in CLAIMS.get(study, ())]
+    if name not in ("", "all", *STUDIES):
+        raise not_one_of("The study", name, (*STUDIES, "all"))
+    return [_audited(study, claim) for study in CLAIMS if name in ("", "all", study) for claim in CLAIMS[study]]
 
 
 def audit_lines(name: str = "") -> list[str]:

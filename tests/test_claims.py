@@ -127,6 +127,23 @@ def test_a_network_that_is_another_by_now_has_no_figure():
     )
 
 
+def test_the_case_s_recipe_shows_its_score_on_a_random_split_beside_the_honest_one():
+    """A result as `asl-original` leaves one: another study's figures under its name."""
+    dense = next(one for one in record_studies.load() if one["study"]["name"] == "dense-baseline")
+    headline = dense["scores"][0]
+    scores = [{**headline, "accuracy": 0.4}, {**headline, "name": "random", "protocol": "random", "accuracy": 0.987}]
+    made = {
+        **dense,
+        "study": STUDIES["asl-original"].to_json(),
+        "scores": scores,
+        "comparison": dense["comparison"][-1:],
+    }
+    page = record_studies.block(made)
+    assert "| ours | clean | – | – | 40.0 % |" in page
+    assert "\n- On a random split, the same people on both sides: 98.7 %.\n" in page
+    assert "random split" not in record_studies.block(dense)
+
+
 def test_the_article_on_the_audit_shows_what_the_command_finds():
     page = record_studies.AUDIT.read_text(encoding="utf-8")
     assert replaced(page, audit_table(audit()), *record_studies.AUDIT_MARKS) == page

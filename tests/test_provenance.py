@@ -160,5 +160,21 @@ def test_a_split_says_who_is_where_before_the_training(run_copy):
     assert plan(folds) == [f"split: {everyone} trainings, each tested on one of {', '.join(f.fold for f in folds)}"]
 
 
+@pytest.mark.parametrize(
+    ("train", "quick", "said"), [(10_001, True, True), (10_000, True, False), (10_001, False, False)]
+)
+def test_a_quick_look_at_many_images_says_how_it_is_quick(train, quick, said):
+    from test_published_parts import published_parts
+
+    from casestudy.data import split_images
+    from casestudy.study import SplitSpec
+
+    lines = plan([split_images(published_parts(train, 8), SplitSpec("published", validation=0), seed=1)], quick=quick)
+    assert (
+        lines[-1] == "a quick look takes all of them: in a folder of its own, --fraction 0.1 trains on a tenth"
+    ) == said
+    assert lines[1].startswith("fewest of a label: 5,000 to train (")
+
+
 def test_a_look_is_a_wish_and_begins_no_other_run(small_study):
     assert Wishes(small_study, 3, quick=True).differences(Wishes(small_study, 3)) == []

@@ -22,7 +22,7 @@ from casestudy.runs.options import options_of
 from casestudy.runs.record import Resolved, RunRecord, Source
 from casestudy.runs.steps import clean_run, prepare_run
 from casestudy.studies import STUDIES
-from casestudy.study import DataSpec, Hidden, ModelSpec, Phase, SplitSpec, Study, Variant
+from casestudy.study import DataSpec, ModelSpec, Phase, SplitSpec, Study, Variant
 from casestudy.training import Machine
 
 PACKAGE = Path(__file__).resolve().parents[1] / "casestudy"
@@ -274,19 +274,6 @@ def test_studies_are_as_their_sources_say():
     assert (STUDIES["emnist"].data.subset, STUDIES["emnist"].data.transposed) == ("emnist-balanced", True)
 
 
-def test_the_recipe_of_the_case_is_the_source_s():
-    """Layers and parameters are held by test_originals; these are the numbers of its training."""
-    study = STUDIES["asl-original"]
-    assert (study.seed, study.model.image_size, study.model.options) == (42, (150, 150), {"enlarge": [224, 224]})
-    assert (study.model.hidden, study.model.dropout, study.model.augmentation) == (Hidden(512, l2=5e-4), 0.5, {})
-    assert [(p.trainable, p.epochs, p.learning_rate) for p in study.phases] == [("head", 15, 1e-3), ("all", 15, 1e-5)]
-    for phase in study.phases:
-        assert (phase.optimizer, phase.batch_size, phase.schedule) == ("adam", 64, "plateau")
-        assert (phase.plateau.factor, phase.plateau.patience, phase.plateau.lowest) == (0.5, 3, 1e-6)
-        assert (phase.patience, phase.keep) == (8, "best loss")
-    assert study.split.test == 0.2
-
-
 @pytest.mark.parametrize(("asked", "enlarged"), [((64, 64), [96, 96]), ((75, 150), [112, 224]), (None, [224, 224])])
 def test_smaller_images_are_enlarged_in_proportion(asked, enlarged):
     options = Options("asl-original", image_size=asked)
@@ -321,19 +308,3 @@ def test_the_clothes_keep_their_three_parts(tmp_path):
         found = np.bincount(images.labels[getattr(split, part)], minlength=2).tolist()
         assert dict(zip(images.class_names, found, strict=True)) == labels
     assert not len(split.left_out)
-
-
-def test_the_clothes_follow_their_source():
-    study = STUDIES["clothes"]
-    first, second = (next(v for v in study.variants if v.name == name) for name in ("network-1", "network-2"))
-    assert (study.seed, study.split.protocol, study.model.image_size) == (111, "published", (128, 128))
-    assert (first.published, second.published) == (0.6586, 0.7446)
-    (phase,) = first.phases
-    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 20, 32)
-    assert (phase.keep, phase.schedule, first.model.dropout) == ("last", "constant", 0.0)
-    (phase,) = second.phases
-    assert (phase.optimizer, phase.learning_rate, phase.epochs, phase.batch_size) == ("adam", 1e-3, 100, 32)
-    rule = phase.plateau
-    assert (rule.factor, rule.patience, rule.lowest) == (0.3, 5, 1e-5)
-    assert (phase.schedule, phase.patience, phase.least_gain, phase.keep) == ("plateau", 10, 0.001, "last")
-    assert second.model.dropout == 0.5

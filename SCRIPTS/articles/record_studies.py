@@ -149,7 +149,12 @@ def block(result: dict | None) -> str:
         cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")
         cells.append(f"{parameters[row.model]:,.0f}" if row.model in parameters else "–")
         lines.append("| " + " | ".join([*cells, row.note]) + " |")
-    return "\n".join([*lines, "", *measured(run, result), confused(result)])
+    leaky = (
+        [f"- On a random split, the same people on both sides: {percent(scores['random'])}."]
+        if "random" in scores
+        else []
+    )
+    return "\n".join([*lines, "", *leaky, *measured(run, result), confused(result)])
 
 
 def measured(run: Study, result: dict) -> list[str]:

@@ -120,7 +120,7 @@ def build_parser() -> CommandParser:
 
     about = "hold what a study's source claims against its notebook, and against this"
     audit = command("audit", about, _audit, "casestudy audit fashion-mnist", "casestudy audit")
-    audit.add_argument("study", nargs="?", default="", metavar="STUDY", help="a study's name (default: all)")
+    audit.add_argument("study", nargs="?", default="", metavar="STUDY", help="a study's name, or all (the default)")
 
     group("from data to a report")
     about = "clean, train, evaluate and report; goes on where it was stopped"

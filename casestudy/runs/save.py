@@ -22,6 +22,7 @@ from casestudy.runs.files import table_text
 from casestudy.runs.record import ImageFacts, TrainingRecord
 from casestudy.runs.trained import TrainedModel
 from casestudy.study import SplitSpec
+from casestudy.words import counted
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +63,7 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
             more = f" and {len(lacking) - FEW} more" if len(lacking) > FEW else ""
             log.warning("%s%s has no photograph of %s%s", where, part, ", ".join(lacking[:FEW]), more)
         if len(split.left_out):
-            log.info("%s%d photographs left out: %s", where, len(split.left_out), spec.why_left_out())
+            log.info("%s%s left out: %s", where, counted(len(split.left_out), "photograph"), spec.why_left_out())
     run.write_table("splits.csv", table)
 
 

@@ -87,7 +87,7 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
         spec = replace(spec, protocol="random")
     splits = split_folds(images, spec, seed=wishes.seed)
     save_splits(run, splits, spec)
-    for line in plan(splits):
+    for line in plan(splits, quick=wishes.quick):
         log.info("%s", line)
     return study, images, splits
 

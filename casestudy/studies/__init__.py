@@ -14,8 +14,9 @@ from casestudy.studies.licence_plates import LICENCE_PLATES
 from casestudy.studies.own import find_study
 from casestudy.study import Study
 
+# By name, as `CLAIMS`, and so is every list of them.
 STUDIES: dict[str, Study] = {
-    study.name: study for study in (ASL, ASL_ORIGINAL, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES, CLOTHES)
+    study.name: study for study in (ASL, ASL_ORIGINAL, CLOTHES, DENSE_BASELINE, EMNIST, FASHION_MNIST, LICENCE_PLATES)
 }
 
 __all__ = ["CLAIMS", "STUDIES", "Claim", "Verdict", "find_study"]

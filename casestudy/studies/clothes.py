@@ -98,7 +98,7 @@ CLOTHES = Study(
     ladder=True,
     variants=(
         Variant(
-            "dense", _DENSE, (_TWENTY,), note="the seed text's: resized to 64x64, one row, Dense layers with L2(0.01)"
+            "dense", _DENSE, (_TWENTY,), note="an earlier text's: resized to 64x64, one row, Dense layers with L2(0.01)"
         ),
         Variant(
             "network-1",

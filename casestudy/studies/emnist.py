@@ -17,6 +17,7 @@ _AUGMENTATION: Augmentation = {"rotation": 20 / 360, "zoom": 0.2, "shift": 0.1}
 # weights came about so, and with which augmentation, is not known.
 _PHASE = Phase("train", "everything", epochs=6, learning_rate=2.5e-5, batch_size=32, keep="last")
 _SPLIT = SplitSpec("published", validation=0.2, draw="last")
+_CUSTOM = ModelSpec("emnist_cnn", weights=None, dropout=0.0, scaling="0 to 1")
 Published = tuple[float, float, str]  # accuracy on clean and on distorted images, and the cells that print them
 _SHA256 = "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e"
 
@@ -41,7 +42,7 @@ def _models(
 _PUBLISHED = (
     *_models(
         "custom-cnn",
-        ModelSpec("emnist_cnn", weights=None, dropout=0.0, scaling="0 to 1"),
+        _CUSTOM,
         dataclasses.replace(_PHASE, learning_rate=1e-5),
         "as its switched-off cells train it",
         (0.8853, 0.7520, "33, 34"),
@@ -49,13 +50,7 @@ _PUBLISHED = (
     ),
     *_models(
         "resnet50v2",
-        ModelSpec(
-            "resnet50v2",
-            weights=None,
-            dropout=0.0,
-            scaling="0 to 1",
-            options={"upsample": {"filters": 1, "factor": 2}},
-        ),
+        dataclasses.replace(_CUSTOM, name="resnet50v2", options={"upsample": {"filters": 1, "factor": 2}}),
         _PHASE,
         "from random numbers, behind a Conv2DTranspose to 56x56",
         (0.8841, 0.7587, "44, 45"),
@@ -63,13 +58,7 @@ _PUBLISHED = (
     ),
     *_models(
         "mobilenet-v2",
-        ModelSpec(
-            "mobilenet_v2",
-            weights=None,
-            dropout=0.0,
-            scaling="0 to 1",
-            options={"upsample": {"filters": 3, "factor": 4}},
-        ),
+        dataclasses.replace(_CUSTOM, name="mobilenet_v2", options={"upsample": {"filters": 3, "factor": 4}}),
         _PHASE,
         "from random numbers, behind a Conv2DTranspose to 112x112x3",
         (0.8484, 0.6720, "53, 54"),
