@@ -79,7 +79,8 @@ class Devices:
 
     def meet(self) -> None:
         """Waits until every worker is here."""
-        self.give([tf.Variable(0.0)])
+        if self.workers > 1:
+            self.give([tf.Variable(0.0)])
 
     def give(self, variables: list) -> None:
         """Gives variables the values that they have at the chief, on every worker."""
@@ -89,10 +90,11 @@ class Devices:
         @plain
         def own() -> list:
             first = _replica().replica_id_in_sync_group == 0
-            return [tf.where(first, value, tf.zeros_like(value)) for value in map(tf.convert_to_tensor, variables)]
+            exact = [tf.cast(tf.convert_to_tensor(one), tf.float64) for one in variables]  # seeds and counts, too
+            return [tf.where(first, one, tf.zeros_like(one)) for one in exact]
 
         for variable, value in zip(variables, tf.function(plain(lambda: self._sums(own)))(), strict=True):
-            variable.assign(value)
+            variable.assign(tf.cast(value, variable.dtype))
 
     def by_rows(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
         """Returns the function of a batch (n, …), compiled, with the rows of its result (n, …) from all devices."""
