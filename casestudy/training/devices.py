@@ -23,6 +23,7 @@ from casestudy.models import keras, tf
 log = logging.getLogger(__name__)
 
 plain = tf.autograph.experimental.do_not_convert  # what is traced here needs no rewriting
+LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 _DEVICES: ContextVar[Devices] = ContextVar("devices")
 
 
@@ -64,7 +65,7 @@ class Devices:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         _DEVICES.reset(self._token)
-        if self.workers > 1 and isinstance(error, tf.errors.OpError):
+        if self.workers > 1 and isinstance(error, LOST):
             raise ClusterError(
                 f"A training by {self.workers} workers needs all of them; one is lost ({type(error).__name__}). Start "
                 f"the same command on each of them again: it goes on after the last whole epoch."
@@ -129,7 +130,8 @@ class Devices:
                 rows, variables = _Rows(pixels), model.trainable_variables
                 with _dropout(rows, seeds), tf.GradientTape() as tape:
                     found = rest(rows.of(pixels), training=training)
-                    loss = tf.reduce_sum(losses(rows.of(labels), found)) / tf.cast(rows.whole, tf.float32)
+                    counted = rows.counted(losses(rows.of(labels), found))
+                    loss = tf.reduce_sum(counted) / tf.cast(rows.whole, tf.float32)
                     loss += sum(rest.losses) / self.number
                     scaled = model.optimizer.scale_loss(loss)
                 return [loss, rows.pad(found), *(tape.gradient(scaled, variables) if training else [])]
@@ -152,7 +154,10 @@ class Devices:
 
 
 class _Rows:
-    """The rows of a batch that are one device's: as many as another's, or one fewer; there may be none."""
+    """The rows of a batch that are one device's: as many as another's, or one fewer.
+
+    Where there is none for it, it computes one row all the same, which does not count: not every kernel takes no rows.
+    """
 
     def __init__(self, batch: tf.Tensor) -> None:
         self.whole = tf.shape(batch)[0]
@@ -160,11 +165,15 @@ class _Rows:
         self.start, self.stop = own * self.whole // number, (own + 1) * self.whole // number
 
     def of(self, batch: tf.Tensor) -> tf.Tensor:
-        return batch[self.start : self.stop]
+        return batch[self.start : tf.maximum(self.stop, self.start + 1)]
+
+    def counted(self, rows: tf.Tensor) -> tf.Tensor:
+        return rows[: self.stop - self.start]
 
     def pad(self, rows: tf.Tensor) -> tf.Tensor:
         """Returns zeros for all rows of the batch but these."""
-        return tf.pad(rows, [[self.start, self.whole - self.stop], *[[0, 0]] * (len(rows.shape) - 1)])
+        around = [[self.start, self.whole - self.stop], *[[0, 0]] * (len(rows.shape) - 1)]
+        return tf.pad(self.counted(rows), around)
 
 
 def _replica() -> Any:
