@@ -9,6 +9,7 @@ import logging
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,9 @@ def build_parser() -> CommandParser:
         return added
 
     group("to begin")
-    command("doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor")
+    command(
+        "doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor"
+    ).add_argument("--train", action="store_true", help="also train a little on each device, twice on one, and compare")
     command("studies", "list the studies and what each expects", _studies, "casestudy studies")
 
     about = "hold what a study's source claims against its notebook, and against this"
@@ -212,9 +215,7 @@ def _run(args: argparse.Namespace) -> int:
     out = args.out or Path("runs") / name
     with ExitStack() as stack:
         devices = stack.enter_context(training.Devices.all()) if args.devices else None
-        run = casestudy.run_study(
-            wishes, data, out, password=args.password, cluster=args.cluster, devices=devices
-        )
+        run = casestudy.run_study(wishes, data, out, password=args.password, cluster=args.cluster, devices=devices)
     if devices and not devices.chief:
         print(f"this worker has done its part of {printable(str(out))}")
         return 0
@@ -287,9 +288,11 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    checked = casestudy.check_machine()
-    for one in checked:
-        print(f"{one.state:8}  {one.name}: {one.found}" + (f"\n{'':10}{one.remedy}" if one.remedy else ""))
+    checked = []
+    for one in chain(casestudy.check_machine(), casestudy.prove_machine() if args.train else ()):
+        checked.append(one)
+        more = f"\n{'':10}{one.remedy}" if one.remedy else ""
+        print(_shown(f"{one.state:8}  {one.name}: {one.found}{more}"), flush=True)
     if missing := ", ".join(one.name for one in checked if one.state == "needed"):
         print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
         return 1

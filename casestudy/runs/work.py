@@ -102,8 +102,8 @@ def work_along(path: Path) -> None:
     devices.meet()  # once the chief has prepared the folder
     if not (path / "splits.csv").is_file():
         raise ClusterError(
-            f"Workers see the folder of the run; {platform.node()} does not see {path.resolve()}. Put it where all find "
-            f"it under this path, with --out."
+            f"Workers see the folder of the run; {platform.node()} does not see {path.resolve()}. Put it where all "
+            f"find it under this path, with --out."
         )
     with TemporaryDirectory(prefix="casestudy-") as scratch:
         work = _work_in(str(path.resolve()), file_digest(path / "run.json"))

@@ -39,5 +39,5 @@ class Machine(Record):
 
     @property
     def tolerance(self) -> float:
-        """How far probabilities may lie from those that the same network has for the same pictures on another device."""
+        """How far probabilities may lie from those of another device, of one network for the same pictures."""
         return self.TOLERANCE if self.precision == "float32" else self.TOLERANCE_16_BIT
