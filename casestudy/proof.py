@@ -96,7 +96,7 @@ def drawn_images() -> ImageSet:
     )
 
 
-def _train(kind: str, precision: str, out: Path) -> None:
+def _train(kind: str, precision: Any, out: Path) -> None:
     """Trains here and writes what came out; what the first process leaves of its network is read by those after it."""
     from casestudy.models import build_model, inference_model, load_model, tf
     from casestudy.training import Devices, train

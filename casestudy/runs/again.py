@@ -198,9 +198,7 @@ def retrain(
         if (same := _bytes(again, name) == _bytes(run, name)) or not other:
             yield (f"{name} comes out the same", same, "")
         else:
-            apart, allowed = (
-                abs((accuracies.get(name) or math.nan) - (score.accuracy or math.nan)),
-                Machine.TOLERANCE_RETRAINED,
-            )
+            apart = abs((accuracies.get(name) or math.nan) - (score.accuracy or math.nan))
+            allowed = Machine.TOLERANCE_RETRAINED
             detail = f"accuracies {apart:.3f} apart; {allowed:g} is allowed: {'; '.join(other)}"
             yield (f"{name} comes out nearly the same", apart <= allowed, detail)

@@ -22,7 +22,6 @@ from casestudy.models import keras, tf
 
 log = logging.getLogger(__name__)
 
-plain = tf.autograph.experimental.do_not_convert  # what is traced here needs no rewriting
 LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 _DEVICES: ContextVar[Devices] = ContextVar("devices")
 
@@ -88,29 +87,35 @@ class Devices:
         if self.workers == 1:
             return
 
-        @plain
         def own() -> list:
             first = _replica().replica_id_in_sync_group == 0
             exact = [tf.cast(tf.convert_to_tensor(one), tf.float64) for one in variables]  # seeds and counts, too
             return [tf.where(first, one, tf.zeros_like(one)) for one in exact]
 
-        for variable, value in zip(variables, tf.function(plain(lambda: self._sums(own)))(), strict=True):
+        for variable, value in zip(variables, tf.function(lambda: self._sums(own), autograph=False)(), strict=True):
             variable.assign(tf.cast(value, variable.dtype))
+
+    def agree(self, values: dict[str, float]) -> dict[str, float]:
+        """Returns the chief's values on every worker: another processor may round otherwise, and end a phase sooner."""
+        if self.workers > 1:
+            told = [tf.Variable(value, dtype=tf.float64) for value in values.values()]
+            self.give(told)
+            return dict(zip(values, map(float, told), strict=True))
+        return values
 
     def by_rows(self, function: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
         """Returns the function of a batch (n, …), compiled, with the rows of its result (n, …) from all devices."""
         if self.strategy is None:
             return tf.function(function, reduce_retracing=True)
 
-        @plain
         def shared(batch: tf.Tensor) -> tf.Tensor:
             def own() -> list:
                 rows = _Rows(batch)
                 return [rows.pad(function(rows.of(batch)))]
 
-            return self._sums(plain(own))[0]
+            return self._sums(own)[0]
 
-        return tf.function(shared, reduce_retracing=True)
+        return tf.function(shared, reduce_retracing=True, autograph=False)
 
     def share(self, model: keras.Model) -> None:
         """Lets `fit` of a compiled model share out each batch.
@@ -137,20 +142,20 @@ class Devices:
                 return [loss, rows.pad(found), *(tape.gradient(scaled, variables) if training else [])]
 
             seeds = {one.seed_generator: one.seed_generator.next() for one in dropouts} if training else {}
-            loss, found, *gradients = self._sums(plain(own))
+            loss, found, *gradients = self._sums(own)
             if training:
                 model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
             mean = next(metric for metric in model.metrics if metric.name == "loss")
             mean.update_state(loss, sample_weight=tf.shape(labels)[0])
             return model.compute_metrics(pixels, labels, found)
 
-        model.train_step = plain(lambda data: judge(augment(data[0]), data[1], True))
-        model.test_step = plain(lambda data: judge(*data, False))
+        model.train_step = lambda data: judge(augment(data[0]), data[1], training=True)
+        model.test_step = lambda data: judge(data[0], data[1], training=False)
 
     def _sums(self, own: Callable[[], list]) -> list:
         """Returns the sum of each tensor that the devices compute; all of them have the same shapes."""
-        total = plain(lambda: _replica().all_reduce(tf.distribute.ReduceOp.SUM, own()))
-        return [self.strategy.experimental_local_results(one)[0] for one in self.strategy.run(total)]
+        totals = self.strategy.run(lambda: _replica().all_reduce(tf.distribute.ReduceOp.SUM, own()))
+        return [self.strategy.experimental_local_results(one)[0] for one in totals]
 
 
 class _Rows:

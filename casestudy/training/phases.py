@@ -163,7 +163,7 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
             if is_over(phase, losses, epoch):
                 break
             rate = learning_rate(phase, epoch, losses)
-            logs = fit_epoch(model, stage, splits, phase, rate, entropy=(seed, index, epoch))
+            logs = devices.agree(fit_epoch(model, stage, splits, phase, rate, entropy=(seed, index, epoch)))
             if not all(math.isfinite(value) for value in logs.values()):
                 raise DataError(
                     f"The loss must stay a number; in epoch {epoch + 1} of phase {phase.name} it became "
