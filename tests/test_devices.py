@@ -16,7 +16,7 @@ import pytest
 from casestudy.errors import ClusterError
 
 ROOT = Path(__file__).resolve().parents[1]
-CLOSE = 1e-6  # of a value of the history, and of the length of what a weight's array is as a vector
+CLOSE = 1e-6  # of a value of the history, and of the length of all weights as one vector
 STUDY = """
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study
 ranges = {"rotation": 0.05, "shift": 0.1}
@@ -66,13 +66,11 @@ def train(name, number, file, **environment):
 
 
 def apart(one, other):
-    """Returns the largest relative difference of the values, and of the arrays of weights as vectors."""
-    far = [np.abs(one["history"] - other["history"]) / np.abs(one["history"])]
-    for name in one.files:
-        if name.startswith("weight"):
-            length = np.linalg.norm(one[name])
-            far.append(np.linalg.norm(one[name] - other[name]) / length if length else np.abs(other[name]).max())
-    return max(map(np.max, far))
+    """Returns the largest relative difference of the values, or that of all weights, if it is larger."""
+    names = [name for name in one.files if name.startswith("weight")]
+    before, after = (np.concatenate([run[name].ravel().astype(float) for name in names]) for run in (one, other))
+    far = np.abs(one["history"] - other["history"]) / np.abs(one["history"])
+    return max(far.max(), np.linalg.norm(before - after) / np.linalg.norm(before))
 
 
 @pytest.mark.parametrize("name, number", [("small_cnn", 2), ("plates_cnn", 3), ("dense", 2)])
@@ -187,4 +185,4 @@ def test_this_machine_is_proved(tmp_path):
 
     found = list(prove_machine())
     assert [one.remedy for one in found] == [""] * len(found), found
-    assert [one.name for one in found[-4:]] == ["determinism", *["agreement"] * 2][-4:] or len(found) > 5
+    assert [one.name for one in found].count("agreement") >= 2
