@@ -21,6 +21,7 @@ from casestudy.data import ImageSet, split_images
 from casestudy.doctor import Checked
 from casestudy.evaluation import predict_probabilities
 from casestudy.study import ModelSpec, Phase, SplitSpec
+from casestudy.words import counted, duration
 
 LABELS, SIGNERS, TAKES, SIDE = ("A", "B", "C"), 4, 12, 48
 SPEC = ModelSpec("small_cnn", image_size=(SIDE, SIDE), weights=None, augmentation={"rotation": 0.02}, dropout=0.2)
@@ -36,7 +37,7 @@ def prove_machine() -> Iterator[Checked]:
     from casestudy.training import Machine
 
     gpus, here = len(tf.config.list_physical_devices("GPU")), Machine.here()
-    several = [f"all {gpus} GPUs"] if gpus > 1 else []
+    several = [f"all {counted(gpus, 'GPU')}"] if gpus > 1 else []
     kinds = ["GPU", "GPU", "CPU", *several] if gpus else ["CPU", "CPU", HALVES]
     found: list[dict[str, Any]] = []
     with TemporaryDirectory(prefix="casestudy-") as folder:
@@ -51,12 +52,12 @@ def prove_machine() -> Iterator[Checked]:
                 )
                 said = f"ended by {done.returncode}: " + " | ".join(done.stderr.split("\n")[-6:])
             except subprocess.TimeoutExpired:
-                said = f"not done after {LONGEST} seconds"
+                said = f"not done after {duration(LONGEST)}"
             if not out.is_file():
                 yield Checked(f"on {kind}", said, REMEDY, needed=True)
                 return
             found.append(one := json.loads(out.read_text(encoding="utf-8")))
-            told = f"{one['pace']:,.0f} images/s, {one['memory'] / 1e6:,.0f} MB, accuracy {one['accuracy']:.3f}"
+            told = f"images/s {one['pace']:,.0f}, MB {one['memory'] / 1e6:,.0f}, accuracy {one['accuracy']:.3f}"
             yield Checked(f"on {kind}", f"{precision}: {told}")
     same = found[0]["digest"] == found[1]["digest"]
     yield _judged("determinism", f"{'the same' if same else 'other'} weights twice on {kinds[0]}", same)

@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 from casestudy.errors import ClusterError
 from casestudy.models import keras, tf
+from casestudy.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -66,15 +67,16 @@ class Devices:
         _DEVICES.reset(self._token)
         if self.workers > 1 and isinstance(error, LOST):
             raise ClusterError(
-                f"A training by {self.workers} workers needs all of them; one is lost ({type(error).__name__}). Start "
-                f"the same command on each of them again: it goes on after the last whole epoch."
+                f"A training by {counted(self.workers, 'worker')} needs all of them; one is lost "
+                f"({type(error).__name__}). Start the same command on each of them again: it goes "
+                f"on after the last whole epoch."
             ) from None
         if error is None:
             self.meet()  # who ended earlier would be taken for lost
 
     def named(self, device: str) -> str:
         """Returns what run.json calls them, if each is such a device."""
-        of = f" of {self.workers} workers" * (self.workers > 1)
+        of = f" of {counted(self.workers, 'worker')}" * (self.workers > 1)
         return f"{self.number} x {device}{of}" if self.number > 1 else device
 
     def meet(self) -> None:
