@@ -24,6 +24,7 @@ from .plots import (
     plot_pareto as plot_pareto,
     prediction_sheet as prediction_sheet,
 )
+from .proof import prove_machine as prove_machine
 from .report import claims as claims, write_report as write_report
 from .runs import (
     Options as Options,

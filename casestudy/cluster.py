@@ -49,13 +49,14 @@ PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", 
 _ONE_AT_A_TIME = threading.Lock()  # in a process: networks that are built side by side would share their chance
 
 
-def add_worker_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> None:
-    """Adds `--jobs` and `--cluster`, of which one may be given, to a command; what is given is `cluster` then."""
+def add_worker_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup) -> argparse._MutuallyExclusiveGroup:
+    """Adds `--jobs` and `--cluster` to a command, and returns the group of which one may be given: `cluster` then."""
     ways, about = parser.add_mutually_exclusive_group(), "so many processes of this machine do it (default: this one)"
     number = CommandParser.at_least_one
     ways.add_argument("--jobs", type=lambda n: f"{HERE}{number(n)}", dest="cluster", metavar="N", help=about)
     about = "workers of Dask do it: local:2, an address, or a YAML file of a queue"
     ways.add_argument("--cluster", metavar="WHERE", help=about)
+    return ways
 
 
 @cache

@@ -27,7 +27,7 @@ SLOW = (
     *("test_notebooks", "test_pretrain", "test_options", "test_training", "test_verification", "test_studies"),
     *("test_pipeline", "test_cli", "test_architectures", "test_models", "test_runs", "test_tuning", "test_scaffold"),
     *("test_reading", "test_report_browser", "test_demo", "test_marking_browser", "test_site"),
-    *("test_cluster", "test_cluster_runs", "test_cluster_work", "test_seeds"),
+    *("test_cluster", "test_cluster_runs", "test_cluster_work", "test_seeds", "test_devices"),
 )
 
 

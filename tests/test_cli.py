@@ -321,7 +321,7 @@ def test_what_a_call_says_reaches_what_is_called(run_copy, tmp_path, monkeypatch
     assert main([*call, "--weights", "none", "--cluster", "local:2"]) == 0
     (wishes, data, out), options = called[0]
     assert (wishes.seed, data, out) == (0, tmp_path / "photos.rar", Path("out"))
-    assert options == {"password": "secret", "cluster": "local:2"}
+    assert options == {"password": "secret", "cluster": "local:2", "devices": None}
     called.clear()
     from casestudy.runs.verify import Checks
 

@@ -22,6 +22,7 @@ MODULES = {
     "files",
     "jobs",
     "listing",
+    "proof",
     "records",
     "scaffold",
     "study",

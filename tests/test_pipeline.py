@@ -244,7 +244,7 @@ def start(residual, letters_zip, small_study, tmp_path, monkeypatch):
     monkeypatch.setattr(models, "SIGNS_SHA256", file_digest(file))
     monkeypatch.setattr(weights, "IMAGENET_FILES", {residual: "imagenet.h5"})
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr(training, "local_machine", lambda: training.Machine("GPU", (96, 96), "float32"))
+    monkeypatch.setattr(training.Machine, "here", lambda: training.Machine("GPU", (96, 96), "float32"))
 
     def started(wish, *, answers=False, image_size=None):
         asked = {}

@@ -16,11 +16,13 @@ import pytest
 from casestudy.cli import main
 from casestudy.errors import CaseStudyError, DataError, RunError
 from casestudy.runs import RunFolder, verify_run
-from casestudy.runs.again import TOLERANCE, TOLERANCE_16_BIT, TOLERANCE_RETRAINED, compare
+from casestudy.runs.again import compare
 from casestudy.runs.files import table_text
 from casestudy.runs.results import write_results
+from casestudy.training import Machine
 
 ROOT = Path(__file__).resolve().parents[1]
+TOLERANCE, TOLERANCE_16_BIT = Machine.TOLERANCE, Machine.TOLERANCE_16_BIT
 FILES, SEAL = "files are the ones written", "run.json is as it was sealed"
 ROWS = "{} says of each row what its probabilities say"
 SCORE = "score {!r} follows from {}"
@@ -130,7 +132,7 @@ def test_a_page_says_what_cannot_be_caught():
     assert -1 not in at and at == sorted(at)
     assert len(re.findall(r"; |, the pictures|, \.local", told.replace("; neither", ""))) == len(NOT_CAUGHT) - 1
     assert f"may differ by {TOLERANCE:g}, with 16-bit arithmetic by {TOLERANCE_16_BIT:g}" in page
-    assert f"accuracies may differ by {TOLERANCE_RETRAINED:g}" in page
+    assert f"accuracies may differ by {Machine.TOLERANCE_RETRAINED:g}" in page
 
 
 # One of each entry of the list, changed so that nothing else contradicts it.

@@ -767,12 +767,12 @@ def test_smoothing_and_decay_that_are_asked_for_reach_the_model(initial):
 )
 def test_a_machine_is_taken_for_what_it_is(capability, size, precision, monkeypatch):
     from casestudy.models import tf
-    from casestudy.training import local_machine
+    from casestudy.training import Machine
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"] if capability else [])
     details = {"device_name": "a card", "compute_capability": capability}
     monkeypatch.setattr(tf.config.experimental, "get_device_details", lambda device: details)
-    found = local_machine()
+    found = Machine.here()
     assert (found.device, found.image_size, found.precision) == ("a card" if capability else "CPU", size, precision)
 
 

@@ -23,7 +23,7 @@ from casestudy.data import distort
 from casestudy.evaluation import evaluate_predictions
 from casestudy.models import inference_model
 from casestudy.runs.record import Score
-from casestudy.training import local_machine, remove_checkpoints
+from casestudy.training import Machine, remove_checkpoints
 from SCRIPTS.articles.record_studies import FOLDER
 from SCRIPTS.articles.writing import read_json, write_json
 
@@ -54,7 +54,7 @@ def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Pa
     """Returns the row of a comparison and the scores of one variant, trained as its study says."""
     spec = dataclasses.replace(study.split, **({} if variant.split is None else vars(variant.split)))
     splits = cs.split_images(images, spec, seed=study.seed)
-    model = cs.build_model(variant.model, images, seed=study.seed, precision=precision or local_machine().precision)
+    model = cs.build_model(variant.model, images, seed=study.seed, precision=precision or Machine.here().precision)
     for phase in variant.phases:
         training = cs.train(model, splits, phase, seed=study.seed, checkpoints=work)
     copies = set(splits.copies()["name"])

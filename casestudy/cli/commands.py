@@ -8,11 +8,13 @@ import errno
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import casestudy
-from casestudy import runs  # a room loads a name when it is used
+from casestudy import runs, training  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command, reading as read_command, runs as run_command
 from casestudy.cluster import add_worker_options, check_cluster, run_tasks
@@ -115,7 +117,9 @@ def build_parser() -> CommandParser:
         return added
 
     group("to begin")
-    command("doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor")
+    command(
+        "doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor"
+    ).add_argument("--train", action="store_true", help="also train a little on each device, twice on one, and compare")
     command("studies", "list the studies and what each expects", _studies, "casestudy studies")
 
     about = "hold what a study's source claims against its notebook, and against this"
@@ -139,7 +143,8 @@ def build_parser() -> CommandParser:
             options.add_argument("--password", help="of an encrypted archive")
     options = run.add_argument_group("the run folder")
     options.add_argument("--out", type=Path, metavar="FOLDER", help="where it is (default: runs/STUDY-DATA)")
-    add_worker_options(options)
+    about = "share each training among the GPUs that are here, or the workers that TF_CONFIG names"
+    add_worker_options(options).add_argument("--devices", choices=["all"], help=about)
 
     about = "look at data, and write a study file to edit and run"
     new = command("new", about, _new, "casestudy new my-study photos.rar")
@@ -207,9 +212,13 @@ def _run(args: argparse.Namespace) -> int:
     check_cluster(args.cluster)  # before a download
     wishes, data = options.wishes_and_data()
     name = f"{wishes.study.name}-{data.name.split('.')[0]}" + ("-quick" if options.quick else "")
-    run = casestudy.run_study(
-        wishes, data, args.out or Path("runs") / name, password=args.password, cluster=args.cluster
-    )
+    out = args.out or Path("runs") / name
+    with ExitStack() as stack:
+        devices = stack.enter_context(training.Devices.all()) if args.devices else None
+        run = casestudy.run_study(wishes, data, out, password=args.password, cluster=args.cluster, devices=devices)
+    if devices and not devices.chief:
+        print(f"this worker has done its part of {printable(str(out))}")
+        return 0
     casestudy.write_report(run)
     print(_shown(run_command.on_screen(run)))
     return 0
@@ -279,9 +288,11 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def _doctor(args: argparse.Namespace) -> int:
-    checked = casestudy.check_machine()
-    for one in checked:
-        print(f"{one.state:8}  {one.name}: {one.found}" + (f"\n{'':10}{one.remedy}" if one.remedy else ""))
+    checked = []
+    for one in chain(casestudy.check_machine(), casestudy.prove_machine() if args.train else ()):
+        checked.append(one)
+        more = f"\n{'':10}{one.remedy}" if one.remedy else ""
+        print(_shown(f"{one.state:8}  {one.name}: {one.found}{more}"), flush=True)
     if missing := ", ".join(one.name for one in checked if one.state == "needed"):
         print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
         return 1

@@ -20,17 +20,12 @@ from casestudy.runs.explained import TABLES, Seen, distances, explained, nearest
 from casestudy.runs.files import table_text
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.local import name_of
-from casestudy.runs.record import RunRecord
 from casestudy.runs.steps import finish_run, is_clean
 from casestudy.runs.trained import DISTORTED, PREDICTIONS, TrainedModel, fold_folder
 from casestudy.studies import STUDIES
+from casestudy.training import Machine
 
 Check = tuple[str, bool | None, str]  # what was checked; whether it holds, None for not checked; and why, or which
-
-# Of a probability, between devices. Measured with ResNet50V2 on a CPU, in other kernels and batches: float32 2e-6,
-# bfloat16 0.009. A GPU that multiplies float32 as TF32 keeps three digits.
-TOLERANCE, TOLERANCE_16_BIT = 1e-3, 0.05
-TOLERANCE_RETRAINED = 0.1  # of an accuracy, between two trainings on machines of two kinds; other kernels: 0.0
 
 
 def predict_again(run: RunFolder, model: TrainedModel, images: ImageSet, splits: Sequence[Splits]) -> Iterator[Check]:
@@ -54,7 +49,7 @@ def predict_again(run: RunFolder, model: TrainedModel, images: ImageSet, splits:
                 if name == home + PREDICTIONS:
                     tables.append(table)
                 what = f"{name} is what {home}model.keras makes of the data"
-                yield (what, *compare(_text(run, name), table, tolerance_of(run.record)))
+                yield (what, *compare(_text(run, name), table, run.resolved.machine.tolerance))
         except (DataError, ValueError) as error:  # no network, or one for other images
             yield (f"{home}model.keras reads the data", False, str(error).splitlines()[0])
             return
@@ -64,11 +59,6 @@ def predict_again(run: RunFolder, model: TrainedModel, images: ImageSet, splits:
         parts = [_text(run, home + PREDICTIONS).partition("\n") for home in homes]
         whole = parts[0][0] + "\n" + "".join(rows for _, _, rows in parts)
         yield (f"{model.predictions()} is that of all folds", _text(run, model.predictions()) == whole, "")
-
-
-def tolerance_of(record: RunRecord) -> float:
-    exact = record.resolved is not None and record.resolved.machine.precision == "float32"
-    return TOLERANCE if exact else TOLERANCE_16_BIT
 
 
 def compare(stored: str, again: pd.DataFrame, tolerance: float) -> tuple[bool, str]:
@@ -114,7 +104,7 @@ def explain_again(run: RunFolder, splits: Sequence[Splits]) -> Iterator[Check]:
     if not there or not all(run.has(f"{home}model.keras") for home in homes):
         yield from ((f"{name} made again", None, "a model.keras is not here") for name in there)
         return
-    tolerance = tolerance_of(run.record)
+    tolerance = run.resolved.machine.tolerance
     try:
         seen = list(seen_of(run, splits))
         again = explained(seen, seed=run.record.wishes.seed)
@@ -209,5 +199,6 @@ def retrain(
             yield (f"{name} comes out the same", same, "")
         else:
             apart = abs((accuracies.get(name) or math.nan) - (score.accuracy or math.nan))
-            detail = f"accuracies {apart:.3f} apart; {TOLERANCE_RETRAINED:g} is allowed: {'; '.join(other)}"
-            yield (f"{name} comes out nearly the same", apart <= TOLERANCE_RETRAINED, detail)
+            allowed = Machine.TOLERANCE_RETRAINED
+            detail = f"accuracies {apart:.3f} apart; {allowed:g} is allowed: {'; '.join(other)}"
+            yield (f"{name} comes out nearly the same", apart <= allowed, detail)

@@ -262,9 +262,9 @@ class RunFolder(RunFiles):
 
         What was resolved once stands in run.json, and stays; a RunError refuses to go on on another machine.
         """
-        from casestudy.training import local_machine  # TensorFlow is needed from here on, and loaded only now
+        from casestudy.training import Machine  # TensorFlow is needed from here on, and loaded only now
 
-        record, here = self.record, local_machine()
+        record, here = self.record, Machine.here()
         if record.resolved is None:
             record = replace(record, resolved=Resolved.on(here, record.wishes))
             self.write_record(record)

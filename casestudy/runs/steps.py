@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casestudy.cleaning import clean_archive
 from casestudy.cluster import check_cluster
@@ -24,8 +25,11 @@ from casestudy.runs.record import Wishes
 from casestudy.runs.results import write_results
 from casestudy.runs.save import save_ledger, save_splits
 from casestudy.runs.trained import TESTS
-from casestudy.runs.work import do_work, work_of
+from casestudy.runs.work import do_work, work_along, work_of
 from casestudy.study import Study
+
+if TYPE_CHECKING:
+    from casestudy.training import Devices
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +41,7 @@ def run_study(
     *,
     password: str | None = None,
     cluster: str | None = None,
+    devices: Devices | None = None,
 ) -> RunFolder:
     """Returns the finished run folder at `out`: the archive cleaned, the models trained and evaluated.
 
@@ -46,13 +51,19 @@ def run_study(
         out: The run folder; made where missing, opened where the same run was begun before.
         password: Of an encrypted archive; not written anywhere.
         cluster: Whose workers train, a model or a fold each; see `cluster.run_tasks`. None trains here.
+        devices: That share each training, inside their `with`. A worker that is not their chief takes the chief's steps
+            with it, and writes nothing to `out`.
 
     Raises:
-        ClusterError: There is no such cluster, or its workers are not as this process.
+        ClusterError: There is no such cluster, its workers are not as this process, or one of `devices` is lost.
         DataError: There is nothing at `source`, or it cannot be used.
         RunError: `out` holds something else, a run with other wishes, or one that another process works on.
     """
     check_cluster(cluster)
+    if devices and not devices.chief:
+        if not RunFolder(Path(out)).finished:
+            work_along(Path(out))
+        return RunFolder(Path(out))
     return finish_run(RunFolder.begin(Path(out), wishes, Path(source)), password=password, cluster=cluster)
 
 
@@ -63,7 +74,12 @@ def finish_run(run: RunFolder, *, password: str | None = None, cluster: str | No
         return run
     with owned(run.path):
         study, images, splits = prepare_run(run, password=password)
-        do_work(work_of(run, study, images, splits), cluster)
+        work = work_of(run, study, images, splits)
+        from casestudy.training import Devices  # TensorFlow is loaded by now
+
+        for _ in ("workers may copy the folder", "they have"):
+            Devices.current().meet()
+        do_work(work, cluster)
         _write_without_copies(run, splits)
         explain_run(run, splits)
         write_results(run)

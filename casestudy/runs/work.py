@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import platform
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -16,7 +18,7 @@ import pandas as pd
 from casestudy.choices import Protocol
 from casestudy.cluster import run_tasks
 from casestudy.data import ImageSet, Splits, distort, split_folds, split_images
-from casestudy.errors import DataError
+from casestudy.errors import ClusterError, DataError
 from casestudy.evaluation import evaluate, prediction_table
 from casestudy.files import file_digest
 from casestudy.runs.ahead import Job, expected, recipe
@@ -87,6 +89,28 @@ def _work_in(path: str, digest: str) -> Work:
     study, wishes = run.resolve(), run.record.wishes
     images, spec = run.study_images(study), replace(study.split, protocol=run.facts.protocol)
     return work_of(run, study, images, split_folds(images, spec, seed=wishes.seed))
+
+
+def work_along(path: Path) -> None:
+    """Takes every step of the chief's trainings with it, in a copy of its run folder: what is written there goes.
+
+    A ClusterError says that the folder is not seen from here.
+    """
+    from casestudy.training import Devices
+
+    devices = Devices.current()
+    devices.meet()  # once the chief has prepared the folder
+    if not (path / "splits.csv").is_file():
+        raise ClusterError(
+            f"Workers see the folder of the run; {platform.node()} does not see {path.resolve()}. Put it where all "
+            f"find it under this path, with --out."
+        )
+    with TemporaryDirectory(prefix="casestudy-") as scratch:
+        work = _work_in(str(path.resolve()), file_digest(path / "run.json"))
+        own = Path(scratch) / "run"
+        shutil.copytree(path, own, ignore=shutil.ignore_patterns("letters.zip", "*.keras", "*.png", "features-*", ".*"))
+        devices.meet()  # the chief may change it now
+        do_work(replace(work, run=replace(work.run, path=own)))
 
 
 def work_of(run: RunFolder, study: Study, images: ImageSet, splits: Sequence[Splits]) -> Work:

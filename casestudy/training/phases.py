@@ -31,6 +31,7 @@ from casestudy.models import keras, origin_of
 from casestudy.study import HIDDEN, Phase
 from casestudy.training import checkpoints as stored
 from casestudy.training.clock import Clock, compiling
+from casestudy.training.devices import Devices
 from casestudy.training.epochs import compile_for, fit_epoch
 from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, estimate_batch_norms, set_trainable, split_model, stage_for
@@ -138,7 +139,7 @@ def _summary(state: _Training, images: int) -> TrainingRun:
 
 def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path, *, seed: int, cache: bool) -> None:
     phase, index, progress = state.phases[-1], len(state.phases) - 1, state.progress
-    clock = Clock.current()
+    clock, devices = Clock.current(), Devices.current()
     task = clock.begin(origin_of(model).spec, phase, splits)
     set_trainable(model, phase.trainable)
     best, checkpoint = work / f"phase-{index + 1}-best.arrays", work / CHECKPOINT
@@ -149,18 +150,20 @@ def _run_phase(model: keras.Model, splits: Splits, state: _Training, work: Path,
         started = time.perf_counter()
         stage = stage_for(model, splits, phase, Path(scratch), seed=seed) if cache else Stage(model)
         compile_for(stage.model, phase)
+        devices.share(stage.model)
         variables = stage.model.variables + stage.model.optimizer.variables
         if len(progress.seconds) > index:
             stored.restore(checkpoint, variables)
         else:
             progress.seconds.append(0.0)
+        devices.give(variables)
         spent, began, first = progress.seconds[index], time.perf_counter(), True
         while True:
             losses, epoch = progress.values(phase.name, "val_loss"), len(progress.values(phase.name, "loss"))
             if is_over(phase, losses, epoch):
                 break
             rate = learning_rate(phase, epoch, losses)
-            logs = fit_epoch(model, stage, splits, phase, rate, entropy=(seed, index, epoch))
+            logs = devices.agree(fit_epoch(model, stage, splits, phase, rate, entropy=(seed, index, epoch)))
             if not all(math.isfinite(value) for value in logs.values()):
                 raise DataError(
                     f"The loss must stay a number; in epoch {epoch + 1} of phase {phase.name} it became "

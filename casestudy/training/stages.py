@@ -20,6 +20,7 @@ from casestudy.files import reserve
 from casestudy.models import cut_points, keras, origin_of, tf
 from casestudy.study import Phase
 from casestudy.training.clock import Clock
+from casestudy.training.devices import Devices
 
 PREDICT_BATCH = 64
 ESTIMATION_IMAGES = 512  # enough for a stable mean and variance of each channel
@@ -111,7 +112,7 @@ def compute_features(
             f"What the frozen base makes of the images needs {features.nbytes / 1e6:,.0f} MB in {target.parent} "
             f"({error.strerror}): make room, or take smaller images with --image-size."
         ) from None
-    run = tf.function(extractor, reduce_retracing=True)
+    run = Devices.current().by_rows(extractor)
     starts = range(0, len(indices), PREDICT_BATCH)
     for start in tqdm(starts, desc="features", unit="batch", delay=2, leave=False, disable=None):
         part = indices[start : start + PREDICT_BATCH]
