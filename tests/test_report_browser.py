@@ -35,15 +35,17 @@ SECONDS = 180  # for one answer, on the slowest machine
 class Browser:
     """One page of a headless Chromium; `troubles` and `requests` hold what it complained of and asked for."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, *more):
         self.troubles, self.requests, self.numbers, self.buffer = [], [], itertools.count(1), b""
         theirs_in, self.write_end = os.pipe()
         self.read_end, theirs_out = os.pipe()
         # The protocol wants file descriptors 3 and 4, which only a shell can name.
         flags = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --hide-scrollbars"
-        command = f'exec "$0" {flags} --remote-debugging-pipe --user-data-dir="$1" 3<&{theirs_in} 4>&{theirs_out}'
+        command = f'exec "$0" {flags} --remote-debugging-pipe "$@" 3<&{theirs_in} 4>&{theirs_out}'
         self.process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, str(profile)], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
+            ["bash", "-c", command, CHROMIUM, f"--user-data-dir={profile}", *more],
+            pass_fds=(theirs_in, theirs_out),
+            stderr=subprocess.DEVNULL,
         )
         os.close(theirs_in)
         os.close(theirs_out)
