@@ -57,7 +57,8 @@ def table(results: dict[str, dict]) -> str:
     """Returns the README's tables, one for each network with a row a score; every number is from `results`."""
     lines: list[str] = []
     for model, group in groupby(results.values(), _model):
-        lines += ["", model + ":", "", "| data | trained | tested on | accuracy | 95 % interval |", "|---|---|---|---|---|"]
+        lines += ["", model + ":", ""]
+        lines += ["| data | trained | tested on | accuracy | 95 % interval |", "|---|---|---|---|---|"]
         for result in group:
             data = result["data"] + " (drawn)" * result.get("drawn", False)
             for score in result["scores"]:

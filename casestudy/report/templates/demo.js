@@ -250,7 +250,11 @@ function show({ cut, seen, probabilities, order, likely, milliseconds }) {
   for (let k = 0; k < seen.width * seen.height; k++)
     for (let c = 0; c < 4; c++) shown.data[4 * k + c] = c === 3 ? 255 : seen.data[seen.channels * k + (seen.channels === 3 ? c : 0)];
   context.putImageData(shown, 0, 0);
-  at("found").hidden = false;
+  if (at("found").hidden) { // the first time: on a phone the letter would stand below the screen
+    at("found").hidden = false;
+    at("state").textContent = "";
+    at("found").scrollIntoView({ block: "nearest" });
+  }
   const spoken = verdict.replace(/, [\d.]+ %$/, "");
   if (spoken !== announced) at("said").textContent = announced = spoken; // when it changes, not at every picture
 }

@@ -25,7 +25,7 @@ let address = "";
 const draw = () => {
   const wanted = Object.fromEntries(choices.map((one) => [one.name, one.value]));
   const found = everything.filter((one) => fits(one, wanted));
-  document.getElementById("found").textContent = `${found.length} of ${everything.length}`;
+  document.getElementById("found").textContent = [found, everything].map((all) => all.length.toLocaleString("en")).join(" of ");
   const kept = new Set(found.map(({ photo }) => photo.name));
   requestAnimationFrame(() => setTimeout(() => { // in the frame after: the photographs first
     for (const [name, point] of points) point.classList.toggle("off", !kept.has(name));
