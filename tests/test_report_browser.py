@@ -402,6 +402,12 @@ def test_the_map_shows_each_photograph_by_letter_or_person_and_follows_the_choic
     page.press("ArrowLeft", 37)
     assert x[page.run("drawn.indexOf(document.activeElement)")] < x[after]
     assert page.run("drawn.filter((point) => point.tabIndex === 0).length") == 1
+    at = page.run("drawn.indexOf(document.activeElement)")
+    page.run("document.querySelector('[name=way]:checked').focus()")
+    page.press("Tab", 9)
+    assert page.run("drawn.indexOf(document.activeElement)") == at  # the only stop of the map, and it is kept
+    page.press("Tab", 9)
+    assert page.run("!document.activeElement.closest('#map')")
     page.run("(form.elements.show.value = 'right', form.dispatchEvent(new Event('input')))")
     page.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")  # the map follows a frame later
     pale = page.run("drawn.flatMap((point, k) => (point.classList.contains('off') ? [facts.map.names[k]] : []))")
