@@ -48,6 +48,66 @@ def given(browser, data, what):
     )
 
 
+@pytest.fixture(scope="module")
+def film(draw, tmp_path_factory):
+    """A film of twelve photographs, as a camera would show them: (the photographs, its file)."""
+    size = (160, 120)
+    photos = [
+        Image.fromarray(draw(label, signer, 7, size=120)).resize(size)
+        for label, signer in itertools.product("ABC", range(4))
+    ]
+    frames = []
+    for photo in photos:  # in Y4M: brightness of each pixel from 16 to 235, then two colours of each block of four
+        bright, *colours = photo.convert("YCbCr").split()
+        small = [one.reduce(2).point([round(128 + (k - 128) * 224 / 255) for k in range(256)]) for one in colours]
+        frames.append(
+            b"".join(one.tobytes() for one in [bright.point([round(16 + k * 219 / 255) for k in range(256)]), *small])
+        )
+    file = tmp_path_factory.mktemp("film") / "film.y4m"
+    head = f"YUV4MPEG2 W{size[0]} H{size[1]} F4:1 Ip A1:1 C420jpeg\n".encode()
+    file.write_bytes(head + b"".join(b"FRAME\n" + frame for frame in frames))
+    return photos, file
+
+
+@pytest.fixture
+def filmed(request, film, finished_run, tmp_path):
+    """The page in a browser whose camera shows the film; `kept` there holds each picture that it reads."""
+    fake = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={film[1]}")
+    opened = Browser(tmp_path / "profile", *fake, "--use-fake-ui-for-media-stream" + getattr(request, "param", ""))
+    opened.open(write_demo(finished_run, tmp_path / "demo.html"))
+    assert opened.run("ready.then(() => at('state').textContent)") == "Ready."
+    opened.run(KEPT)
+    yield opened
+    opened.close()
+
+
+KEPT = """(() => { window.kept = new Map();
+  const [pixels, shows] = [pixelsOf, show];
+  const coded = (bytes) => btoa(Array.from(bytes, (one) => String.fromCharCode(one)).join(""));
+  let last;
+  window.pixelsOf = (canvas) => (last = pixels(canvas));
+  window.show = (found) => { shows(found); const { width, height, data } = last;
+    kept.set(coded(data), { width, height, probabilities: found.probabilities, letter: at("letter").textContent,
+      verdict: at("verdict").textContent, seen: Array.from(found.seen.data) }) };
+})()"""
+
+
+# What the page was given of cameras.
+GIVEN = """(() => { window.given = [];
+  const devices = navigator.mediaDevices, asks = devices.getUserMedia.bind(devices);
+  devices.getUserMedia = async (what) => { const one = await asks(what); given.push(...one.getTracks()); return one; };
+})()"""
+
+
+def until(browser, what, tries=600):
+    """Waits until an expression is true in the page."""
+    script = f"""new Promise((then) => {{ const look = (left) => {what} || !left ? then({what})
+        : setTimeout(look, 100, left - 1); look({tries}); }})"""
+    found = browser.run(script)
+    assert found, what
+    return found
+
+
 def rounded(model, kind="float16"):
     """Returns the same network with the kernels that a page has, rounded by hand."""
     twin = keras.models.clone_model(model)
@@ -172,6 +232,56 @@ class TestInABrowser:
         own = network.find(Image.fromarray(picture))
         assert found[1]["confidence"] == pytest.approx(own.confidence, abs=1e-4)
         assert found[1]["box"] == pytest.approx(own.box, abs=0.05)
+
+    def test_a_camera_is_read_as_python_reads_the_same_pictures(self, filmed, film, finished_run, tmp_path):
+        from casestudy import read_photographs
+
+        filmed.click("at('camera')")
+        until(filmed, "kept.size >= 12")
+        filmed.click("at('camera')")
+        found = filmed.run("[...kept].map(([code, one]) => ({ code, ...one }))")
+        photos = [np.asarray(photo).astype(int) for photo in film[0]]
+        for k, one in enumerate(found):
+            pixels = np.frombuffer(base64.b64decode(one["code"]), "uint8").reshape(one["height"], one["width"], 3)
+            one["photo"] = int(np.argmin([np.abs(pixels - photo).mean() for photo in photos]))
+            assert np.abs(pixels - photos[one["photo"]]).mean() < 12  # it is that photograph, in a film's colours
+            Image.fromarray(pixels).save(tmp_path / f"{k:03}.png")
+        assert len({one["photo"] for one in found}) == len(photos)
+        table = read_photographs(finished_run, [tmp_path / f"{k:03}.png" for k in range(len(found))])
+        for one, row in zip(found, table.to_dict("records"), strict=True):
+            seen, _ = Sight((32, 32), 3).see((tmp_path / row["name"].rpartition("/")[2]).read_bytes())
+            assert one["seen"] == seen.ravel().tolist()
+            assert np.abs([row["p_A"], row["p_B"], row["p_C"]] - np.array(one["probabilities"])).max() < 0.01
+            assert one["letter"] == (row["label"] if row["sure"] else "?")
+            assert row["sure"] or row["may_be"].replace("; ", " or ") in one["verdict"] or not row["may_be"]
+        assert [url for url in filmed.requests if not url.startswith("file:")] == [] and not filmed.troubles
+
+    def test_a_camera_is_let_go(self, filmed, film):
+        """By the button, by a picture chosen in its place, and where it is pulled out; and it is asked for once."""
+        filmed.run(GIVEN)
+        live = "given.filter((one) => one.readyState === 'live').length"
+        filmed.run("(at('camera').click(), at('camera').click())")  # an impatient hand
+        until(filmed, "kept.size")
+        assert filmed.run(live) == 1 and filmed.run("at('camera').textContent") == "Stop the camera"
+        filmed.click("at('camera')")
+        assert filmed.run(live) == 0 and filmed.run("at('camera').textContent") == "Start the camera"
+        assert not filmed.run("at('found').hidden")  # the last picture stays
+        filmed.run("(kept.clear(), at('camera').click())")
+        until(filmed, "kept.size")
+        assert given(filmed, film[1].read_bytes(), "found") is None  # no picture: a film
+        assert filmed.run(live) == 0 and filmed.run("at('trouble').textContent").startswith("This browser cannot open")
+        filmed.run("(kept.clear(), at('camera').click())")
+        until(filmed, "kept.size")
+        filmed.run("given.at(-1).dispatchEvent(new Event('ended'))")
+        assert filmed.run("at('trouble').textContent").startswith("The camera stopped.")
+        assert filmed.run("at('camera').textContent") == "Start the camera"
+
+    @pytest.mark.parametrize("filmed", ["=deny"], indirect=True)
+    def test_a_camera_that_is_not_allowed_is_said(self, filmed):
+        filmed.click("at('camera')")
+        said = until(filmed, "at('trouble').textContent")
+        assert said == "The camera was not allowed. Allow it for this page in the browser, or choose a picture."
+        assert filmed.run("at('camera').textContent") == "Start the camera"
 
 
 def test_a_layer_that_a_page_cannot_run_is_one_line():

@@ -35,15 +35,17 @@ SECONDS = 180  # for one answer, on the slowest machine
 class Browser:
     """One page of a headless Chromium; `troubles` and `requests` hold what it complained of and asked for."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, *more):
         self.troubles, self.requests, self.numbers, self.buffer = [], [], itertools.count(1), b""
         theirs_in, self.write_end = os.pipe()
         self.read_end, theirs_out = os.pipe()
         # The protocol wants file descriptors 3 and 4, which only a shell can name.
         flags = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --hide-scrollbars"
-        command = f'exec "$0" {flags} --remote-debugging-pipe --user-data-dir="$1" 3<&{theirs_in} 4>&{theirs_out}'
+        command = f'exec "$0" {flags} --remote-debugging-pipe "$@" 3<&{theirs_in} 4>&{theirs_out}'
         self.process = subprocess.Popen(
-            ["bash", "-c", command, CHROMIUM, str(profile)], pass_fds=(theirs_in, theirs_out), stderr=subprocess.DEVNULL
+            ["bash", "-c", command, CHROMIUM, f"--user-data-dir={profile}", *more],
+            pass_fds=(theirs_in, theirs_out),
+            stderr=subprocess.DEVNULL,
         )
         os.close(theirs_in)
         os.close(theirs_out)
@@ -276,9 +278,10 @@ def test_photographs_are_looked_through_by_person_letter_verdict_and_confidence(
         assert page.run("document.getElementById('found').textContent") == f"{len(names)} of 36"
         assert page.run("form.elements.person.options.length") == 3
     page.click("document.querySelector('#explore button')")
+    above = page.run("scrollY")
     page.run(LATER)
     assert page.run(EXPLORED) == chosen(run)
-    assert page.run("location.hash") == "#photographs"
+    assert page.run("location.hash") == "#photographs" and page.run("scrollY") == above  # the eye stays where it was
 
 
 def test_the_address_keeps_what_was_chosen(page, run, browser):
@@ -314,7 +317,8 @@ def test_a_cell_leads_to_its_photographs(page, run):
 
 
 def test_so_many_photographs_are_shown_at_once_and_more_when_asked(page, run):
-    page.run("(everything.push(...everything, ...everything), draw())")
+    copies = "...everything.map((one) => ({...one, figure: null}))"
+    page.run(f"(everything.push({copies}, {copies}), draw())")
     assert len(page.run(EXPLORED)) == 48
     page.click("document.getElementById('more')")
     assert len(page.run(EXPLORED)) == 96
@@ -398,7 +402,14 @@ def test_the_map_shows_each_photograph_by_letter_or_person_and_follows_the_choic
     page.press("ArrowLeft", 37)
     assert x[page.run("drawn.indexOf(document.activeElement)")] < x[after]
     assert page.run("drawn.filter((point) => point.tabIndex === 0).length") == 1
+    at = page.run("drawn.indexOf(document.activeElement)")
+    page.run("document.querySelector('[name=way]:checked').focus()")
+    page.press("Tab", 9)
+    assert page.run("drawn.indexOf(document.activeElement)") == at  # the only stop of the map, and it is kept
+    page.press("Tab", 9)
+    assert page.run("!document.activeElement.closest('#map')")
     page.run("(form.elements.show.value = 'right', form.dispatchEvent(new Event('input')))")
+    page.run("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")  # the map follows a frame later
     pale = page.run("drawn.flatMap((point, k) => (point.classList.contains('off') ? [facts.map.names[k]] : []))")
     assert sorted(pale) == sorted(missed)
 

@@ -6,6 +6,7 @@ A figure in the README comes from here or not at all: `tests/test_claims.py` com
 `figures` draws the articles' figures again.
 """
 
+from itertools import groupby
 from pathlib import Path
 
 from casestudy.cleaning import CommandParser
@@ -53,21 +54,24 @@ def summarise(run: RunFolder) -> tuple[str, dict]:
 
 
 def table(results: dict[str, dict]) -> str:
-    """Returns the README's table: a row a score, every number from `results`."""
-    lines = [
-        "| data | model, starting weights | trained | tested on | accuracy | 95 % interval |",
-        "|---|---|---|---|---|---|",
-    ]
-    for result in results.values():
-        height, width = result["image_size"]
-        model = f"{result['model']} at {width}×{height}, {result['weights']}"
-        for score in result["scores"]:
+    """Returns the README's tables, one for each network with a row a score; every number is from `results`."""
+    lines: list[str] = []
+    for model, group in groupby(results.values(), _model):
+        lines += ["", model + ":", ""]
+        lines += ["| data | trained | tested on | accuracy | 95 % interval |", "|---|---|---|---|---|"]
+        for result in group:
             data = result["data"] + " (drawn)" * result.get("drawn", False)
-            cells = [data, model, score["training"], PROTOCOLS[score["protocol"]]]
-            sure = interval(score["interval"], " to ")
-            cells += [percent(score["accuracy"]), score["interval_method"] if sure == "–" else sure]
-            lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            for score in result["scores"]:
+                sure = interval(score["interval"], " to ")
+                cells = [data, score["training"], PROTOCOLS[score["protocol"]]]
+                cells += [percent(score["accuracy"]), score["interval_method"] if sure == "–" else sure]
+                lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines[1:])
+
+
+def _model(result: dict) -> str:
+    height, width = result["image_size"]
+    return f"{result['model']} at {width}×{height} pixels, started from {result['weights']}"
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
 PICTURE_ELSEWHERE = re.compile(r"!\[([^]]*)\]\(https?:[^)]*\)")
 FROM_COLAB = re.compile(r"\s+\(\[from\s+Colab\]\([^)]+\)\)")  # who reads the site is not on Colab
 WORDS_A_MINUTE = 130  # slow readers of English, who look at tables and figures, too
-MENDED = (  # what an audit of the theme's pages found: two roles without what they need, and boxes no key can scroll
+MENDED = (  # what an audit of the theme's pages found: roles without what they need, and boxes no key can scroll
+    ('<aside class="sidebar-drawer"', '<aside aria-label="Pages" class="sidebar-drawer"'),
+    ('<aside class="toc-drawer', '<aside aria-label="This page" class="toc-drawer'),
     ('<p class="caption" role="heading"', '<p class="caption" role="heading" aria-level="2"'),
     ('<div id="search-results">', '<h1>Search</h1><div id="search-results">'),
     ('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper'),

@@ -32,8 +32,7 @@ def on_screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
     scores = run.scores()
     known, found = run.provenance(), report.claims(run)
-    lines = ["", f"starting weights: {run.resolved.weights}", ""]
-    lines += [known.banner, ""] if known.banner else []
+    lines = ["", f"starting weights: {run.resolved.weights}", "", *([known.banner, ""] if known.banner else [])]
     lines += [report.summary_sentence(scores, run.evaluation().sure.sentence), ""]
     trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))
@@ -58,6 +57,7 @@ def on_screen(run: casestudy.RunFolder) -> str:
         time = duration(known.seconds_for_everyone)
         lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
     lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]
+    lines += [f"your own hand or picture: casestudy demo {run.path}"] * run.has("model.keras")
     return "\n".join(lines)
 
 

@@ -222,5 +222,5 @@ def _enough(found: dict[str, Found]) -> dict[str, Found]:
     sure = sum(one.sure for one in found.values())
     few = sure < MOST_OFTEN * len(found)
     then = ": all are taken whole" if few else ", and is cut out; the others are taken whole"
-    log.info("a hand was found in %d of %s%s", sure, counted(len(found), "photograph"), then)
+    log.info("a hand was found in %s of %s%s", f"{sure:,}", counted(len(found), "photograph"), then)
     return {} if few else found

@@ -71,7 +71,7 @@ if (explained.size) {
   const turn = (k) => {
     choose(k);
     address = addressOf({ mistake: facts.beside[k].name });
-    location.replace(address);
+    history.replaceState(null, "", address);
   };
   const follow = () => {
     const k = explained.get(new URLSearchParams(location.hash.slice(1)).get("mistake"));

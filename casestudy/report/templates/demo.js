@@ -202,7 +202,7 @@ function pixelsOf(canvas) {
 // ---- The page
 
 const networks = {}, canvas = at("picture"), percent = (share) => (100 * share).toFixed(1) + " %";
-let stream = null, announced = "";
+let stream = null, asking = false, announced = "";
 
 function shownAs(source, width, height) { // reads what is drawn, and shows it with what was cut out
   [canvas.width, canvas.height] = [width, height];
@@ -250,7 +250,11 @@ function show({ cut, seen, probabilities, order, likely, milliseconds }) {
   for (let k = 0; k < seen.width * seen.height; k++)
     for (let c = 0; c < 4; c++) shown.data[4 * k + c] = c === 3 ? 255 : seen.data[seen.channels * k + (seen.channels === 3 ? c : 0)];
   context.putImageData(shown, 0, 0);
-  at("found").hidden = false;
+  if (at("found").hidden) { // the first time: on a phone the letter would stand below the screen
+    at("found").hidden = false;
+    at("state").textContent = "";
+    at("found").scrollIntoView({ block: "nearest" });
+  }
   const spoken = verdict.replace(/, [\d.]+ %$/, "");
   if (spoken !== announced) at("said").textContent = announced = spoken; // when it changes, not at every picture
 }
@@ -278,16 +282,24 @@ const REASONS = {
 };
 
 async function start() {
+  if (asking) return; // a second camera would stay on, for nobody would hold it
   tell("");
+  asking = true;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: true });
   } catch (error) {
     return tell(REASONS[error.name] || "This browser gives no camera to a page that lies on the disk. Choose a picture.");
+  } finally {
+    asking = false;
   }
-  const video = document.createElement("video"), mine = stream;
-  Object.assign(video, { srcObject: stream, muted: true, playsInline: true });
-  await video.play();
   at("camera").textContent = "Stop the camera";
+  const video = document.createElement("video"), mine = stream;
+  mine.getTracks()[0].addEventListener("ended", () => { // pulled out or taken away: stop() sends no such word
+    stop();
+    tell("The camera stopped. Start it again, or choose a picture.");
+  });
+  Object.assign(video, { srcObject: mine, muted: true, playsInline: true });
+  video.play().catch(() => {}); // it was stopped before it began
   while (stream === mine) {
     if (video.videoWidth) shownAs(video, video.videoWidth, video.videoHeight);
     await new Promise((then) => setTimeout(then, 60)); // and the page stays usable

@@ -25,14 +25,18 @@ let address = "";
 const draw = () => {
   const wanted = Object.fromEntries(choices.map((one) => [one.name, one.value]));
   const found = everything.filter((one) => fits(one, wanted));
-  document.getElementById("found").textContent = `${found.length} of ${everything.length}`;
+  document.getElementById("found").textContent = [found, everything].map((all) => all.length.toLocaleString("en")).join(" of ");
   const kept = new Set(found.map(({ photo }) => photo.name));
-  for (const [name, point] of points) point.classList.toggle("off", !kept.has(name));
+  requestAnimationFrame(() => setTimeout(() => { // in the frame after: the photographs first
+    for (const [name, point] of points) point.classList.toggle("off", !kept.has(name));
+  }));
   document.getElementById("more").hidden = found.length <= limit;
-  document.getElementById("explored").replaceChildren(...found.slice(0, limit).map(({ photo, i, j }) => {
-    const figure = figureOf(photo, i, j);
-    figure.querySelector("figcaption").prepend(make("b", i === j ? "right" : "wrong", sentenceOf(i, j)));
-    return figure;
+  document.getElementById("explored").replaceChildren(...found.slice(0, limit).map((one) => {
+    if (!one.figure) {
+      one.figure = figureOf(one.photo, one.i, one.j);
+      one.figure.querySelector("figcaption").prepend(make("b", one.i === one.j ? "right" : "wrong", sentenceOf(one.i, one.j)));
+    }
+    return one.figure;
   }));
   return addressOf(wanted);
 };
@@ -52,7 +56,7 @@ const follow = () => {
 form.addEventListener("input", () => {
   limit = atOnce;
   address = draw();
-  location.replace(address === "#" ? "#photographs" : address);
+  history.replaceState(null, "", address === "#" ? "#photographs" : address); // location.replace would scroll
 });
 form.addEventListener("reset", () => setTimeout(() => form.dispatchEvent(new Event("input"))));
 document.getElementById("more").addEventListener("click", () => { limit += atOnce; draw(); });

@@ -40,7 +40,9 @@ if (drawn.length) {
   map.setAttribute("role", "group");
   map.addEventListener("pointerover", (event) => { const k = drawn.indexOf(event.target); if (k >= 0) look(k); });
   map.addEventListener("click", (event) => drawn[drawn.indexOf(event.target)]?.focus());
-  map.addEventListener("focusin", (event) => look(drawn.indexOf(event.target)));
+  map.parentNode.addEventListener("focusin", (event) => { // not on the SVG, which would take the focus itself then
+    if (drawn.includes(event.target)) look(drawn.indexOf(event.target));
+  });
   map.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (!way) return;
