@@ -1,6 +1,6 @@
 """Fingerspelled letters from photographs: the case itself.
 
-Expect 98.5 % on the two test signers of the embedded sample, from `signs`, in seven minutes on two cores:
+Expect 98.5 % on the two test signers of the embedded sample, from `signs`, in four to seven minutes on two cores:
 
     casestudy run asl
 """
