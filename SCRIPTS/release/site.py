@@ -281,12 +281,9 @@ def main(arguments=None):
         parser.error(f'the site is built by packages of which these are missing: {missing}. pip install -e ".[site]"')
     report = args.report and args.report / "report.html"
     if report and not report.is_file():
-        parser.error(
-            f"--report takes a run folder with a report; {report} is not there. casestudy report {args.report}"
-        )
-    if args.out.is_file() or (
-        args.out.is_dir() and any(args.out.iterdir()) and not (args.out / "objects.inv").is_file()
-    ):
+        parser.error(f"--report takes a run that has a report; {report} is not there. casestudy report {args.report}")
+    foreign = args.out.is_dir() and any(args.out.iterdir()) and not (args.out / "objects.inv").is_file()
+    if args.out.is_file() or foreign:
         parser.error(
             f"--out takes a new folder, an empty one or a site; received {args.out}, which holds something else"
         )
