@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from casestudy.cli import main
 from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
 from casestudy.runs.search import tune, with_values
@@ -134,3 +135,9 @@ def test_a_search_learns_from_a_part_and_is_judged_on_all_of_validation(tmp_path
     assert {trial["parameters"]: trial["val_accuracy"] for trial in limited["trials"]} == {sizes[0]: 0.4, sizes[1]: 0.0}
     spec = with_values(study, {"widths": widths[0]}).model
     assert build_model(spec, seen[0][3].images, seed=3, weights=None).count_params() in sizes
+
+
+def test_the_example_of_the_help_ends_well(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["tune", "emnist", "--quick", "--trials", "1", "--out", "found"]) == 0
+    assert len(json.loads((tmp_path / "found" / "search.json").read_text())["trials"]) == 1

@@ -250,7 +250,7 @@ def _tune(args: argparse.Namespace) -> int:
     options = Options.parse(vars(args))  # which refuses a seed that is none
     study = STUDIES[options.study]
     if args.quick and study.search:
-        study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1))
+        study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1, fraction=1.0))  # of few
     study, data = casestudy.data_for(study, args.data, quick=args.quick)
     seed = study.seed if options.seed is None else options.seed
     out = args.out or Path("runs") / f"tune-{study.name}"
