@@ -2,13 +2,15 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import types
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from casestudy.cli import main
 from casestudy.data.drawn import stand_in
 from casestudy.errors import DataError
 from casestudy.runs.search import tune, with_values
@@ -137,7 +139,11 @@ def test_a_search_learns_from_a_part_and_is_judged_on_all_of_validation(tmp_path
     assert build_model(spec, seen[0][3].images, seed=3, weights=None).count_params() in sizes
 
 
-def test_the_example_of_the_help_ends_well(tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert main(["tune", "emnist", "--quick", "--trials", "1", "--out", "found"]) == 0
+def test_the_example_of_the_help_ends_well_and_quietly(tmp_path):
+    command = [sys.executable, "-m", "casestudy", "tune", "emnist", "--quick", "--trials", "1", "--out", "found"]
+    where = {**os.environ, "PYTHONPATH": str(ROOT)}
+    where.pop("TF_CPP_MIN_LOG_LEVEL", None)  # of this process
+    done = subprocess.run(command, cwd=tmp_path, env=where, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (0, str(Path("found") / "search.json"))
+    assert "oneDNN" not in done.stderr and "absl" not in done.stderr  # TensorFlow's own words
     assert len(json.loads((tmp_path / "found" / "search.json").read_text())["trials"]) == 1

@@ -63,7 +63,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int, clust
     wanted = study.search
     if wanted is None:
         raise DataError(f"A search needs a space; {study.name} has none. Give its block in studies.py a Search(…).")
-    import casestudy.models  # noqa: F401  # first: it keeps TensorFlow's start-up quiet
+    from casestudy.models import tf  # noqa: F401  # first: it keeps the start-up of TensorFlow quiet
 
     try:
         from keras_tuner import HyperParameters, Objective
