@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from casestudy.cleaning.files import (
+    MOST_TABLE,
     atomic_path,
     code_digest,
     file_digest,
@@ -15,6 +16,7 @@ from casestudy.cleaning.files import (
 )
 
 __all__ = [
+    "MOST_TABLE",
     "STALL",
     "atomic_path",
     "code_digest",
@@ -26,7 +28,6 @@ __all__ = [
     "reserve",
 ]
 
-MOST_TABLE = 1 << 28  # bytes of a table in a letters.zip, unpacked: for a million photographs
 STALL = 20.0  # seconds without a byte, after which a download is given up
 
 

@@ -193,7 +193,7 @@ def test_workers_at_an_address_must_be_as_the_process_that_calls_them(dask, word
 
 
 def test_workers_without_casestudy_are_one_line(dask, words, tmp_path):
-    address = dask(PYTHONPATH=os.environ.get("PYTHONPATH", ""), PYTHONSAFEPATH="1")
+    address = dask(PYTHONSAFEPATH="1")
     with pytest.raises(ClusterError, match=r"have this casestudy installed.*Install it there"):
         run_tasks(worked.word, words, address, tmp_path)
 

@@ -277,7 +277,7 @@ def test_more_than_a_ledger_takes_is_refused_before_the_work(archives, tmp_path,
     def each(make, tasks):
         raise AssertionError("work")
 
-    monkeypatch.setattr(regroup, "MOST_LEDGER", 1200)
+    monkeypatch.setattr(regroup, "MOST_TABLE", 1200)
     with pytest.raises(CaseStudyError, match=r"most 1,200 bytes; that of 16 entries .*\. Clean fewer"):
         clean_archive(archives, tmp_path / "out.zip", progress=False, beside=(each, tmp_path / "shards"))
     assert [path.name for path in tmp_path.iterdir() if path.is_dir() or path.name.startswith("out")] == []

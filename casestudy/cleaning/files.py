@@ -27,6 +27,7 @@ def _machine() -> str:
 
 
 _HOST = _machine()
+MOST_TABLE = 1 << 28  # bytes of a table in a letters.zip, unpacked: for a million entries
 _FORGOTTEN = 86_400.0  # seconds without a byte written, after which a process of another machine is taken for dead
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from casestudy.cleaning.errors import UNREADABLE, ArchiveError, CaseStudyError, ConservationError
-from casestudy.cleaning.files import atomic_folder, open_member
+from casestudy.cleaning.files import MOST_TABLE, atomic_folder, open_member
 from casestudy.cleaning.ledger import Ledger, LedgerRow, parse_rows, to_csv
 from casestudy.cleaning.lost import to_rebuild
 from casestudy.cleaning.members import MAX_MEMBER_BYTES
@@ -20,7 +20,6 @@ from casestudy.cleaning.progress import watched
 from casestudy.cleaning.stored_names import UniqueNames, clean_path
 
 SET_ASIDE = "_set_aside"  # the folder of entries that cannot have their own names, and of the list of them
-MOST_LEDGER = 1 << 28  # bytes of ledger.csv, unpacked: for a million entries
 _OTHER_NAME = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOENT)
 
 
@@ -84,7 +83,7 @@ def read_ledger(clean_zip: str | Path) -> Ledger:
 def read_rows(clean_zip: str | Path) -> Iterator[LedgerRow]:
     """Yields the rows of the ledger inside a letters.zip, one at a time; raises as `read_ledger` does."""
     try:
-        with zipfile.ZipFile(clean_zip) as source, open_member(source, "ledger.csv", MOST_LEDGER) as file:
+        with zipfile.ZipFile(clean_zip) as source, open_member(source, "ledger.csv", MOST_TABLE) as file:
             yield from parse_rows(io.TextIOWrapper(file, "utf-8", newline=""))
     except (OSError, *UNREADABLE) as error:
         why = str(error) or type(error).__name__

@@ -27,14 +27,13 @@ from casestudy.cleaning.boxes import merge_boxes, shown_size
 from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
-from casestudy.cleaning.files import atomic_path, file_digest, reserve
+from casestudy.cleaning.files import MOST_TABLE, atomic_path, file_digest, reserve
 from casestudy.cleaning.ledger import USED, Ledger, LedgerRow
 from casestudy.cleaning.members import Reader
 from casestudy.cleaning.naming import find_layout
 from casestudy.cleaning.pattern import Pattern
 from casestudy.cleaning.pixels import quiet
 from casestudy.cleaning.progress import watched
-from casestudy.cleaning.rebuild import MOST_LEDGER
 from casestudy.cleaning.several import as_paths, open_archives
 from casestudy.cleaning.shards import Each, Shards, screened
 from casestudy.cleaning.storing import cannot_write, check_target, require_conserved, store
@@ -125,9 +124,9 @@ def _regroup(
     """Streams the members through the screening into `target`, and adds boxes.csv and ledger.csv."""
     names = reader.names()
     least = sum(len(name) + 64 for name in names)  # a row has the name and a SHA-256, and more
-    if least > MOST_LEDGER:
+    if least > MOST_TABLE:
         raise CaseStudyError(
-            f"The ledger of one letters.zip has at most {MOST_LEDGER:,} bytes; that of {counted(len(names), 'entry')} "
+            f"The ledger of one letters.zip has at most {MOST_TABLE:,} bytes; that of {counted(len(names), 'entry')} "
             f"would have more than {least:,}. Clean fewer archives in one call."
         )
     layout = find_layout(names, *said, read=lambda names: _contents(reader, names))

@@ -250,7 +250,8 @@ def _tune(args: argparse.Namespace) -> int:
     options = Options.parse(vars(args))  # which refuses a seed that is none
     study = STUDIES[options.study]
     if args.quick and study.search:
-        study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1, fraction=1.0))  # of few
+        fraction = study.search.fraction if args.data else 1.0  # a part of the few drawn images lacks labels
+        study = dataclasses.replace(study, search=dataclasses.replace(study.search, epochs=1, fraction=fraction))
     study, data = casestudy.data_for(study, args.data, quick=args.quick)
     seed = study.seed if options.seed is None else options.seed
     out = args.out or Path("runs") / f"tune-{study.name}"
@@ -289,10 +290,9 @@ def _audit(args: argparse.Namespace) -> int:
 
 def _doctor(args: argparse.Namespace) -> int:
     checked = []
-    for one in chain(casestudy.check_machine(), casestudy.prove_machine() if args.train else ()):
-        checked.append(one)
-        more = f"\n{'':10}{one.remedy}" if one.remedy else ""
-        print(_shown(f"{one.state:8}  {one.name}: {one.found}{more}"), flush=True)
+    for it in chain(casestudy.check_machine(), casestudy.prove_machine() if args.train else ()):
+        checked.append(it)
+        print(_shown(f"{it.state:8}  {it.name}: {it.found}" + f"\n{'':10}{it.remedy}" * bool(it.remedy)), flush=True)
     if missing := ", ".join(one.name for one in checked if one.state == "needed"):
         print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
         return 1

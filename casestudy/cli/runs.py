@@ -32,7 +32,8 @@ def on_screen(run: casestudy.RunFolder) -> str:
     """Returns a run's result on one screen."""
     scores = run.scores()
     known, found = run.provenance(), report.claims(run)
-    lines = ["", f"starting weights: {run.resolved.weights}", "", *([known.banner, ""] if known.banner else [])]
+    lines = ["", f"starting weights: {run.resolved.weights}", ""]
+    lines += [known.banner, ""] if known.banner else []
     lines += [report.summary_sentence(scores, run.evaluation().sure.sentence), ""]
     trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))

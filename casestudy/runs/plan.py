@@ -15,10 +15,7 @@ PARTS = {"train": "to train", "validation": "to choose epochs", "test": "to test
 
 
 def plan(splits: Sequence[Splits], *, quick: bool = False) -> list[str]:
-    """Returns in sentences who is in which part, of which label there are fewest, and what few people cannot tell.
-
-    And how a `quick` look at many images is quick.
-    """
+    """Returns in sentences who is in which part, the rarest label, what few people cannot tell, and how to be quick."""
     first, images = splits[0], splits[0].images
     people = {part: _people(first, part) for part in PARTS}
     if first.fold:
