@@ -18,9 +18,9 @@ from casestudy.choices import OWN
 from casestudy.evaluation import how_sure
 from casestudy.files import find_in_checkout
 from casestudy.records import not_one_of
-from casestudy.report import percent
 from casestudy.studies import CLAIMS, STUDIES, Claim, Verdict
 from casestudy.study import Phase, Study, Variant
+from casestudy.words import percent
 
 FEWEST = 3  # trainings that tell how much of an accuracy is luck
 RESULTS = Path("DATA") / "results"  # of the checkout

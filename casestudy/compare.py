@@ -1,4 +1,4 @@
-"""Runs in, one page out: what they were asked for, what they score on what they share, and what flipped."""
+"""Runs in, or one and its models, and a page out: what they were asked for, what they score, and what flipped."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 
 from casestudy.errors import UNREADABLE, CaseStudyError, RunError
 from casestudy.evaluation import PREFIX, Contender, compare_models, how_sure
 from casestudy.files import atomic_path
-from casestudy.report import PROTOCOLS, decimals, interval, page, percent, source
+from casestudy.report import PROTOCOLS, decimals, interval, page, source
 from casestudy.runs import RunFolder
-from casestudy.words import MANY_LABELS, banner, counted
+from casestudy.words import MANY_LABELS, banner, counted, percent
 
 if TYPE_CHECKING:
     from casestudy.evaluation import Evaluation
 
-MOST_RUNS = 6  # side by side on a page
+MOST = 8  # side by side on a page
 MOST_FLIPS = 24  # photographs shown of each kind and run
 MOST_NAMED = 8  # settings that the terminal names
 PHOTOGRAPH = ["name", "label", "signer", "content"]  # what has to be the same for two runs to share a photograph
@@ -54,10 +54,11 @@ class Against:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several runs beside one another; the others are held against the first."""
+    """Several runs beside one another, or the models of one; the others are held against the first."""
 
-    runs: tuple[RunFolder, ...]
-    names: tuple[str, ...]  # as much of the end of each path as tells it from the others
+    kind: Literal["run", "model"]
+    runs: tuple[RunFolder, ...]  # the same one for each model
+    names: tuple[str, ...]  # of models, or as much of the end of each path as tells it from the others
     found: tuple[Evaluation, ...]  # on all of its own test photographs
     settings: dict[str, list[Any]]  # what differs, by its name: a value for each run, None where it has no such setting
     shared: int  # test photographs that all have
@@ -74,7 +75,7 @@ class Comparison:
         remedy = (
             "Runs on the same data with the same split and seed share theirs, as do those that leave each signer out."
         )
-        return f"The runs share no test photograph, of {own}: nothing tells which one is ahead. {remedy}"
+        return f"The {self.kind}s share no test photograph, of {own}: nothing tells which one is ahead. {remedy}"
 
     def banners(self) -> Iterator[str]:
         """Yields what has to be known of each run before its numbers are read, and what makes them unlike."""
@@ -87,8 +88,8 @@ class Comparison:
 
     def lines(self) -> list[str]:
         """Returns what the terminal shows."""
-        wide = max(map(len, self.names))
-        lines = [*self.banners(), f"{'run':{wide}}  accuracy     loss  95 % interval        tested on"]
+        wide = max(map(len, (self.kind, *self.names)))
+        lines = [*self.banners(), f"{self.kind:{wide}}  accuracy     loss  95 % interval        tested on"]
         for run, name, one in zip(self.runs, self.names, self.found, strict=True):
             numbers = f"{percent(one.accuracy):>8}  {decimals(one.loss):>7}  {interval(one.interval, ' to '):19}"
             lines.append(f"{name:{wide}}  {numbers}  {PROTOCOLS[run.facts.protocol]}")
@@ -102,15 +103,26 @@ class Comparison:
 
 
 def compare_runs(runs: Sequence[RunFolder]) -> Comparison:
-    """Returns two to six runs held against one another, from their predictions and records; they may be anybody's.
+    """Returns runs held against one another, from their predictions and records; they may be anybody's.
+
+    Of a single run its models are, in the order of its ladder: the study's own is the last.
 
     Raises:
-        RunError: There are too few or too many runs, one of them twice, or one without predictions.
+        RunError: There are too few or too many runs or models, a run twice, or one without predictions.
         DataError: One has several predictions of a photograph.
     """
-    if not 2 <= len(runs) <= MOST_RUNS:
-        raise RunError(f"Two to {MOST_RUNS} runs are compared; received {len(runs)}. Name another number of them.")
-    names, found = _names(runs), tuple(run.evaluation() for run in runs)
+    kind: Literal["run", "model"] = "model" if len(runs) == 1 else "run"
+    sides = [(run, run.models()[0], None) for run in runs]
+    if kind == "model":
+        models = (model for model in runs[0].compared() if model.role == "own" or runs[0].has(model.predictions()))
+        sides = [(runs[0], model, model.name) for model in models]
+    if not 2 <= len(sides) <= MOST:
+        rule = f"Two to {MOST} runs are compared, or as many models of one"
+        raise RunError(f"{rule}; received {counted(len(sides), kind)}. Name another number of runs.")
+    names = tuple(model.name for _, model, _ in sides) if kind == "model" else _names(runs)
+    runs = [run for run, *_ in sides]
+    found = tuple(run.evaluation(model.predictions()) for run, model, _ in sides)
+    settings = _differ([run.record.settings(model) for run, _, model in sides])
     tables = _shared(runs, found)
     against: tuple[Against, ...] = ()
     tests, labels, people = pd.DataFrame(), [], []
@@ -122,7 +134,7 @@ def compare_runs(runs: Sequence[RunFolder]) -> Comparison:
         against = tuple(_against(names[0], tables[0], *pair, clear[pair[0], names[0]]) for pair in pairs)
         labels = sorted((one for one in _parts(tables, "label") if one.spread), key=lambda one: (-one.spread, one.name))
         people = _parts(tables, "signer") if all(tables[0]["signer"]) else []
-    return Comparison(tuple(runs), names, found, _settings(runs), len(tables[0]), against, tests, labels, people)
+    return Comparison(kind, tuple(runs), names, found, settings, len(tables[0]), against, tests, labels, people)
 
 
 def write_comparison(comparison: Comparison, target: Path) -> Path:
@@ -164,8 +176,7 @@ def _names(runs: Sequence[RunFolder]) -> tuple[str, ...]:
     return next(tails for tails in names if len(set(tails)) == len(tails))
 
 
-def _settings(runs: Sequence[RunFolder]) -> dict[str, list[Any]]:
-    each = [run.record.settings() for run in runs]
+def _differ(each: Sequence[dict[str, Any]]) -> dict[str, list[Any]]:
     rows = {name: [one.get(name) for one in each] for name in dict.fromkeys(name for one in each for name in one)}
     return {name: values for name, values in rows.items() if any(value != values[0] for value in values)}
 

@@ -13,9 +13,9 @@ from markupsafe import Markup
 from casestudy.errors import DataError, RunError
 from casestudy.files import atomic_path, file_digest, find_in_checkout
 from casestudy.listing import list_network
-from casestudy.report import interval, page, percent, source
+from casestudy.report import interval, page, source
 from casestudy.runs import RunFolder
-from casestudy.words import counted
+from casestudy.words import counted, percent
 
 # What runs the networks, from npm (@tensorflow/tfjs-core, @tensorflow/tfjs-backend-wasm), and the licences of it all.
 HOME, VERSION = Path("DATA") / "web", "4.22.0"

@@ -1,13 +1,24 @@
-"""What is said to people: counts with their nouns, times, the near word that was meant, and what a run is not."""
+"""What is said to people: counts, shares, times, the near word that may have been meant, and what a run is not."""
+
+import math
 
 from casestudy.cleaning.words import STATUSES, counted, did_you_mean, printable
 
-__all__ = ["MANY_LABELS", "STATUSES", "banner", "counted", "did_you_mean", "duration", "printable"]
+__all__ = ["MANY_LABELS", "STATUSES", "banner", "counted", "did_you_mean", "duration", "percent", "printable"]
 
 MANY_LABELS = 60  # of more, a matrix is shown without its numbers, and of a list the part that matters most
 MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."
 DRAWN = "The hands are drawn by a program. What is read of them says nothing about photographs of people."
 QUICK = "This is a quick look: small images and few epochs. How good the model can be, only the whole run tells."
+
+
+def percent(value: float | None) -> str:
+    """Returns a share as people read it; an absent one as a dash.
+
+    >>> percent(0.8512), percent(float("nan"))
+    ('85.1 %', '–')
+    """
+    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def duration(seconds: float) -> str:

@@ -7,8 +7,8 @@ import pytest
 from casestudy.audit import Share, audit, committed, judge
 from casestudy.cli import main
 from casestudy.errors import DataError
-from casestudy.report import percent
 from casestudy.studies import CLAIMS, STUDIES, Claim
+from casestudy.words import percent
 
 
 def claim(figure=None, right=None, of=None, **more):

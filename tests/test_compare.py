@@ -18,6 +18,7 @@ from casestudy.cli import main
 from casestudy.compare import compare_runs, write_comparison
 from casestudy.errors import DataError, RunError
 from casestudy.runs import RunFolder, Wishes
+from casestudy.study import Variant
 
 EVIL = "<img src=x onerror=alert(1)>"
 FOUR = ("user_2", "user_3", "user_4", "user_5")
@@ -266,8 +267,8 @@ def test_what_cannot_be_compared_is_one_line(runs, tmp_path, capsys, monkeypatch
     shutil.copytree(runs[0].path, "runs/bare")
     Path("runs/bare/predictions.csv").unlink()
     for call, words in (
-        ([one], "Two to 6 runs are compared; received 1."),
-        ([one] * 7, "Two to 6 runs are compared; received 7."),
+        ([one], "Two to 8 runs are compared, or as many models of one; received 1 model."),
+        ([one] * 9, "Two to 8 runs are compared, or as many models of one; received 9 runs."),
         ([one, one], "Each run is compared once"),
         ([one, "runs/beer"], f"Name it: casestudy compare {one} runs/bare"),
         ([one, "runs/bare"], "This step reads predictions.csv; runs/bare lacks it."),
@@ -286,6 +287,33 @@ def test_runs_of_one_name_are_told_apart(runs, tmp_path):
     for run, place in zip(runs, places, strict=False):
         shutil.copytree(run.path, place)
     assert compare_runs([RunFolder.open(place) for place in places]).names == ("a/first", "b/first")
+
+
+def test_a_single_run_is_compared_by_its_models(runs, tmp_path, capsys):
+    folder = tmp_path / "ladder"
+    shutil.copytree(runs[0].path, folder)
+    run = RunFolder(folder)
+    study, record = run.record.wishes.study, run.record
+    first = Variant("first", dataclasses.replace(study.model, dropout=0.5), study.phases[:1])
+    variants = (first, Variant("left-out", study.model, study.phases), Variant("next", study.model, study.phases))
+    wishes = dataclasses.replace(record.wishes, study=dataclasses.replace(study, variants=variants))
+    run.write_record(dataclasses.replace(record, wishes=wishes))
+    for name, other in (("first", runs[1]), ("next", runs[2])):
+        shutil.copy(other.path / "predictions.csv", folder / f"predictions_{name}.csv")
+    found = compare_runs([RunFolder.open(folder)])
+    assert found.names == ("first", "next", "ours") and found.shared == 36
+    tables = [read(run) for run in (*runs[1:], runs[0])]
+    for one, table in zip(found.found, tables, strict=True):
+        assert one.accuracy == pytest.approx(accuracy_score(table["label"], table["read"]))
+    before, after = (tables[k]["read"] == tables[k]["label"] for k in (0, 2))
+    assert set(found.against[1].won["name"]) == set(before.index[~before & after])
+    assert found.settings["model.dropout"] == [0.5, 0.2, 0.2]
+    assert found.settings["phases[1].name"] == [None, "fine-tune", "fine-tune"]
+    assert not any("left-out" in str(values) or "variants" in name for name, values in found.settings.items())
+    page = tmp_path / "page.html"
+    assert main(["compare", str(folder), "--out", str(page)]) == 0
+    assert capsys.readouterr().out.startswith("model  accuracy")
+    assert "<h1>3 models compared</h1>" in page.read_text(encoding="utf-8")
 
 
 def test_runs_are_listed_with_their_scores(runs, tmp_path, capsys, monkeypatch):

@@ -32,6 +32,7 @@ from casestudy.grading.rubric import load_rubric
 from casestudy.grading.scores import merge
 from casestudy.grading.strangers import people_of, too_low
 from casestudy.grading.submission import Student, Submission, find_submissions, read_submission
+from casestudy.words import percent
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = load_rubric(ROOT / "rubric.md")
@@ -860,7 +861,7 @@ def test_numbers_are_recomputed_as_numpy_would(files, graded):
     truth = table[:, header.index("label")]
     accuracy = np.mean(np.array(LABELS)[probabilities.argmax(1)] == truth)
     loss = -np.log(probabilities[np.arange(len(truth)), [LABELS.index(label) for label in truth]]).mean()
-    assert f"{accuracy:.1%} of {len(truth)} test photographs" in graded(files).score
+    assert f"{percent(accuracy)} of {len(truth)} test photographs" in graded(files).score
     assert f"loss {loss:.2f}" in graded(files).score
 
 
@@ -972,8 +973,8 @@ def test_hidden_answers_belong_to_their_names(files, tmp_path):
         vars(contents)["evaluation"] = evaluation
         return checks.hidden_test(contents)
 
-    assert "100.0% of 60" in outcome([header, *rows]).evidence
-    assert "100.0% of 60" in outcome([header, *rows[::-1]]).evidence
+    assert "100.0 % of 60" in outcome([header, *rows]).evidence
+    assert "100.0 % of 60" in outcome([header, *rows[::-1]]).evidence
     # How far luck can take it down is held by simulation in tests/test_hidden.py; here, that the verdict follows it.
     known, hidden = people_of(claimed.predictions["predicted"] == claimed.predictions["label"],
                               claimed.predictions["signer"]), lambda right: people_of(

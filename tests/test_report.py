@@ -16,13 +16,14 @@ import pytest
 
 from casestudy.data import photographs as pictures
 from casestudy.evaluation import evaluate_predictions
-from casestudy.report.pages import decimals, gap, interval, percent
+from casestudy.report.pages import decimals, gap, interval
 from casestudy.report.report import render, sections, signer_sentence, summary_sentence, write_report
 from casestudy.runs import Options, RunFolder, Wishes
 from casestudy.runs.local import Local
 from casestudy.runs.record import Score, TrainingRecord
 from casestudy.runs.results import write_results
 from casestudy.studies import STUDIES
+from casestudy.words import percent
 
 EVIL = '<script>alert("x")</script>'
 OTHERS = {"loss": 1.0, "loss_interval": (None, None), "interval_method": "Wilson", "calibration_error": 0.1}

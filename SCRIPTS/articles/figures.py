@@ -24,8 +24,8 @@ from casestudy.cleaning import CommandParser
 from casestudy.files import atomic_path
 from casestudy.plots import results as plots
 from casestudy.plots.results import BLUE, FAINT, GREY, ORANGE, SILVER
-from casestudy.report import percent
 from casestudy.runs import RunFolder
+from casestudy.words import percent
 from SCRIPTS.articles.record_results import summarise
 from SCRIPTS.articles.stamps import KEY, Picture
 from SCRIPTS.articles.values import REAL, SAMPLE, fill_pages, ledger_counts, note, read

@@ -10,8 +10,9 @@ from itertools import groupby
 from pathlib import Path
 
 from casestudy.cleaning import CommandParser
-from casestudy.report import PROTOCOLS, interval, percent
+from casestudy.report import PROTOCOLS, interval
 from casestudy.runs import RunFolder
+from casestudy.words import percent
 from SCRIPTS.articles.values import fill_pages
 from SCRIPTS.articles.writing import ARTICLES, README, read_json, replaced, write_json, write_text
 

@@ -16,12 +16,13 @@ from casestudy.audit import UNMEASURED as NOT_YET, audit, audit_table, current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
 from casestudy.evaluation import compare_models
-from casestudy.report import interval, percent
+from casestudy.report import interval
 from casestudy.runs import RunFolder, published_table
 from casestudy.runs.results import contender
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
 from casestudy.study import Study
+from casestudy.words import percent
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT
 

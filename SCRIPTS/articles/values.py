@@ -15,9 +15,9 @@ from collections import Counter
 import numpy as np
 
 from casestudy.evaluation import how_sure
-from casestudy.report import decimals, interval, percent
+from casestudy.report import decimals, interval
 from casestudy.studies import STUDIES
-from casestudy.words import STATUSES, duration
+from casestudy.words import STATUSES, duration, percent
 from SCRIPTS.articles.writing import ARTICLES, read_json, write_json, write_text
 from SCRIPTS.benchmark import coverage
 from SCRIPTS.release.environment import ROOT

@@ -37,11 +37,11 @@ from casestudy.evaluation.metrics import evaluate_predictions
 from casestudy.evaluation.predictions import prediction_table
 from casestudy.files import file_digest
 from casestudy.models.weights import SIGNS_SHA256, resolve_weights
-from casestudy.report.pages import percent
 from casestudy.runs import Wishes, run_study
 from casestudy.runs.record import environment
 from casestudy.studies import STUDIES
 from casestudy.study import ModelSpec, SplitSpec, Study
+from casestudy.words import percent
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT
 

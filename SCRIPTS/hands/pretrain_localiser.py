@@ -24,7 +24,7 @@ from casestudy.cleaning import CommandParser
 from casestudy.data.localiser import FILE, LEAST, SIDE, STAGES, STEP, Localiser
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.files import atomic_path, file_digest
-from casestudy.report.pages import percent
+from casestudy.words import percent
 from SCRIPTS.articles.writing import read_json, replaced, write_json, write_text
 from SCRIPTS.hands.localiser_images import draw_scenes
 from SCRIPTS.hands.pretrain_images import batches, draw_stock, load_stock

@@ -62,8 +62,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in (known := list(action.choices)):
-            near = did_you_mean(value, known) or "Use one of them."
-            raise argparse.ArgumentError(action, f"is one of {', '.join(known)}; received {value!r}. {near}")
+            near = did_you_mean(value, known) or ("Use one of them." if known[1:] else "Use it.")
+            rule = f"is {'one of ' if known[1:] else ''}{', '.join(known)}"
+            raise argparse.ArgumentError(action, f"{rule}; received {value!r}. {near}")
 
     def error(self, message: str) -> NoReturn:
         said = next((re.sub(form, words, message) for form, words in _SAID if re.fullmatch(form, message)), message)

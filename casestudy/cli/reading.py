@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import casestudy
-from casestudy import evaluation, report  # a room loads a name when it is used
+from casestudy import evaluation  # a room loads a name when it is used
 from casestudy.cli.runs import open_run
 from casestudy.errors import RunError
 from casestudy.files import atomic_path
-from casestudy.words import counted, printable
+from casestudy.words import counted, percent, printable
 
 SHOWN = 3  # labels a photograph, the likeliest first
 
@@ -53,6 +53,6 @@ def _said(row: dict) -> str:
         return f"not read: {row['why']}"
     prefix = evaluation.PREFIX
     each = [(value, name.removeprefix(prefix)) for name, value in row.items() if name.startswith(prefix)]
-    first, *others = (f"{label} {report.percent(value)}" for value, label in sorted(each, reverse=True)[:SHOWN])
+    first, *others = (f"{label} {percent(value)}" for value, label in sorted(each, reverse=True)[:SHOWN])
     unsure = "not sure, perhaps " if row["sure"] is False else ""
     return f"{unsure}{', then '.join([first, *[', '.join(others)] * bool(others)])} ({row['cut']})"

@@ -12,13 +12,14 @@ import casestudy
 from casestudy import report  # a room loads a name when it is used
 from casestudy.errors import CaseStudyError, RunError
 from casestudy.runs import Options
-from casestudy.words import MANY_LABELS, counted, duration, printable
+from casestudy.words import MANY_LABELS, counted, duration, percent, printable
 
 WEAKEST = 15  # labels that the screen shows where there are many
 HERE = (Path("runs"), Path("notebooks") / "runs")
 EXAMPLES = (
     "casestudy compare runs/asl-asl_sample runs/my-idea",
     "casestudy compare runs/one runs/two runs/three --out three.html",
+    "casestudy compare runs/dense-baseline-asl_sample",
 )
 LACKING = "`casestudy run` makes one in runs"
 
@@ -38,7 +39,7 @@ def on_screen(run: casestudy.RunFolder) -> str:
     trained = [f"{score.training}, {report.PROTOCOLS[score.protocol]}" for score in scores]
     wide = max(map(len, trained))
     for what, score in zip(trained, scores, strict=True):
-        accuracy, loss = report.percent(score.accuracy), report.decimals(score.loss)
+        accuracy, loss = percent(score.accuracy), report.decimals(score.loss)
         lines.append(f"  {what:{wide}}  accuracy {accuracy:>8}   loss {loss}")
     table = run.read_table("per_label.csv")
     shown = table.sort_values("accuracy", kind="stable").head(WEAKEST) if len(table) > MANY_LABELS else table
@@ -46,7 +47,7 @@ def on_screen(run: casestudy.RunFolder) -> str:
     wide = max(len(label) for label in ("label", *(row["label"] for row in labels)))
     lines += ["", f"  {'label':{wide}}  support  accuracy     loss   most confused with"]
     for row in labels:
-        numbers = f"{report.percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
+        numbers = f"{percent(row['accuracy']):>8}  {report.decimals(row['loss']):>7}"
         lines.append(f"  {row['label']:{wide}}  {row['support']:7}  {numbers}   {row['most_confused_with']}")
     if len(shown) < len(table):
         lines.append(f"  the weakest of {counted(len(table), 'label')}; per_label.csv has the others")
@@ -77,8 +78,8 @@ def open_run(args: argparse.Namespace, path: Path | None = None, *, data: Path |
 
 def add_commands(command: Callable[..., argparse.ArgumentParser]) -> None:
     """Adds compare, demo and runs; `command(name, help, call, *examples, run="")` makes a parser."""
-    compare = command("compare", "hold two to six runs side by side, on one page", _compare, *EXAMPLES)
-    about = "run folders; the others are held against the first"
+    compare = command("compare", "hold runs side by side, or the models of one, on one page", _compare, *EXAMPLES)
+    about = "two to eight run folders; the others are held against the first; of one alone, its models"
     compare.add_argument("runs", nargs="+", type=Path, metavar="RUN", help=about)
     out = "new file (default: comparison.html)"
     compare.add_argument("--out", type=Path, default=Path("comparison.html"), metavar="PAGE", help=out)
@@ -142,5 +143,5 @@ def _row(path: Path) -> tuple[str, ...]:
     if score:
         ends = report.interval(score.interval, " to ")
         sure = score.interval_method if ends == "–" else ends
-        said = f"{report.percent(score.accuracy):>7} ({sure}), {report.PROTOCOLS[score.protocol]}"
+        said = f"{percent(score.accuracy):>7} ({sure}), {report.PROTOCOLS[score.protocol]}"
     return (study.name, study.model.name, record.started[:10], marks, said)

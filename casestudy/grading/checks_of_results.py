@@ -11,7 +11,7 @@ from casestudy.grading.contents import Contents, NoEvidence, as_number, as_numbe
 from casestudy.grading.notebooks import SUBMITTING
 from casestudy.grading.outcomes import EARNED, NOT_EARNED, PARTIAL, Outcome
 from casestudy.grading.strangers import people_of, too_low
-from casestudy.words import counted
+from casestudy.words import counted, percent
 
 TOLERANCE = 1e-5  # of an accuracy or a loss that was written and read again
 STEPS = ("01", "02", "03", "04", "05")  # the notebooks
@@ -119,8 +119,9 @@ def hidden_test(found: Contents) -> Outcome:
     hidden, known = people_of(right, people), people_of(table["predicted"] == table["label"], table["signer"])
     luck = too_low(known, hidden)
     seen = (
-        f"run/hidden_predictions.csv: {right.mean():.1%} of {len(right)}, {counted(len(hidden), 'person')}; claimed "
-        f"{claimed.accuracy:.1%}, {counted(len(known), 'person')}; luck alone takes up to {luck.allowed:.1%} away"
+        f"run/hidden_predictions.csv: {percent(right.mean())} of {len(right)}, {counted(len(hidden), 'person')}; "
+        f"claimed {percent(claimed.accuracy)}, {counted(len(known), 'person')}; "
+        f"luck alone takes up to {percent(luck.allowed)} away"
     )
     if not luck.too_low:
         return Outcome(EARNED, seen, "The score holds on photographs that nobody had the labels of.")

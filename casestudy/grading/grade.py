@@ -26,7 +26,7 @@ from casestudy.grading.outcomes import EARNED, NOT_EARNED, NOTHING, PARTIAL, REV
 from casestudy.grading.roster import Seat, letters, seat_of
 from casestudy.grading.rubric import Bundle, Criterion, Rubric
 from casestudy.grading.submission import Student, Submission, student_of
-from casestudy.words import banner, counted
+from casestudy.words import banner, counted, percent
 
 NO_GRADE = Bundle("none", 0, ())
 
@@ -201,7 +201,7 @@ def _score(found: Contents) -> str:
     with suppress(NoEvidence):  # run.json is another check's matter
         known = banner(found.settings.get("drawn"), found.settings.get("quick") is True)
     return (
-        f"Computed again from your predictions: {evaluation.accuracy:.1%} of {photographs} "
+        f"Computed again from your predictions: {percent(evaluation.accuracy)} of {photographs} "
         f"({evaluation.sure.sentence}), loss {evaluation.loss:.2f}. No point depends on how high it is."
         f"{known and f' {known}'}"
     )

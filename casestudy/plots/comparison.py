@@ -14,6 +14,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 from matplotlib.transforms import Bbox
 
 from casestudy.plots.results import BLUE, FAINT, GREY, ORANGE, PALE, SILVER, bare
+from casestudy.words import percent
 
 AROUND = ((-1, 1), (0, 1), (1, 1), (-1, 0), (1, 0), (1, -1), (0, -1), (-1, -1))  # places of a name, the best first
 DISTANCES = (6, 18, 32, 48, 66)  # points from its dot, the best first; from the second on a line leads there
@@ -33,7 +34,7 @@ def plot_models(ax: Axes, table: pd.DataFrame) -> Axes:
     for above in np.flatnonzero(np.diff(rows["rank"])):
         ax.axhline(above + 0.5, color=GREY, lw=0.6, ls=":")
     _rows(ax, rows["name"])
-    _column(ax, 58, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
+    _column(ax, 58, "accuracy", [percent(accuracy) for accuracy in rows["accuracy"]])
     _column(ax, 92, "rank", [str(row.rank) if row.low == row.low else "–" for row in rows.itertuples()])
     ends = rows[["low", "accuracy", "high"]]  # an interval that is not known is NaN, and takes no room
     _zoom(ax, "x", np.nanmin(ends), np.nanmax(ends))
@@ -91,7 +92,7 @@ def plot_ladder(ax: Axes, table: pd.DataFrame) -> Axes:
     _rows(ax, rows["name"])
     changes = ["" if np.isnan(change) else f"{change:+.1f}".replace("-", "−") for change in rows["change"]]
     _column(ax, 46, "points", changes)
-    _column(ax, 106, "accuracy", [f"{100 * accuracy:.1f} %" for accuracy in rows["accuracy"]])
+    _column(ax, 106, "accuracy", [percent(accuracy) for accuracy in rows["accuracy"]])
     ends = np.concatenate([rows["accuracy"], rows["before"] + rows["low"] / 100, rows["before"] + rows["high"] / 100])
     _zoom(ax, "x", np.nanmin(ends), np.nanmax(ends))
     ax.set_xlabel("accuracy" + _told(rows, ", 95 % interval of each change") + "; hollow: within noise")
@@ -112,7 +113,7 @@ def plot_grouped(ax: Axes, table: pd.DataFrame) -> Axes:
             look = {"color": shades[row.trained], "hatch": hatches[row.tested], "edgecolor": "white"}
             ax.barh(len(bars), row.accuracy, height=0.86, **look)
             _interval(ax, row.low, row.high, len(bars))
-            bars.append((f"{row.trained}, {row.tested}", f"{100 * row.accuracy:.1f} %"))
+            bars.append((f"{row.trained}, {row.tested}", percent(row.accuracy)))
         bars.append((str(model), ""))
     names, values = zip(*bars, strict=True)
     _rows(ax, names)

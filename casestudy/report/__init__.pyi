@@ -3,7 +3,6 @@ from .pages import (
     decimals as decimals,
     interval as interval,
     page as page,
-    percent as percent,
     points as points,
     source as source,
 )

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from casestudy.evaluation import Evaluation, how_sure
-from casestudy.report.pages import percent
 from casestudy.runs import RunFolder
-from casestudy.words import counted
+from casestudy.words import counted, percent
 
 EVERYONE, HEAD = "head-everyone", "head"  # names of scores
 NEVER = {

@@ -11,9 +11,9 @@ import pandas as pd
 
 from casestudy.errors import RunError
 from casestudy.evaluation import Evaluation
-from casestudy.report.pages import percent
 from casestudy.report.sections import MOST_BEHIND
 from casestudy.runs import RunFolder
+from casestudy.words import percent
 
 MOST_BESIDE, MOST_NEAR = 60, 3  # a run writes fewer; a stranger's may hold any number
 HEAT = re.compile(r"(?:[0-9a-f]{2}){1,64}(?: (?:[0-9a-f]{2}){1,64}){0,63}")

@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from casestudy.words import counted, duration
+from casestudy.words import counted, duration, percent
 
 # What stands beside the word of each status of a grade, in the order of the bars; the words are `grading.outcomes`'.
 SIGNS = {"earned": "✓", "partial": "◐", "not earned": "✗", "no evidence": "∅", "needs review": "…"}
@@ -26,15 +26,6 @@ def source(name: str) -> Markup:
     environment = _environment()
     assert environment.loader is not None
     return Markup(environment.loader.get_source(environment, name)[0].replace("\r\n", "\n"))
-
-
-def percent(value: float | None) -> str:
-    """Returns a share as people read it; an absent one as a dash.
-
-    >>> percent(0.8512), percent(float("nan"))
-    ('85.1 %', '–')
-    """
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.1f} %"
 
 
 def interval(ends: Sequence[float | None], between: str = " – ") -> str:

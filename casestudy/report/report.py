@@ -18,9 +18,9 @@ from casestudy.choices import OWN
 from casestudy.files import atomic_path
 from casestudy.report import explorer, sections
 from casestudy.report.claim import claims
-from casestudy.report.pages import gap as points_apart, interval, page, percent, source
+from casestudy.report.pages import gap as points_apart, interval, page, source
 from casestudy.runs import Options, RunFolder
-from casestudy.words import counted
+from casestudy.words import counted, percent
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from casestudy.evaluation import PREFIX, Evaluation
-from casestudy.report.pages import decimals, percent
-from casestudy.words import MANY_LABELS, STATUSES, counted
+from casestudy.report.pages import decimals
+from casestudy.words import MANY_LABELS, STATUSES, counted, percent
 
 if TYPE_CHECKING:
     from casestudy.runs.record import Score, TrainingRecord

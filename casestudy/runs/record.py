@@ -176,8 +176,16 @@ class RunRecord:
         study = replace(study, model=model, variants=tuple(variants), crop=crop)
         return replace(self.wishes, study=study, precision=resolved.machine.precision)
 
-    def settings(self) -> dict[str, Any]:
-        """Returns by its dotted name all that may tell a run from another: what was asked for, and what it came to."""
+    def settings(self, model: str | None = None) -> dict[str, Any]:
+        """Returns by its dotted name all that may tell a run from another: what was asked for, and what it came to.
+
+        Of one `model` only, by its name in a comparison: what tells it from the others of the run.
+        """
+        if model is not None:
+            study = self.resolved_wishes().study
+            one = next((variant for variant in study.variants if variant.name == model), study)
+            phases, split = [phase.to_json() for phase in one.phases], one.split or study.split
+            return _flat({"model": one.model.to_json(), "phases": phases, "split": split.to_json()})
         values = self.to_json()
         return {"quick": self.wishes.quick, **_flat({k: v for k, v in values.items() if k not in ("started", "files")})}
 

@@ -171,7 +171,7 @@ def _cuts(run: RunFolder, photographs: Photographs) -> list[Cut]:
     cut = table[table["cut"] & table["name"].isin(photographs.names)]
     least = cut.sort_values("confidence", kind="stable").head(CUTS)
     corners = least[SIDES].itertuples(index=False, name=None)
-    said = (f"{confidence:.0%} sure" for confidence in least["confidence"])
+    said = (f"{100 * confidence:.0f} % sure" for confidence in least["confidence"])
     return list(zip(map(photographs.whole, least["name"]), corners, said, strict=True))
 
 

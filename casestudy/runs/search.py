@@ -62,7 +62,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int, clust
     """
     wanted = study.search
     if wanted is None:
-        raise DataError(f"A search needs a space; {study.name} has none. Give its block in studies.py a Search(…).")
+        raise DataError(f"A search needs a space; {study.name} has none. Give the study a search=Search(…).")
     from casestudy.models import tf  # noqa: F401  # first: it keeps the start-up of TensorFlow quiet
 
     try:

@@ -69,9 +69,11 @@ class Work:
 def do_work(work: Work, cluster: str | None = None) -> None:
     """Does all that is not done yet, here or by the workers of a cluster, and joins the predictions of folds."""
     run = work.run
-    do = work.do if cluster is None else partial(_do, str(run.path.resolve()), file_digest(run.path / "run.json"))
+    do, parts = work.do, work.parts()
+    if cluster is not None:  # the heads of all folds are one part, which may be the longest: it begins first
+        do, parts = partial(_do, str(run.path.resolve()), file_digest(run.path / "run.json")), sorted(parts)
     with expected(run, work.trainings, work.heads):
-        run_tasks(do, work.parts(), cluster, run.path, noun="training")
+        run_tasks(do, parts, cluster, run.path, noun="training")
     for model, splits in work.trainings:
         if splits[0].fold and not run.has(model.predictions()):
             tables = [run.read_table(model.table_of(k, split.fold)) for k, split in enumerate(splits)]
