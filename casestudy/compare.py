@@ -112,7 +112,7 @@ def compare_runs(runs: Sequence[RunFolder]) -> Comparison:
         DataError: One has several predictions of a photograph.
     """
     kind: Literal["run", "model"] = "model" if len(runs) == 1 else "run"
-    sides = [(run, run.models()[0], None) for run in runs]
+    sides: list[tuple[RunFolder, Any, str | None]] = [(run, run.models()[0], None) for run in runs]
     if kind == "model":
         models = (model for model in runs[0].compared() if model.role == "own" or runs[0].has(model.predictions()))
         sides = [(runs[0], model, model.name) for model in models]
