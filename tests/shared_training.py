@@ -1,7 +1,7 @@
 """A training in a process of its own: on one device, on logical devices, or with the workers of a TF_CONFIG.
 
-python tests/shared_training.py MODEL DEVICES FILE, where DEVICES are how many parts the CPU is cut into (0: take what
-TF_CONFIG names). The file holds the values of the history, the weights, and how many devices there were.
+python tests/shared_training.py MODEL DEVICES FILE [PRECISION], where DEVICES are how many parts the CPU is cut into (0:
+take what TF_CONFIG names). The file holds the values of the history, the weights, and how many devices there were.
 """
 
 import sys
@@ -28,7 +28,7 @@ MODELS = {  # a frozen base and BatchNormalization; dropout within the base; pen
 }
 
 
-def main(name, number, file):
+def main(name, number, file, precision="float32"):
     number = int(number)
     if number > 1:
         cpu, part = tf.config.list_physical_devices("CPU")[0], tf.config.LogicalDeviceConfiguration()
@@ -36,11 +36,13 @@ def main(name, number, file):
     spec, *parts = MODELS[name]
     splits = split_images(drawn_images(), SplitSpec("signer"), seed=7)
     with Devices.all() if number != 1 else nullcontext(Devices()) as devices:
-        model = build_model(spec, splits.images, seed=7)
+        model = build_model(spec, splits.images, seed=7, precision=precision)
         for k, (trainable, batch) in enumerate(zip(parts, (len(splits.train) - 1, 7), strict=False)):
-            # The last batch has one image, or is uneven; labels are smoothed once, weights decay once.
-            more = {"label_smoothing": 0.1} if k else {"optimizer": "adamw", "weight_decay": 1e-3}
-            phase = Phase(f"{k}", trainable, epochs=2, learning_rate=10.0 ** -(3 + k), batch_size=batch, **more)
+            # The last batch has one image, or is uneven; labels are smoothed once, weights decay once. Where kernels are
+            # trained, steps are plain and small: Adam makes a whole step of what a rounding leaves of a gradient.
+            more = {"optimizer": "adamw", "weight_decay": 1e-3} if trainable == "head" else {"optimizer": "sgd"}
+            more |= {"label_smoothing": 0.1} if k else {}
+            phase = Phase(f"{k}", trainable, epochs=2, learning_rate=10.0 ** -(3 + 2 * k), batch_size=batch, **more)
             training = train(model, splits, phase, seed=7)
         count = devices.number
     weights = {f"weight {k:02}": weight for k, weight in enumerate(model.get_weights())}
