@@ -38,8 +38,8 @@ def main(name, number, file, precision="float32"):
     with Devices.all() if number != 1 else nullcontext(Devices()) as devices:
         model = build_model(spec, splits.images, seed=7, precision=precision)
         for k, (trainable, batch) in enumerate(zip(parts, (len(splits.train) - 1, 7), strict=False)):
-            # The last batch has one image, or is uneven; labels are smoothed once, weights decay once. Where kernels are
-            # trained, steps are plain and small: Adam makes a whole step of what a rounding leaves of a gradient.
+            # The last batch has one image, or is uneven; labels are smoothed once, weights decay once. Where kernels
+            # are trained, steps are plain and small: Adam makes a whole step of what a rounding leaves of a gradient.
             more = {"optimizer": "adamw", "weight_decay": 1e-3} if trainable == "head" else {"optimizer": "sgd"}
             more |= {"label_smoothing": 0.1} if k else {}
             phase = Phase(f"{k}", trainable, epochs=2, learning_rate=10.0 ** -(3 + 2 * k), batch_size=batch, **more)
