@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -168,5 +169,5 @@ def _grade(args: argparse.Namespace) -> int:
         print(grading.standing(reports[0]))
     print(f"{len(reports)} graded: {args.out / 'overview.html'}")
     if waiting := len({one.source for one in reports if one.open}):
-        print(f"Answers of {counted(waiting, 'submission')} wait for you: casestudy mark {args.out}")
+        print(f"Answers of {counted(waiting, 'submission')} wait for you: casestudy mark {shlex.quote(str(args.out))}")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import textwrap
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -59,7 +60,9 @@ def on_screen(run: casestudy.RunFolder) -> str:
         time = duration(known.seconds_for_everyone)
         lines += ["", f"To test the whole training on everyone, in about {time}:", f"  {command}"]
     lines += ["", f"seal: {run.record.seal}", f"report: {run.path / 'report.html'}"]
-    lines += [f"your own hand or picture: casestudy demo {run.path}"] * run.has("model.keras")
+    name = shlex.quote(str(run.path))
+    lines += [f"your own hand or picture: casestudy demo {name}"] * run.has("model.keras")
+    lines += [f"its models side by side: casestudy compare {name}"] * (len(run.compared()) > 1)
     return "\n".join(lines)
 
 
