@@ -243,7 +243,7 @@ def test_from_photographs_to_report(photos, capsys):
     for label in "ABC":
         assert re.search(rf"^  {label} ", said, re.M)
     assert str(out / "report.html") in said
-    assert f"casestudy demo {out}" in said
+    assert f"casestudy demo '{out}'" in said  # a shell takes it as one word
     assert "random initialisation" in said
     ledger = run.read_table("ledger.csv")
     assert ledger["status"].isin(["kept", "corrupt"]).all()
