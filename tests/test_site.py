@@ -222,6 +222,20 @@ def test_a_notebook_is_executed_in_quick_mode_where_it_lies(tmp_path):
     assert "".join(made["cells"][1]["outputs"][0]["text"]).split() == ["True", f"casestudy{os.sep}notebooks"]
 
 
+def test_what_the_code_of_a_notebook_opens_is_staged_with_it(tmp_path):
+    """All that a committed cell names by a path is there when the notebook is executed."""
+    site.stage(tmp_path / "stage")
+    named = [
+        (path, name)
+        for path in sorted((tmp_path / "stage" / "notebooks").glob("*.ipynb"))
+        for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+        for name in re.findall(r"""["'](\.\./.+?)["']""", "".join(cell["source"]))
+    ]
+    assert "../ARTICLES/sample_contact_sheet.jpg" in [name for _, name in named]
+    assert [(path.name, name) for path, name in named if not (path.parent / name).is_file()] == []
+
+
 def test_a_notebooks_links_are_turned_and_its_code_is_not():
     cells = [{"cell_type": kind, "source": ["# x\n", "[a](../README.md)"]} for kind in ("markdown", "code")]
     text, _ = site.staged_notebook(json.dumps({"cells": cells, "metadata": {}}), ROOT / "notebooks/04_train.ipynb")

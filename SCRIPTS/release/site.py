@@ -160,8 +160,7 @@ def executed(path):
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []) and "QUICK" in cell.source:
             cell.source += "\nQUICK = True  # on this site"
-    resources = {"metadata": {"path": path.parent}}
-    NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=resources).execute()
+    NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": path.parent}}).execute()
     return untitled(json.dumps(notebook).replace(str(path.parents[1]), "casestudy").replace(str(ROOT), "casestudy"))
 
 
@@ -211,13 +210,16 @@ def stage(folder, report=None, execute=False):
 
 
 def staged_notebook(text, source):
-    """Returns a notebook as JSON with its links rewritten, and the files it shows."""
+    """Returns a notebook as JSON with its links rewritten, and the files it shows or its code opens."""
     notebook, files = json.loads(text), set()
     notebook["metadata"]["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}  # committed without
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"], more = rewritten("".join(cell["source"]), source)
             files |= more
+        else:  # what its code opens; pages are there
+            named = (source.parent / name for name in re.findall(r'"(\.\./[^"\n]+)"', "".join(cell["source"])))
+            files |= {path.resolve() for path in named if path.suffix != ".md" and path.is_file()}
     return json.dumps(notebook), files
 
 
@@ -240,8 +242,7 @@ def build(out, report=None, execute=False):
         execute: Whether to execute the notebooks, in quick mode; this takes many minutes.
 
     Raises:
-        subprocess.CalledProcessError: Sphinx found something to complain of, such as a link that leads nowhere; it has
-            said what.
+        subprocess.CalledProcessError: Sphinx complained, such as of a link that leads nowhere; it has said of what.
     """
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
