@@ -26,6 +26,7 @@ MOST = 8  # side by side on a page
 MOST_FLIPS = 24  # photographs shown of each kind and run
 MOST_NAMED = 8  # settings that the terminal names
 PHOTOGRAPH = ["name", "label", "signer", "content"]  # what has to be the same for two runs to share a photograph
+OTHER_SEED = "Another seed draws another test part; `casestudy run --seeds 2` trains from two seeds on the same."
 WHERE = ("environment.", "machine.", "casestudy")  # settings of the machine, not of who asked
 
 
@@ -71,7 +72,8 @@ class Comparison:
         """Returns how many photographs the runs are compared on, and what to do where that is none."""
         own = " and ".join(dict.fromkeys(f"{len(one.predictions):,}" for one in self.found))
         if self.shared:
-            return f"Compared on the {counted(self.shared, 'test photograph')} that all have, of {own}."
+            other = "" if "seed" not in self.settings or own == f"{self.shared:,}" else f" {OTHER_SEED}"
+            return f"Compared on the {counted(self.shared, 'test photograph')} that all have, of {own}.{other}"
         remedy = (
             "Runs on the same data with the same split and seed share theirs, as do those that leave each signer out."
         )

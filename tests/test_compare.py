@@ -155,7 +155,13 @@ def test_runs_are_compared_on_what_they_share(runs, fabricate_run, letters_zip, 
     other = fabricate_run(tmp_path / "other", letters_zip, seed=9, test=("user_1", "user_4", "user_5"))
     found = compare_runs(opened(runs[0], other))
     assert found.shared == 18 and [one.name for one in found.people] == ["user_4", "user_5"]
-    assert "Compared on the 18 test photographs that all have, of 36 and 27." in found.lines()
+    shared = "Compared on the 18 test photographs that all have, of 36 and 27."
+    assert f"{shared} Another seed draws another test part; `casestudy run --seeds 2`" in found.lines()[4]
+    page = write_comparison(found, tmp_path / "two.html").read_text(encoding="utf-8")
+    assert "on more people like these" in page
+    only = compare_runs(opened(fabricate_run(tmp_path / "only", letters_zip, test=("user_4",)), runs[0]))
+    page = write_comparison(only, tmp_path / "one.html").read_text(encoding="utf-8")
+    assert "which speaks of more images of the same person" in page and "on more photographs like these" in page
     alone = fabricate_run(tmp_path / "alone", letters_zip, seed=9, test=("user_1",))
     found = compare_runs(opened(runs[0], alone))
     assert (found.shared, found.against, found.people) == (0, (), [])
