@@ -185,7 +185,8 @@ class RunRecord:
             study = self.resolved_wishes().study
             one = next((variant for variant in study.variants if variant.name == model), study)
             phases, split = [phase.to_json() for phase in one.phases], one.split or study.split
-            return _flat({"model": one.model.to_json(), "phases": phases, "split": split.to_json()})
+            seen = replace(one.model, image_size=None)  # all see images of the study's size
+            return _flat({"model": seen.to_json(), "phases": phases, "split": split.to_json()})
         values = self.to_json()
         return {"quick": self.wishes.quick, **_flat({k: v for k, v in values.items() if k not in ("started", "files")})}
 
