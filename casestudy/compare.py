@@ -114,17 +114,17 @@ def compare_runs(runs: Sequence[RunFolder]) -> Comparison:
         DataError: One has several predictions of a photograph.
     """
     kind: Literal["run", "model"] = "model" if len(runs) == 1 else "run"
-    sides: list[tuple[RunFolder, Any, str | None]] = [(run, run.models()[0], None) for run in runs]
+    sides = [(run, run.models()[0]) for run in runs]
     if kind == "model":
         models = (model for model in runs[0].compared() if model.role == "own" or runs[0].has(model.predictions()))
-        sides = [(runs[0], model, model.name) for model in models]
+        sides = [(runs[0], model) for model in models]
     if not 2 <= len(sides) <= MOST:
         rule = f"Two to {MOST} runs are compared, or as many models of one"
         raise RunError(f"{rule}; received {counted(len(sides), kind)}. Name another number of runs.")
-    names = tuple(model.name for _, model, _ in sides) if kind == "model" else _names(runs)
-    runs = [run for run, *_ in sides]
-    found = tuple(run.evaluation(model.predictions()) for run, model, _ in sides)
-    settings = _differ([run.record.settings(model) for run, _, model in sides])
+    names = tuple(model.name for _, model in sides) if kind == "model" else _names(runs)
+    runs = [run for run, _ in sides]
+    found = tuple(run.evaluation(model.predictions()) for run, model in sides)
+    settings = _differ([run.record.settings(model.name if kind == "model" else None) for run, model in sides])
     tables = _shared(runs, found)
     against: tuple[Against, ...] = ()
     tests, labels, people = pd.DataFrame(), [], []

@@ -32,7 +32,6 @@ from casestudy.grading.rubric import load_rubric
 from casestudy.grading.scores import merge
 from casestudy.grading.strangers import people_of, too_low
 from casestudy.grading.submission import Student, Submission, find_submissions, read_submission
-from casestudy.words import percent
 
 ROOT = Path(__file__).parents[1]
 RUBRIC = load_rubric(ROOT / "rubric.md")
@@ -861,7 +860,7 @@ def test_numbers_are_recomputed_as_numpy_would(files, graded):
     truth = table[:, header.index("label")]
     accuracy = np.mean(np.array(LABELS)[probabilities.argmax(1)] == truth)
     loss = -np.log(probabilities[np.arange(len(truth)), [LABELS.index(label) for label in truth]]).mean()
-    assert f"{percent(accuracy)} of {len(truth)} test photographs" in graded(files).score
+    assert f"{100 * accuracy:.1f} % of {len(truth)} test photographs" in graded(files).score
     assert f"loss {loss:.2f}" in graded(files).score
 
 
