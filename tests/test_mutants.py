@@ -24,6 +24,7 @@ MODULES = {
     "listing",
     "proof",
     "records",
+    "rows",
     "scaffold",
     "study",
 }  # the rest are rooms

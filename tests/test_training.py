@@ -675,8 +675,8 @@ def test_the_head_alone_is_made_as_asked(splits, monkeypatch):
 
     def epoch(head, stage, *args, **options):
         seen.append((head.get_weights()[0], next(x.rate for x in head.layers if isinstance(x, keras.layers.Dropout))))
-        np.testing.assert_array_equal(stage.train[0], features[splits.train])
-        np.testing.assert_array_equal(stage.validation, features[splits.validation])
+        np.testing.assert_array_equal(stage.train[0][:], features[splits.train])
+        np.testing.assert_array_equal(stage.validation[:], features[splits.validation])
         return {"loss": 1.0, "val_loss": 1.0}
 
     monkeypatch.setattr(heads, "fit_epoch", epoch)

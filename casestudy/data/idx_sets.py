@@ -67,7 +67,7 @@ def load_idx(
         class_names=tuple(names.values()),
         signers=None,
         names=np.array([f"{part}/{k:05}" for part, ours in zip(PARTS, labels, strict=True) for k in range(len(ours))]),
-        groups=first_equal(hashlib.sha256(image).digest() for image in pixels),
+        groups=first_equal(hashlib.sha256(image.tobytes()).digest() for image in pixels),
         cropped=False,
         digest=digest,
         parts=np.repeat(PARTS, counts),

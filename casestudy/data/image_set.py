@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable, Hashable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 from casestudy.choices import Drawn
 from casestudy.data.localiser import Found
 from casestudy.errors import DataError
-from casestudy.files import atomic_path, remove_left_behind, reserve
+from casestudy.files import atomic_path, remove_left_behind
+from casestudy.rows import Array, create_rows, file_paths, open_rows
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ CACHE_FORMAT = 1  # raise it when the same input would give other pixels
 class ImageSet:
     """Labelled images of one size."""
 
-    images: np.ndarray  # uint8 (N, height, width, C), usually memory-mapped
+    images: Array  # uint8 (N, height, width, C), usually memory-mapped
     labels: np.ndarray  # int64 (N,), indices into `class_names`
     class_names: tuple[str, ...]  # K labels, in alphabetical order unless the data have one of their own
     signers: np.ndarray | None  # str (N,), who is in the photograph, "" where unknown; None where nobody is named
@@ -71,35 +72,31 @@ def first_equal(contents: Iterable[Hashable]) -> np.ndarray:
 
 def cached_pixels(
     target: Path, count: int, size: tuple[int, int] | None, channels: int, write: Callable[[], None]
-) -> np.ndarray:
-    """Returns uint8 (count, height, width, channels), mapped from a file that `write` makes.
+) -> Array:
+    """Returns uint8 (count, height, width, channels), mapped from the files that `write` makes.
 
-    It is made where it is missing, damaged, or holds something else; `size` of None is any.
+    They are made where one is missing, damaged, or holds something else; `size` of None is any.
     """
     if target.exists():
         with suppress(ValueError, EOFError, OSError, BadZipFile):
-            pixels = np.load(target, mmap_mode="r", allow_pickle=False)
-            shape = (count, *(size or pixels.shape[1:3]), channels)
-            if isinstance(pixels, np.ndarray) and (pixels.dtype, pixels.shape) == (np.uint8, shape):
-                return pixels
+            return open_rows(target, lambda first: (count, *(size or first.shape[1:3]), channels), np.uint8)
         log.warning("%s is damaged, and is made again", target)
     write()
-    return np.load(target, mmap_mode="r", allow_pickle=False)
+    return open_rows(target, lambda first: (count, *first.shape[1:]), np.uint8)
 
 
 def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarray]) -> None:
-    """Writes uint8 `shape`, block by block, to a `.npy` file that can be mapped into memory."""
+    """Writes uint8 `shape`, block by block, to `.npy` files that can be mapped into memory; see `rows`."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    size = math.prod(shape)
     remove_left_behind(target.parent, "images-*.npy")  # of other settings, too: they may be what fills the disk
-    with atomic_path(target) as unfinished, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
-        pixels = np.lib.format.open_memmap(unfinished, mode="w+", dtype=np.uint8, shape=shape)
+    targets = file_paths(target, shape, np.uint8)
+    with ExitStack() as named, tqdm(total=shape[0], desc="decode", unit="img", delay=2) as bar:
         try:
-            reserve(unfinished, unfinished.stat().st_size)  # header and all
+            pixels = create_rows([named.enter_context(atomic_path(path)) for path in targets], shape, np.uint8)
         except OSError as error:
             free = shutil.disk_usage(target.parent).free
             raise DataError(
-                f"The pixels need {size / 1e6:,.0f} MB in {target.parent}; {free / 1e6:,.0f} MB are free "
+                f"The pixels need {math.prod(shape) / 1e6:,.0f} MB in {target.parent}; {free / 1e6:,.0f} MB are free "
                 f"({error.strerror}). Make room, or take smaller images with --image-size."
             ) from None
         done = 0
@@ -107,5 +104,4 @@ def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarr
             pixels[done : done + len(block)] = block.reshape(-1, *shape[1:])
             done += len(block)
             bar.update(len(block))
-        pixels.flush()
-        del pixels  # Windows cannot rename a file that is still mapped
+        del pixels  # is written to the disk; Windows cannot rename a file that is still mapped

@@ -1,7 +1,7 @@
 """letters.zip or folders in, an `ImageSet` out: decoded once, memory-mapped, never unpacked to disk.
 
-The pixels live in one `.npy` file in the cache folder, named by a hash of what went into it, and are mapped into memory
-from there: the whole set is never held in memory, and a second run opens it in milliseconds.
+The pixels live in a file in the cache folder (of a very large set, in several), named by a hash of what went into it,
+and are mapped into memory from there: the whole set is never held in memory, and a second run opens it in milliseconds.
 """
 
 from __future__ import annotations

@@ -216,15 +216,17 @@ def train_heads(run: RunFolder, heads: Sequence[Job]) -> None:
     from casestudy.training import frozen_features, train_head
 
     seed, features = run.record.wishes.seed, None
-    for model, splits in heads:
-        spec, (phase, *_) = recipe(run, model)
-        log.info("the head alone on frozen features: %s", splits[0].protocol)
-        tables = []
-        for split in splits:
-            # Without pretrained weights the base's statistics come from the split's own training images.
-            if features is None or spec.weights is None:
-                with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
-                    features = np.array(frozen_features(spec, split, seed=seed, target=Path(scratch) / "features.npy"))
-            probabilities = train_head(features, split, phase, dropout=spec.dropout, seed=seed)
-            tables.append(prediction_table(split.images, split.test, probabilities))
-        run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
+    with TemporaryDirectory(prefix="features-", dir=run.path) as scratch:
+        for model, splits in heads:
+            spec, (phase, *_) = recipe(run, model)
+            log.info("the head alone on frozen features: %s", splits[0].protocol)
+            tables = []
+            for split in splits:
+                # Without pretrained weights the base's statistics come from the split's own training images.
+                if features is None or spec.weights is None:
+                    features = None  # unmaps the file that is written again
+                    features = frozen_features(spec, split, seed=seed, target=Path(scratch) / "features.npy")
+                probabilities = train_head(features, split, phase, dropout=spec.dropout, seed=seed)
+                tables.append(prediction_table(split.images, split.test, probabilities))
+            run.write_table(model.predictions(), pd.concat(tables, ignore_index=True))
+        features = None  # before its folder goes

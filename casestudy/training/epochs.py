@@ -11,6 +11,7 @@ from tqdm.auto import tqdm
 
 from casestudy.data import Splits
 from casestudy.models import keras, tf
+from casestudy.rows import Array, Chosen, reading_order
 from casestudy.study import Phase
 from casestudy.training.schedules import one_cycle
 from casestudy.training.stages import PREDICT_BATCH, Stage, reseed
@@ -44,10 +45,10 @@ def _smoothed(share: float) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
 def fit_epoch(
     model: keras.Model, stage: Stage, splits: Splits, phase: Phase, rate: float, *, entropy: tuple[int, int, int]
 ) -> dict[str, float]:
-    order = np.random.default_rng(entropy).permutation(len(splits.train))
+    labels, pixels = splits.images.labels, splits.images.images
+    order = reading_order(splits.train, pixels, np.random.default_rng(entropy))
     reseed(model, *entropy)
     stage.model.optimizer.learning_rate.assign(rate)
-    labels, pixels = splits.images.labels, splits.images.images
     chosen, held_out = splits.train[order], splits.validation
     if stage.train is None or stage.validation is None:
         training = _dataset(pixels, chosen, labels[chosen], phase.batch_size)
@@ -79,7 +80,7 @@ def fit_epoch(
     return {name: float(values[0]) for name, values in fitted.history.items()}
 
 
-def _dataset(source: np.ndarray, indices: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+def _dataset(source: Array | Chosen, indices: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
     """Returns batches in the order of `indices`, read while the step before them runs."""
 
     def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:

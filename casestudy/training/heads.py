@@ -8,6 +8,7 @@ import numpy as np
 
 from casestudy.data import Splits
 from casestudy.models import build_model, keras, origin_of
+from casestudy.rows import Array, Chosen
 from casestudy.study import ModelSpec, Phase
 from casestudy.training.clock import Clock
 from casestudy.training.epochs import compile_for, fit_epoch
@@ -15,7 +16,7 @@ from casestudy.training.schedules import is_over, learning_rate
 from casestudy.training.stages import Stage, compute_features, estimate_batch_norms, set_trainable, split_model
 
 
-def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path) -> np.ndarray:
+def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path) -> Array:
     """Returns float32 (N, F): every image of the set, pooled after the frozen base, without augmentation."""
     model = build_model(spec, splits.images, seed=seed)
     if origin_of(model).weights is None:
@@ -27,14 +28,14 @@ def frozen_features(spec: ModelSpec, splits: Splits, *, seed: int, target: Path)
     return compute_features(extractor, splits.images.images, everything, target, done=done)
 
 
-def train_head(features: np.ndarray, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:
+def train_head(features: Array, splits: Splits, phase: Phase, *, dropout: float, seed: int) -> np.ndarray:
     """Returns float32 (len(splits.test), K): the probabilities of a head trained alone on cached features."""
     keras.utils.set_random_seed(seed)
     inputs = keras.Input(features.shape[1:])
     x = keras.layers.Dropout(dropout)(inputs)
     head = keras.Model(inputs, keras.layers.Dense(len(splits.images.class_names), activation="softmax")(x))
     compile_for(head, phase)
-    stage = Stage(head, [features[splits.train]], features[splits.validation])
+    stage = Stage(head, [Chosen(features, splits.train)], Chosen(features, splits.validation))
     best, epoch = head.get_weights(), 0
     values: dict[str, list[float]] = {"loss": [], "val_loss": [], "val_accuracy": []}
     while not is_over(phase, losses := values["val_loss"], epoch):

@@ -7,7 +7,8 @@ steps, many times faster. The two halves share their layers with the whole model
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from tqdm.auto import tqdm
 
 from casestudy.data import Splits
 from casestudy.errors import DataError, RunError
-from casestudy.files import reserve
 from casestudy.models import cut_points, keras, origin_of, tf
+from casestudy.rows import Array, Chosen, create_rows, file_paths
 from casestudy.study import Phase
 from casestudy.training.clock import Clock
 from casestudy.training.devices import Devices
@@ -63,8 +64,10 @@ class Stage:
     """The part of a model that a phase trains, and its input for every image; None for raw pixels."""
 
     model: keras.Model  # shares its layers with the whole model
-    train: list[np.ndarray] | None = None  # (N_train, ...), one a view; epoch e uses the view e modulo their number
-    validation: np.ndarray | None = None  # (N_validation, ...)
+    train: Sequence[Array | Chosen] | None = (
+        None  # (N_train, ...), one a view; epoch e uses the view e modulo their number
+    )
+    validation: Array | Chosen | None = None  # (N_validation, ...)
     ends: list[float] = field(default_factory=list)  # when each step of all epochs ended, those of validation, too
 
 
@@ -90,26 +93,24 @@ def stage_for(model: keras.Model, splits: Splits, phase: Phase, scratch: Path, *
 
 def compute_features(
     extractor: keras.Model,
-    images: np.ndarray,
+    images: Array,
     indices: np.ndarray,
     target: Path,
     augment: keras.Model | None = None,
     *,
     done: Callable[[int], None],
-) -> np.ndarray:
+) -> Array:
     """Returns float32 (len(indices), ...): what the extractor makes of those images, augmented first where asked.
 
-    `done` is told the size of each batch when it is. The result is mapped from the new file `target`: inside the base,
-    activations are larger than the photographs.
+    `done` is told the size of each batch when it is. The result is mapped from `target`, a new file (see `rows`):
+    inside the base, activations are larger than the photographs.
     """
     shape = (len(indices), *extractor.output.shape[1:])
-    features = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
     try:
-        reserve(target, target.stat().st_size)  # header and all
+        features = create_rows(file_paths(target, shape, np.float32), shape, np.float32)
     except OSError as error:
-        target.unlink()
         raise RunError(
-            f"What the frozen base makes of the images needs {features.nbytes / 1e6:,.0f} MB in {target.parent} "
+            f"What the frozen base makes of the images needs {4 * math.prod(shape) / 1e6:,.0f} MB in {target.parent} "
             f"({error.strerror}): make room, or take smaller images with --image-size."
         ) from None
     run = Devices.current().by_rows(extractor)
