@@ -300,7 +300,8 @@ def test_a_single_run_is_compared_by_its_models(runs, tmp_path, capsys):
     shutil.copytree(runs[0].path, folder)
     run = RunFolder(folder)
     study, record = run.record.wishes.study, run.record
-    first = Variant("first", dataclasses.replace(study.model, dropout=0.5, image_size=None), study.phases[:1])
+    model = dataclasses.replace(study.model, dropout=0.5, image_size=None, weights="imagenet")
+    first = Variant("first", model, study.phases[:1])
     variants = (first, Variant("left-out", study.model, study.phases), Variant("next", study.model, study.phases))
     wishes = dataclasses.replace(record.wishes, study=dataclasses.replace(study, variants=variants))
     run.write_record(dataclasses.replace(record, wishes=wishes))
@@ -314,6 +315,7 @@ def test_a_single_run_is_compared_by_its_models(runs, tmp_path, capsys):
     before, after = (tables[k]["read"] == tables[k]["label"] for k in (0, 2))
     assert set(found.against[1].won["name"]) == set(before.index[~before & after])
     assert found.settings["model.dropout"] == [0.5, 0.2, 0.2]
+    assert found.settings["model.weights"] == ["imagenet", "none", "none"]  # as --weights says it
     assert found.settings["phases[1].name"] == [None, "fine-tune", "fine-tune"]
     assert "model.image_size" not in found.settings  # the study's, for all
     assert not any("left-out" in str(values) or "variants" in name for name, values in found.settings.items())

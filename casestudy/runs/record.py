@@ -186,9 +186,12 @@ class RunRecord:
             one = next((variant for variant in study.variants if variant.name == model), study)
             phases, split = [phase.to_json() for phase in one.phases], one.split or study.split
             seen = replace(one.model, image_size=None)  # all see images of the study's size
-            return _flat({"model": seen.to_json(), "phases": phases, "split": split.to_json()})
-        values = self.to_json()
-        return {"quick": self.wishes.quick, **_flat({k: v for k, v in values.items() if k not in ("started", "files")})}
+            found = _flat({"model": seen.to_json(), "phases": phases, "split": split.to_json()})
+        else:
+            values = {name: value for name, value in self.to_json().items() if name not in ("started", "files")}
+            found = {"quick": self.wishes.quick, **_flat(values)}
+        random = [name for name, value in found.items() if name.endswith("model.weights") and value is None]
+        return found | dict.fromkeys(random, "none")  # as --weights says it
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields side by side, as plain JSON values; None and {} where something is not known yet."""
