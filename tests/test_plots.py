@@ -70,6 +70,17 @@ def test_the_names_of_close_curves_do_not_touch():
     assert not boxes[0].overlaps(boxes[1])
 
 
+@pytest.mark.parametrize("losses", [(5.62, 5.06), (2.31, 2.30), (0.0, 0.0)])
+def test_a_single_epoch_lies_within_the_picture(losses):
+    rows = [("train", 1, name, value) for name, value in zip(("loss", "val_loss"), losses, strict=True)]
+    fig, (ax,) = plots.figure()
+    plots.plot_history(ax, pd.DataFrame(rows, columns=["phase", "epoch", "metric", "value"]), "loss")
+    fig.draw_without_rendering()
+    assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] >= max(1.04 * max(losses), 1e-3)
+    (phase,) = (text for text in ax.texts if text.get_text() == "train")
+    assert not any(text.get_window_extent().overlaps(phase.get_window_extent()) for text in ax.texts if text != phase)
+
+
 @pytest.mark.parametrize(("labels", "side", "count"), [(26, 9.5, 88), (47, 16.2, 400)])
 def test_26_and_47_labels_fit(labels, side, count, recwarn):
     fig, (ax,) = plots.figure(side, side)

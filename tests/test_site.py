@@ -215,11 +215,13 @@ def test_what_a_notebook_prints_has_no_second_title():
 
 def test_a_notebook_is_executed_in_quick_mode_where_it_lies(tmp_path):
     parameters = nbformat.v4.new_code_cell("QUICK = False", metadata={"tags": ["parameters"]})
-    cells = [parameters, nbformat.v4.new_code_cell("import os\n\nprint(QUICK, os.getcwd())")]
+    title, code = nbformat.v4.new_markdown_cell("# A title"), "import os\n\nprint(QUICK, os.getcwd())"
+    cells = [title, parameters, nbformat.v4.new_code_cell(code)]
     (tmp_path / "notebooks").mkdir()
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "notebooks" / "a.ipynb")
     made = json.loads(site.executed(tmp_path / "notebooks" / "a.ipynb"))
-    assert "".join(made["cells"][1]["outputs"][0]["text"]).split() == ["True", f"casestudy{os.sep}notebooks"]
+    assert "".join(made["cells"][2]["outputs"][0]["text"]).split() == ["True", f"casestudy{os.sep}notebooks"]
+    assert "ran in quick mode" in "".join(made["cells"][0]["source"])
 
 
 def test_what_the_code_of_a_notebook_opens_is_staged_with_it(tmp_path):

@@ -160,6 +160,7 @@ def executed(path):
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []) and "QUICK" in cell.source:
             cell.source += "\nQUICK = True  # on this site"
+            notebook.cells[0].source += "\n\n" + (OWN / "quick.md").read_text(encoding="utf-8")
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": path.parent}}).execute()
     return untitled(json.dumps(notebook).replace(str(path.parents[1]), "casestudy").replace(str(ROOT), "casestudy"))
 
@@ -245,11 +246,10 @@ def build(out, report=None, execute=False):
         subprocess.CalledProcessError: Sphinx complained, such as of a link that leads nowhere; it has said of what.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        work = Path(temporary)
-        source, made = work / "source", work / "made"
+        source, made, trees = (Path(temporary) / name for name in ("source", "made", "doctrees"))
         source.mkdir()
         stage(source, report, execute)
-        options = ["-q", "-W", "--keep-going", "-d", str(work / "doctrees")]
+        options = ["-q", "-W", "--keep-going", "-d", str(trees)]
         options += ["-D", "html_extra_path=extra"] if report else []
         environ = {**os.environ, "PYTHONPATH": str(ROOT)}  # the docstrings of this checkout
         subprocess.run([sys.executable, "-m", "sphinx", *options, str(source), str(made)], env=environ, check=True)

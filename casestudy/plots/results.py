@@ -55,7 +55,7 @@ def plot_history(ax: Axes, history: pd.DataFrame, metric: str) -> Axes:
         offset += last
     ax.set(xlabel="epoch", ylabel=metric if is_share else f"{metric} (nats)", xlim=(0.5, offset + 0.5))
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_ylim(0, 1 if is_share else None)
+    ax.set_ylim(0, 1 if is_share else max(1.05 * ax.dataLim.y1, 1e-3))  # with room above a single epoch, too
     if is_share:
         ax.yaxis.set_major_formatter(PercentFormatter(1))
     bare(ax)

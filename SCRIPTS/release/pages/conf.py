@@ -8,6 +8,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 
 myst_heading_anchors = 4  # the anchors that GitHub makes, so that one link serves both
 nb_execution_mode = "off"  # site.py executes them, with its own parameters
+nb_merge_streams = True  # one block for all that a cell prints
 nb_ipywidgets_js: dict = {}  # by default these are fetched from outside
 suppress_warnings = ["mystnb.unknown_mime_type"]  # a progress bar has its text, too
 
