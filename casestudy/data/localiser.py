@@ -32,7 +32,7 @@ FILE = Path("DATA") / "weights" / "hand_localiser.npz"
 SHA256 = "ff945c0354c45efce6ddc71f52a6dc2ef4b1363586291c061b8b9d47365fb862"  # of the published file
 SIDE, STEP = 96, 8  # pixels of the square that a picture is pressed into, and of each cell that may hold the hand
 # Each stage halves the picture by a convolution to so many channels; pairs of convolutions with these dilations follow.
-STAGES = ((16, ()), (32, (1,)), (64, (1, 2, 4, 1)))
+STAGES = ((24, ()), (48, (1,)), (96, (1, 2, 4, 1)))
 LEAST = 0.5  # of confidence: below, the whole picture is taken. Nothing was tuned: it is the middle
 MOST_OFTEN = 0.5  # share of a set's photographs with a hand: below, all are taken whole, since one set has one kind
 CLOSER = 1.2  # margin of the square that is looked at again, round what the first look found
