@@ -204,9 +204,7 @@ def _head(pen: Pen, rng: np.random.Generator, skin: np.ndarray, hair: np.ndarray
     pen.ellipse(x, -0.47, rng.uniform(0.18, 0.3), rng.uniform(0.03, 0.09), lips)
     if rng.uniform() < 0.25:  # glasses
         for side in (-1, 1):
-            rim = [
-                (x + side * across, down) for across, down in ((0, -0.87), (0.27, -0.91), (0.25, -0.76), (0.05, -0.76))
-            ]
+            rim = np.array([(0, -0.87), (0.27, -0.91), (0.25, -0.76), (0.05, -0.76)]) * (side, 1) + (x, 0)
             for a, b in pairwise(rim):
                 pen.limb(a, b, (0.025, 0.025), dark)
 
@@ -218,12 +216,14 @@ def draw_arm(
     """Draws forearm and upper arm on from the wrist; returns where between the collar bones they belong, in hands.
 
     Args:
-        places: The wrist's own (STRIPS + 1, 2), and `way` the wrist's (2,), both in hands.
+        places: The wrist's own (STRIPS + 1, 2), in hands.
+        way: The wrist's own (2,), in hands and of any length.
     """
+    way = way / np.hypot(*way)
     sleeved, across = wrist.sleeved(skin), places[-1] - places[0]
     thick = max(np.hypot(*across), 0.2) * rng.uniform(1.05, 1.5)
     elbow = places.mean(axis=0) + way * rng.uniform(0.5, 1.5)
-    rise, side = rng.uniform(-0.3, 1.2), rng.choice([-1.0, 1.0])  # of the upper arm above level, in radians
+    rise, side = rng.uniform(-0.5, 1.3), rng.choice([-1.0, 1.0])  # of the upper arm above level, in radians
     shoulder = elbow + rng.uniform(0.8, 1.7) * np.array([side * np.cos(rise), -np.sin(rise)])
     worn = sleeved or bool(rng.uniform() < 0.35)  # a bare forearm may come out of a sleeve that ends at the elbow
     upper = shirt if worn else skin

@@ -48,7 +48,7 @@ class Plan:
     """What decides the weights, besides the code."""
 
     seed: int = 23
-    steps: int = 4500
+    steps: int = 4000
     batch: int = 64
     peak_rate: float = 2e-3  # AdamW's: up for a tenth of the steps, then a cosine to 0
     weight_decay: float = 0.02
