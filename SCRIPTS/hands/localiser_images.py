@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,7 @@ from PIL import Image
 from casestudy.data.localiser import CLOSER
 from SCRIPTS.hands.people import DETAIL, Pen, cloth, draw_arm, draw_person, skin_of, wrist_of
 from SCRIPTS.hands.pretrain_camera import plain_place
-from SCRIPTS.hands.pretrain_images import Frame, Stock, axes_of, behind_of, framed, taken
+from SCRIPTS.hands.pretrain_images import Frame, Shelf, Stock, axes_of, behind_of, framed, taken
 from SCRIPTS.hands.rooms import load_rooms
 from SCRIPTS.hands.scenes import skin_tone, tone
 
@@ -74,14 +73,7 @@ def draw_signer(
     stock: Stock, index: int, rng: np.random.Generator, size: int, trouble: float, *, rooms: np.ndarray
 ) -> Scene:
     """A hand on the arm of somebody in one of the rooms (N, side, side, 3)."""
-    if rng.uniform() < CLOSE:  # a square round what a first look found
-        share, stretch = (1 + CLOSER) * np.exp(rng.normal(0, 0.2)), np.exp(rng.normal(0, 0.05, 2))
-        at = np.clip(rng.normal(0, 0.12, 2), -0.4, 0.4) / share
-    else:
-        share = np.exp(rng.uniform(np.log(NEAREST), np.log(SMALLEST)))
-        at = rng.uniform(-1, 1, 2) * max(0.0, 0.5 - (0.5 - BEYOND) / share)
-        shape = rng.choice([0, WEBCAM, rng.uniform(-0.3, 0.3)])
-        stretch = np.exp(np.array([1, -1]) * shape + rng.normal(0, 0.05, 2))
+    share, at, stretch = _closer(rng) if rng.uniform() < CLOSE else _whole(rng)
     hand, box, frame = _placed(stock, index, rng, share, at, stretch, reach=0)
     long = BOX_TO_HAND / share * np.exp(rng.normal(0, 0.12)) / stretch
     pattern, shirt = cloth(rng, size, float(long.mean())), tone(rng, 0.03, 1.0).clip(0.02, 1.1)
@@ -111,6 +103,20 @@ def draw_signer(
         haze, much = rng.uniform(0.3, 0.8), rng.uniform(0.1, 0.5)
         front[..., :3], back = front[..., :3] * (1 - much) + haze * much, back * (1 - much) + haze * much
     return taken(front, back, rng, trouble), np.full(4, np.nan, np.float32) if nobody else _seen(hand, box, frame)
+
+
+def _closer(rng: np.random.Generator) -> tuple[float, np.ndarray, np.ndarray]:
+    """As `_whole`, of a square round what a first look found."""
+    share, stretch = (1 + CLOSER) * np.exp(rng.normal(0, 0.2)), np.exp(rng.normal(0, 0.05, 2))
+    return share, np.clip(rng.normal(0, 0.12, 2), -0.4, 0.4) / share, stretch
+
+
+def _whole(rng: np.random.Generator) -> tuple[float, np.ndarray, np.ndarray]:
+    """How often as large as the hand a photograph is, where its middle is from the picture's, and how it is pressed."""
+    share = np.exp(rng.uniform(np.log(NEAREST), np.log(SMALLEST)))
+    at = rng.uniform(-1, 1, 2) * max(0.0, 0.5 - (0.5 - BEYOND) / share)
+    shape = rng.choice([0, WEBCAM, rng.uniform(-0.3, 0.3)])
+    return share, at, np.exp(np.array([1, -1]) * shape + rng.normal(0, 0.05, 2))
 
 
 def _room(rooms: np.ndarray, rng: np.random.Generator, size: int) -> Image.Image:
@@ -150,16 +156,16 @@ def _pixels_of(hand: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 def draw_scenes(
     stock: Stock, entropy: tuple[int, ...], count: int, size: int, trouble: float = 1.0,
-    *, rooms: Path, alone: float = ALONE,
+    *, shelf: Shelf, alone: float = ALONE,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """`count` scenes uint8 (count, size, size, 3) and their boxes float32 (count, 4), decided by `entropy`.
 
     Args:
-        rooms: What `draw_rooms` wrote.
+        shelf: Whose rooms the signers are in.
         alone: Share of hands without anybody, before places of the stock.
     """
     rng = np.random.default_rng(entropy)
-    signer = partial(draw_signer, rooms=load_rooms(rooms))
+    signer = partial(draw_signer, rooms=load_rooms(shelf))
     drawn = [
         (draw_scene if k < alone * count else signer)(stock, index, rng, size, trouble)
         for k, index in enumerate(rng.integers(0, len(stock.hands), count))

@@ -181,12 +181,8 @@ def measure(localiser: Localiser, images: np.ndarray, boxes: np.ndarray) -> dict
     }
 
 
-def rooms_of(shelf: Shelf) -> Path:
-    return shelf.folder / f"rooms-{shelf.first}.npy"
-
-
 def scenes_of(shelf: Shelf) -> Draw:
-    return partial(draw_scenes, rooms=rooms_of(shelf))
+    return partial(draw_scenes, shelf=shelf)
 
 
 def held_out_scenes(plan: Plan, shelf: Shelf) -> Iterator[tuple[str, tuple[np.ndarray, ...]]]:
@@ -203,7 +199,7 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
     drawn, held_out = shelves(folder, plan.hands, plan.held_out_hands, plan.places)
     for shelf in (drawn, held_out):
         draw_stock(shelf, workers)
-        draw_rooms(shelf.first, shelf.places, rooms_of(shelf), workers)
+        draw_rooms(shelf, workers)
     keras.utils.set_random_seed(plan.seed)
     keras.mixed_precision.set_global_policy(plan.precision)
     model = build()

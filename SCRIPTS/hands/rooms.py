@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from casestudy.files import atomic_path
-from SCRIPTS.hands.pretrain_images import pool_of
+from SCRIPTS.hands.pretrain_images import Shelf, pool_of
 from SCRIPTS.hands.scenes import PLACES, Painter, backdrop, tone
 
 ROOM_SIDE = 160  # pixels
@@ -122,16 +122,20 @@ def draw_room(number: tuple[int, ...], side: int = ROOM_SIDE) -> np.ndarray:
     return np.clip(np.asarray(image) + light, 0, 255).astype(np.uint8)
 
 
-def draw_rooms(first: int, count: int, target: Path, workers: int) -> None:
-    """Draws `count` rooms, of the numbers (first, 0), (first, 1) …, into one .npy unless it is there."""
-    if target.exists():
-        return
-    with pool_of(workers) as pool, atomic_path(target) as partly:
-        rooms = pool.map(draw_room, [(first, k) for k in range(count)], chunksize=50)
-        np.save(partly, np.stack(list(rooms)))
+def file_of(shelf: Shelf) -> Path:
+    """Where the rooms of a shelf lie: as many as it has places."""
+    return shelf.folder / f"rooms-{shelf.first}.npy"
+
+
+def draw_rooms(shelf: Shelf, workers: int) -> None:
+    """Draws the shelf's rooms, of the numbers (first, 0), (first, 1) …, into one file unless it is there."""
+    if not file_of(shelf).exists():
+        with pool_of(workers) as pool, atomic_path(file_of(shelf)) as partly:
+            rooms = pool.map(draw_room, [(shelf.first, k) for k in range(shelf.places)], chunksize=50)
+            np.save(partly, np.stack(list(rooms)))
 
 
 @cache
-def load_rooms(path: Path) -> np.ndarray:
+def load_rooms(shelf: Shelf) -> np.ndarray:
     """Those rooms (count, side, side, 3); the pixels stay on disk, in one file that all processes share."""
-    return np.load(path, mmap_mode="r")
+    return np.load(file_of(shelf), mmap_mode="r")
