@@ -1,6 +1,6 @@
 """Trains the small network that finds the hand of a photograph, on drawn scenes, and writes its weights.
 
-    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; 40 minutes on 2 cores
+    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; an hour on 2 cores   
     python -m SCRIPTS.hands.pretrain_localiser --out FOLDER --publish  take the file into DATA/weights, with its SHA-256
     python -m SCRIPTS.hands.pretrain_localiser --smoke                 a few steps of everything
 
@@ -39,7 +39,7 @@ CARD = ROOT / "DATA" / "weights" / "README.md"
 BEGIN, END = "<!-- localiser:start -->", "<!-- localiser:end -->"
 PIN = ROOT / "casestudy" / "data" / "localiser.py"
 NAME, REPORT = FILE.name, "hand_localiser.json"
-CELLS = SIDE // STEP
+CELLS, CHANNELS = SIDE // STEP, (24, 48, 96)  # of each of STAGES
 KINDS = {"alone": 1.0, "signers": 0.0}  # of held-out scenes, by their shares of hands without anybody
 
 
@@ -82,13 +82,13 @@ def build():
 
     pixels = keras.Input((SIDE, SIDE, 3))
     x = layers.Rescaling(1 / 127.5, offset=-1.0)(pixels)
-    for k, (channels, pairs) in enumerate(STAGES):
+    for k, (channels, pairs) in enumerate(zip(CHANNELS, STAGES, strict=True)):
         x = layers.ReLU()(convolved(x, channels, f"down{k}", stride=2))
         for n, dilation in enumerate(pairs):
             inner = layers.ReLU()(convolved(x, channels, f"pair{k}{n}a", dilation=dilation))
             x = layers.ReLU()(layers.Add()([x, convolved(inner, channels, f"pair{k}{n}b", dilation=dilation)]))
     scene = layers.GlobalAveragePooling2D(keepdims=True)(x)
-    x = layers.ReLU()(layers.Add()([x, layers.Dense(STAGES[-1][0], name="scene")(scene)]))
+    x = layers.ReLU()(layers.Add()([x, layers.Dense(CHANNELS[-1], name="scene")(scene)]))
     return keras.Model(pixels, layers.Dense(5, name="cells", dtype="float32")(x))
 
 
@@ -241,11 +241,10 @@ def table(report: dict) -> str:
     def both(shares: Iterable[float]) -> str:
         return " | ".join(map(percent, shares))
 
-    seen = f"{plan['steps'] * plan['batch']:,} of {plan['hands']:,} hands"
     rows = {
-        "scenes seen": f"{seen} before {plan['places']:,} places | and in {plan['places']:,} rooms",
+        "scenes seen": f"{plan['steps'] * plan['batch']:,} of {plan['hands']:,} hands |",
         "scenes of signers never drawn for training": " | ".join(f"{one['scenes']:,}" for one in held_out),
-        "common to its box and the true one, of what both cover": both(one["mean_overlap"] for one in held_out),
+        "common to its box and the true one, of what both cover, on average": both(one["mean_overlap"] for one in held_out),
         f"hands that it is sure of (confidence {LEAST:g} or more)": both(hands),
         "hands that it is sure of, and half of what both boxes cover is common": both(right),
         "scenes without a hand in which it is sure of one": both(nothing),
