@@ -1,6 +1,6 @@
 """Trains the small network that finds the hand of a photograph, on drawn scenes, and writes its weights.
 
-    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; an hour on 2 cores   
+    python -m SCRIPTS.hands.pretrain_localiser --out FOLDER            draw, train, write; an hour on 2 cores
     python -m SCRIPTS.hands.pretrain_localiser --out FOLDER --publish  take the file into DATA/weights, with its SHA-256
     python -m SCRIPTS.hands.pretrain_localiser --smoke                 a few steps of everything
 
@@ -236,6 +236,7 @@ def train(plan: Plan, folder: Path, workers: int) -> dict[str, object]:
 def table(report: dict) -> str:
     """The card's table in Markdown, every number from the training's own report."""
     plan, held_out = report["plan"], report["held_out"].values()
+    mean = [one["mean_overlap"] for one in held_out]
     hands, right, nothing = zip(*(one["at_least_so_sure"][f"{LEAST:.1f}"] for one in held_out), strict=True)
 
     def both(shares: Iterable[float]) -> str:
@@ -244,7 +245,7 @@ def table(report: dict) -> str:
     rows = {
         "scenes seen": f"{plan['steps'] * plan['batch']:,} of {plan['hands']:,} hands |",
         "scenes of signers never drawn for training": " | ".join(f"{one['scenes']:,}" for one in held_out),
-        "common to its box and the true one, of what both cover, on average": both(one["mean_overlap"] for one in held_out),
+        "common to its box and the true one, of what both cover, on average": both(mean),
         f"hands that it is sure of (confidence {LEAST:g} or more)": both(hands),
         "hands that it is sure of, and half of what both boxes cover is common": both(right),
         "scenes without a hand in which it is sure of one": both(nothing),
