@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ from casestudy.errors import DataError, RunError
 from casestudy.runs import RunFolder, Wishes, run_study
 from casestudy.runs.verify import verify_run
 from SCRIPTS.articles.writing import replaced
-from SCRIPTS.hands import localiser_images, pretrain_localiser
-from SCRIPTS.hands.pretrain_images import CANVAS, Stock
+from SCRIPTS.hands import localiser_images, people, pretrain_localiser, rooms
+from SCRIPTS.hands.pretrain_images import CANVAS, Shelf, Stock
 from SCRIPTS.release.environment import ROOT
 
 BOX = (8.0, 6.0, 24.0, 28.0)  # what the network of these tests finds in photographs of 32 px
@@ -75,14 +76,14 @@ def test_numpy_computes_what_keras_does(monkeypatch):
             layer.set_weights([chance.uniform(0.5, 1.5, count), chance.normal(0, 0.2, count),
                                chance.normal(0, 0.3, count), chance.uniform(0.5, 2, count)])  # fmt: skip
     arrays = pretrain_localiser.arrays_of(model)
-    assert sum(array.size for array in arrays.values()) < 400_000
+    assert sum(array.size for array in arrays.values()) < 800_000
     pixels = chance.integers(0, 256, (3, SIDE, SIDE, 3), dtype=np.uint8)
     expected = model.predict_on_batch(pixels.astype("float32"))
     found = np.stack([Localiser(arrays).cells(one) for one in pixels])
     assert found.shape == (3, 12, 12, 5) and np.abs(expected).max() > 0.5
     assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()  # the file holds float16
     with monkeypatch.context() as other:
-        other.setattr(localiser, "STAGES", ((16, ()), (32, (2,)), (64, (1, 2, 4, 1))))
+        other.setattr(localiser, "STAGES", ((), (2,), (1, 2, 4, 1)))
         wrong = Localiser(arrays).cells(pixels[0])
     assert np.abs(wrong - expected[0]).max() > 0.02 * np.abs(expected).max()
 
@@ -261,14 +262,24 @@ def test_ones_own_photograph_is_read_where_its_hand_is_found(found_run, bare_zip
 # --- what it learns from --------------------------------------------------------------------------------------------
 
 
-def test_the_box_of_a_scene_is_where_its_hand_is():
+GREEN = np.full((2, 128, 128, 3), (90, 160, 90), np.uint8)  # two places
+
+
+def one_hand() -> Stock:
+    """A stock of one hand, which is a rectangle: an upright box holds it exactly."""
     hand = np.zeros((1, CANVAS, CANVAS, 4), np.uint8)
-    hand[0, 40:100, 50:90] = (255, 0, 255, 255)  # a rectangle, which an upright box holds exactly
-    stock = Stock(hand, np.zeros(1, np.int64), np.array([[50.0, 40.0, 90.0, 100.0]]), np.zeros((1, 31), np.float32),
-                  np.full((2, 128, 128, 3), (90, 160, 90), np.uint8))  # fmt: skip
+    hand[0, 40:100, 50:90] = (255, 0, 255, 255)
+    fields = {"boxes": np.array([[50.0, 40.0, 90.0, 100.0]]), "poses": np.zeros((1, 31), np.float32), "places": GREEN}
+    return Stock(hand, np.zeros(1, np.int64), **fields)
+
+
+@pytest.mark.parametrize("signer", [False, True])
+def test_the_box_of_a_scene_is_where_its_hand_is(signer, monkeypatch):
+    monkeypatch.setattr(localiser_images, "PEOPLED", 0)  # a person has the hand's colour
+    draw = partial(localiser_images.draw_signer, rooms=GREEN) if signer else localiser_images.draw_scene
     seen, sizes = 0, []
     for seed in range(80):
-        image, box = localiser_images.draw_scene(stock, 0, np.random.default_rng(seed), 96, 0.0)
+        image, box = draw(one_hand(), 0, np.random.default_rng(seed), 96, 0.0)
         pixels = image.astype(int)
         there = np.argwhere((pixels[..., 0] > pixels[..., 1] + 60) & (pixels[..., 2] > pixels[..., 1] + 60))
         if np.isnan(box).any():
@@ -283,6 +294,76 @@ def test_the_box_of_a_scene_is_where_its_hand_is():
             sizes.append(((right - left) * (bottom - top)) / np.prod(box[2:] - box[:2]))
     assert seen > 55 and len(sizes) > 30
     assert 0.95 < np.median(sizes) < 1.35  # a leaning rectangle has corners outside of the ellipse that it holds
+
+
+def handed(colour, sleeve):
+    """A hand's picture with an arm that leaves it below, and the hand's box."""
+    hand = np.zeros((CANVAS, CANVAS, 4), np.uint8)
+    hand[40:100, 50:90] = (*colour, 255)
+    hand[100:, 60:80] = (*sleeve, 255)
+    return hand, np.array([50.0, 40.0, 90.0, 100.0])
+
+
+def test_an_arm_goes_on_where_it_leaves_the_hands_picture():
+    skin, cotton = (200, 150, 120), (30, 60, 160)
+    hand, box = handed(skin, cotton)
+    wrist = people.wrist_of(hand, box)
+    assert wrist.way == pytest.approx([0, 1], abs=0.02) and wrist.colours == pytest.approx(
+        np.tile(cotton, (6, 1)) / 255
+    )
+    assert sorted(wrist.places[[0, -1], 0]) == [60.5, 79.5] and (wrist.places[:, 1] > CANVAS - 3).all()
+    assert people.skin_of(hand, box) == pytest.approx(np.array(skin) / 255, abs=0.02)  # with a row of the arm
+    assert wrist.sleeved(np.array(skin) / 255) and not people.wrist_of(*handed(skin, skin)).sleeved(
+        np.array(skin) / 255
+    )
+    hand[100:] = 0
+    assert people.wrist_of(hand, box) is None
+
+
+def test_an_arm_is_drawn_in_one_piece_from_wrist_to_shoulder():
+    hand, box = handed((200, 150, 120), (200, 150, 120))
+    wrist, size = people.wrist_of(hand, box), 128
+    for seed in range(12):
+        pen = people.Pen(Image.new("RGBA", (size * people.DETAIL,) * 2), np.array([0.5, 0.2]), np.array([0.15, 0.15]))
+        places = np.stack([np.linspace(0.15, -0.15, people.STRIPS + 1), np.zeros(people.STRIPS + 1)], axis=1)
+        rng = np.random.default_rng(seed)
+        body = people.draw_arm(pen, rng, places, np.array([0.0, 0.01]), wrist, np.ones(3), np.array([1.0, 0, 0]))
+        drawn = pen.picture(np.ones((size, size, 3), np.float32))[..., 3] > 0.5
+        row = round(0.2 * size)
+        assert drawn[row + 1 : row + 9, size // 2].all() and np.hypot(*body) > 0.3  # half a hand on, at the least
+        assert (drawn.sum() > 0.5 * 0.3 * 0.15**2 * size**2) and drawn[: row // 4].sum() < drawn.sum()
+
+
+def test_clothes_have_patterns_and_only_they():
+    pen = people.Pen(Image.new("RGBA", (64, 64), (90, 90, 90, 255)), np.array([0.5, 0.5]), np.array([0.2, 0.2]))
+    pen.polygon([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.full(3, 0.4), worn=True)
+    pen.ellipse(0, 0, 0.6, 0.6, np.full(3, 0.6))  # skin, over it
+    seen = pen.picture(np.full((32, 32, 3), 0.5, np.float32))
+    assert seen[16, 16, :3] == pytest.approx(0.6, abs=0.01) and seen[12, 12, :3] == pytest.approx(0.2, abs=0.01)
+    assert seen[2, 2, :3] == pytest.approx(90 / 255, abs=0.01)
+    cloths = [people.cloth(np.random.default_rng(seed), 48, 0.3) for seed in range(40)]
+    assert all((one > 0).all() and one.shape == (48, 48, 3) for one in cloths)
+    assert 12 < sum(one.std() > 0.2 for one in cloths) < 36  # a good part of them, not all
+
+
+def test_rooms_follow_from_their_numbers_and_are_drawn_once(tmp_path):
+    shelf = Shelf(tmp_path, 3, 1, 6)
+    rooms.draw_rooms(shelf, 1)
+    drawn = rooms.load_rooms(shelf)
+    assert (drawn[4] == rooms.draw_room((3, 4))).all() and len({one.tobytes() for one in drawn}) == 6
+    rooms.file_of(shelf).write_bytes(b"kept")
+    rooms.draw_rooms(shelf, 1)
+    assert rooms.file_of(shelf).read_bytes() == b"kept"
+
+
+def test_scenes_are_of_both_kinds_and_those_of_the_first_are_the_sample_kind(tmp_path):
+    shelf = Shelf(tmp_path, 3, 1, 2)
+    np.save(rooms.file_of(shelf), GREEN)
+    draw = partial(localiser_images.draw_scenes, one_hand(), (1, 2), 8, 48, shelf=shelf)
+    rng = np.random.default_rng((1, 2))
+    alone = [localiser_images.draw_scene(one_hand(), k, rng, 48, 1.0)[0] for k in rng.integers(0, 1, 8)]
+    assert (draw(alone=1.0)[0] == alone).all() and (draw()[0] == draw()[0]).all()
+    assert (draw()[0][:2] == alone[:2]).all() and (draw()[0][3:] != np.array(alone)[3:]).any(axis=(1, 2, 3)).all()
 
 
 def test_targets_say_which_cell_holds_the_hand():

@@ -127,7 +127,7 @@ def _draw_places(seed: int, count: int, target: Path) -> None:
 def draw_stock(shelf: Shelf, workers: int) -> None:
     """Draws what is not on the shelf yet; killed, it goes on with the shard it was at."""
     shelf.folder.mkdir(parents=True, exist_ok=True)
-    with _workers(workers) as pool:
+    with pool_of(workers) as pool:
         wanted: list[Future] = []
         if not shelf.scenery.exists():
             wanted.append(pool.submit(_draw_places, shelf.first, shelf.places, shelf.scenery))
@@ -146,7 +146,7 @@ def draw_stock(shelf: Shelf, workers: int) -> None:
             del out  # writes what is left, and closes the file
 
 
-def _workers(count: int, **options: object) -> ProcessPoolExecutor:
+def pool_of(count: int, **options: object) -> ProcessPoolExecutor:
     # Spawned, not forked: the process that trains has threads of TensorFlow's in it.
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"), **options)
 
@@ -286,7 +286,7 @@ def _work(draw: Draw, *job) -> tuple[np.ndarray, ...]:
 def batches(shelf: Shelf, wanted: list[Job], workers: int, draw: Draw = draw_batch) -> Iterator[tuple[np.ndarray, ...]]:
     """The wanted batches (arguments of `draw`, after the stock) in order, made ahead of time in other processes."""
     ahead = 2 * workers + 2
-    with _workers(workers, initializer=_open_stock, initargs=(shelf,)) as pool:
+    with pool_of(workers, initializer=_open_stock, initargs=(shelf,)) as pool:
         pending = [pool.submit(_work, draw, *job) for job in wanted[:ahead]]
         try:
             for position in range(len(wanted)):
