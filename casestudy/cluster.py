@@ -19,7 +19,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,16 +33,12 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
-
 EachDone = Callable[[Callable[[T], R], Sequence[T]], Iterator[tuple[int, R]]]
 
 HERE = "jobs:"  # before the number of processes
 PATIENCE = 10  # seconds for a scheduler to answer
 JOBS = 10  # asked of a queue at once, at the most, where the file does not say how many
-QUEUES = {
-    **{"slurm": "SLURMCluster", "pbs": "PBSCluster", "lsf": "LSFCluster", "sge": "SGECluster", "oar": "OARCluster"},
-    **{"moab": "MoabCluster", "htcondor": "HTCondorCluster"},
-}
+QUEUES = {name.lower(): f"{name}Cluster" for name in ("SLURM", "PBS", "LSF", "SGE", "OAR", "Moab", "HTCondor")}
 THREADS = "TF_NUM_INTRAOP_THREADS"
 # What decides the bits of a result; workers must have the same.
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow", "simplejpeg", "rarfile")
@@ -62,17 +58,21 @@ def add_worker_options(parser: argparse.ArgumentParser | argparse._ArgumentGroup
 @cache
 def versions() -> dict[str, str]:
     """Returns the versions of the packages that a result depends on."""
-    found = {}
+    found = dict.fromkeys(PACKAGES, "not installed")
     for package in PACKAGES:
-        try:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
     return found
 
 
 def run_tasks(
-    function: Callable[[T], R], tasks: Sequence[T], cluster: str | None, folder: Path, *, noun: str = "task"
+    function: Callable[[T], R],
+    tasks: Sequence[T],
+    cluster: str | None,
+    folder: Path,
+    *,
+    noun: str = "task",
+    apart: Sequence[T] = (),
 ) -> list[R]:
     """Returns what the function gives for each task, in the order of the tasks, whoever did them and when.
 
@@ -82,6 +82,7 @@ def run_tasks(
         cluster: "jobs:2" for so many processes, or what `--cluster` takes; None does all here, one after the other.
         folder: That the tasks read and write; all workers must see it under this path.
         noun: What a task is called while they are done.
+        apart: Tasks unlike the others: they do not tell how long those take.
 
     Raises:
         ClusterError: There is no such cluster, or its workers are not as this process; also what a task raises.
@@ -89,29 +90,30 @@ def run_tasks(
     if not tasks:
         return []
     with workers(cluster, folder, len(tasks)) as do:
-        return do(function, tasks, noun)
+        return do(function, tasks, noun, apart)
 
 
 @contextmanager
 def workers(cluster: str | None, folder: Path, most: int) -> Iterator[Callable[..., Any]]:
     """Yields what `run_tasks` does with a function, tasks and their noun, several times over, for at `most` so many."""
     if cluster is None:
-        yield lambda function, tasks, noun: [function(task) for task in tasks]
+        yield lambda function, tasks, noun, apart: [function(task) for task in tasks]
         return
     with _engine(cluster, most) as each_done, _mark(folder) as mark:
         yield partial(_ask, each_done, mark)
 
 
 def _ask(
-    each_done: EachDone, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str
+    each_done: EachDone, mark: tuple[str, str], function: Callable[[T], R], tasks: Sequence[T], noun: str, apart: Any
 ) -> list[R]:
     found, began = {}, time.perf_counter()
+    alike = {k for k, task in enumerate(tasks) if task not in apart}
     try:
         for task, result in each_done(partial(_do, function, mark, _here(), _threads()), tasks):
             found[task] = result
-            done, rest = len(found), len(tasks) - len(found)
-            left = f"; about {duration((time.perf_counter() - began) / done * rest)} left" if rest else ""
-            log.info("%d of %s done%s", done, counted(len(tasks), noun), left)
+            done, rest = len(alike & found.keys()), len(alike - found.keys())
+            left = f"; about {duration((time.perf_counter() - began) / done * rest)} left" if done and rest else ""
+            log.info("%d of %s done%s", len(found), counted(len(tasks), noun), left)
     except LostError as error:
         raise ClusterError(
             f"A worker that is lost is replaced, three times for one {noun}; this one lost a fourth ({error}). "
@@ -283,10 +285,9 @@ def _do(function: Callable[[T], R], mark: tuple[str, str], wanted: dict[str, str
             f"Workers have the same versions as the process that calls them; that on {platform.node()} has "
             f"{', '.join(other)}. Install the same there."
         )
-    try:
+    seen = ""
+    with suppress(OSError):
         seen = Path(path).read_text(encoding="utf-8")
-    except OSError:
-        seen = ""
     if seen != word:
         raise ClusterError(
             f"Workers see the folder that they work in; that on {platform.node()} does not see {Path(path).parent}. "

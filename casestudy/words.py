@@ -22,15 +22,16 @@ def percent(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns seconds as people say them.
+    """Returns seconds as people say them: from ten minutes on, in minutes.
 
-    >>> duration(42.4), duration(190), duration(7300)
-    ('42 s', '3 min 10 s', '2 h 1 min')
+    >>> duration(0.2), duration(42.4), duration(190), duration(600), duration(8100)
+    ('1 s', '42 s', '3 min 10 s', '10 min', '2 h 15 min')
     """
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    seconds = max(round(seconds), 1)
+    if seconds < 600:
+        return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def banner(drawn: object, quick: bool) -> str:

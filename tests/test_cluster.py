@@ -1,5 +1,6 @@
 """Tasks are done here or by workers with the same results; what is wrong with a cluster is one clear line."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -203,3 +204,19 @@ def test_an_error_of_casestudy_survives_the_way_back():
 
     again = pickle.loads(pickle.dumps(DataError("one line")))
     assert (type(again), str(again)) == (DataError, "one line")
+
+
+def test_what_is_unlike_the_others_tells_nothing_of_how_long_they_take(monkeypatch, caplog, tmp_path):
+    """The heads of all folds are done in a minute, and a fold in many."""
+    times = iter([0.0, 600.0, 1200.0, 1800.0])
+    monkeypatch.setattr(cluster.time, "perf_counter", lambda: next(times))
+    monkeypatch.setattr(cluster, "_engine", lambda *_: contextlib.nullcontext(lambda do, tasks: enumerate("hfff")))
+    caplog.set_level("INFO", "casestudy")
+    assert run_tasks(str, [-1, 0, 1, 2], "jobs:2", tmp_path, noun="training", apart=[-1]) == list("hfff")
+    left = [
+        "1 of 4 trainings done",
+        "2 of 4 trainings done; about 20 min left",
+        "3 of 4 trainings done; about 10 min left",
+        "4 of 4 trainings done",
+    ]
+    assert [record.message for record in caplog.records] == left

@@ -95,7 +95,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int, clust
             for k, trial in enumerate(asked, len(done)):
                 values = {name: choices[trial.hyperparameters.get(name)] for name, choices in wanted.space.items()}
                 tasks.append((f"{k:03}", values))
-            found = do(function, tasks, "trial")
+            found = do(function, tasks, "trial", ())
             for trial, one in zip(asked, found, strict=True):
                 oracle.update_trial(trial.trial_id, {"val_accuracy": one["val_accuracy"]})
                 trial.status = "COMPLETED"

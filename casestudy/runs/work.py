@@ -73,7 +73,7 @@ def do_work(work: Work, cluster: str | None = None) -> None:
     if cluster is not None:  # the heads of all folds are one part, which may be the longest: it begins first
         do, parts = partial(_do, str(run.path.resolve()), file_digest(run.path / "run.json")), sorted(parts)
     with expected(run, work.trainings, work.heads):
-        run_tasks(do, parts, cluster, run.path, noun="training")
+        run_tasks(do, parts, cluster, run.path, noun="training", apart=[(HEADS, 0)])
     for model, splits in work.trainings:
         if splits[0].fold and not run.has(model.predictions()):
             tables = [run.read_table(model.table_of(k, split.fold)) for k, split in enumerate(splits)]

@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from casestudy.data import Splits
 from casestudy.study import ModelSpec, Phase
-from casestudy.words import counted
+from casestudy.words import counted, duration
 
 log = logging.getLogger(__name__)
 
@@ -162,16 +162,3 @@ def compiling(began: float, ends: list[float], steps: int) -> float:
         if len(part) > 1:
             extra += max(part[0] - before - (part[-1] - part[0]) / (len(part) - 1), 0.0)
     return extra
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as people say them.
-
-    >>> duration(0.2), duration(42.4), duration(190), duration(600), duration(8100)
-    ('1 s', '42 s', '3 min 10 s', '10 min', '2 h 15 min')
-    """
-    seconds = max(round(seconds), 1)
-    if seconds < 600:
-        return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
