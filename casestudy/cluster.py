@@ -95,7 +95,7 @@ def run_tasks(
 
 @contextmanager
 def workers(cluster: str | None, folder: Path, most: int) -> Iterator[Callable[..., Any]]:
-    """Yields what `run_tasks` does with a function, tasks and their noun, several times over, for at `most` so many."""
+    """Yields what `run_tasks` does with function, tasks, noun and `apart`, time and again, for at `most` so many."""
     if cluster is None:
         yield lambda function, tasks, noun, apart: [function(task) for task in tasks]
         return

@@ -11,15 +11,17 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from casestudy.files import reserve
 from casestudy.words import counted
 
+A = TypeVar("A", bound=np.ndarray)
 FILE_BYTES = 1 << 30  # of the rows in one file: every set of the case study fits in one
 TOGETHER = 2  # files whose rows are read in any order; meanwhile their bytes stay in memory
 
@@ -32,7 +34,7 @@ class Rows:
     """
 
     def __init__(self, files: Sequence[np.ndarray]) -> None:
-        self.files = tuple(files)
+        self.files: tuple[Any, ...] = tuple(files)
         self.dtype = self.files[0].dtype
         self.shape = (sum(map(len, self.files)), *self.files[0].shape[1:])
 
@@ -58,6 +60,11 @@ class Rows:
             here = where == k
             self.files[k][offset[here]] = values[here]
 
+    def flush(self) -> None:
+        """Writes to the disk what was written to the rows; their files must be mapped."""
+        for file in self.files:
+            file.flush()
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
             raise ValueError("Rows of several files become one array by copying them; received copy=False.")
@@ -73,8 +80,7 @@ class Rows:
             if wanted.size and not (-len(self) <= wanted.min() <= wanted.max() < len(self)):
                 raise IndexError(f"A row is asked for that is not there: {counted(len(self), 'row')} from 0.")
             wanted = np.where(wanted < 0, wanted + len(self), wanted)
-        where, offset = np.divmod(wanted, len(self.files[0]))
-        return where.astype(np.int64), offset.astype(np.int64)
+        return np.divmod(wanted.astype(np.int64), len(self.files[0]))
 
 
 class Chosen:
@@ -108,7 +114,7 @@ def file_paths(target: Path, shape: Sequence[int], dtype: Any) -> list[Path]:
     return [target, *(target.with_name(f"{target.stem}-{k:05}{target.suffix}") for k in range(1, count))]
 
 
-def create_rows(paths: Sequence[Path], shape: Sequence[int], dtype: Any) -> Array:
+def create_rows(paths: Sequence[Path], shape: Sequence[int], dtype: Any) -> np.memmap | Rows:
     """Returns an array in new files, to be written: as many as `file_shapes` says.
 
     An OSError says before anything is written that the disk has no room for all of it; no file is there then.
@@ -133,25 +139,19 @@ def open_rows(target: Path, shape_of: Callable[[np.ndarray], Sequence[int]], dty
 
     `shape_of` returns the shape that the whole must have, and is told the first file.
     """
-    first = _mapped(target)
+    mapped = partial(np.lib.format.open_memmap, mode="r")
+    first = mapped(target)
     shape = shape_of(first)
-    files = [first, *map(_mapped, file_paths(target, shape, dtype)[1:])]
+    files = [first, *map(mapped, file_paths(target, shape, dtype)[1:])]
     parts = file_shapes(shape, dtype)
     if any((file.dtype, file.shape) != (dtype, part) for file, part in zip(files, parts, strict=True)):
         raise ValueError(f"{target} holds something else")
     return joined(files)
 
 
-def joined(files: Sequence[np.ndarray]) -> Array:
+def joined(files: Sequence[A]) -> A | Rows:
     """Returns the array of one file as it is, those of several as one."""
     return files[0] if len(files) == 1 else Rows(files)
-
-
-def _mapped(path: Path) -> np.ndarray:
-    found = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(found, np.ndarray):
-        raise ValueError(f"{path} is no array")
-    return found
 
 
 def reading_order(indices: np.ndarray, rows: Array, rng: np.random.Generator) -> np.ndarray:

@@ -196,3 +196,17 @@ def test_a_training_from_several_files(cached, monkeypatch):
     together = trained(several)
     assert together[0] == wanted[0]
     np.testing.assert_array_equal(together[1], wanted[1])
+
+
+@pytest.mark.parametrize("file_bytes", [1 << 30, 20_000])
+def test_pixels_are_on_the_disk_before_they_have_their_name(file_bytes, cached, tmp_path, monkeypatch):
+    named, flush = [], np.memmap.flush
+
+    def flushed(array):
+        named.append(sorted((tmp_path / "cache").glob("images-*.npy")))
+        flush(array)
+
+    monkeypatch.setattr(np.memmap, "flush", flushed)
+    files = cached(file_bytes).images
+    assert len(named) >= len(getattr(files, "files", [files]))
+    assert not any(named)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -78,7 +77,7 @@ def cached_pixels(
     They are made where one is missing, damaged, or holds something else; `size` of None is any.
     """
     if target.exists():
-        with suppress(ValueError, EOFError, OSError, BadZipFile):
+        with suppress(ValueError, OSError):
             return open_rows(target, lambda first: (count, *(size or first.shape[1:3]), channels), np.uint8)
         log.warning("%s is damaged, and is made again", target)
     write()
@@ -104,4 +103,5 @@ def write_pixels(target: Path, shape: tuple[int, ...], blocks: Iterable[np.ndarr
             pixels[done : done + len(block)] = block.reshape(-1, *shape[1:])
             done += len(block)
             bar.update(len(block))
-        del pixels  # is written to the disk; Windows cannot rename a file that is still mapped
+        pixels.flush()
+        del pixels  # Windows cannot rename a file that is still mapped
