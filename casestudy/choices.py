@@ -17,6 +17,7 @@ Seeds = Annotated[int, Between(1, 100)]
 Seed = Annotated[int, Between(0, 2**32 - 1)]
 Share = Annotated[float, Between(0, 1, open="(]")]
 Epochs = Annotated[int, Between(1, 100_000)]
+Minutes = Annotated[float, Between(0, open="(]")]
 Rate = Annotated[float, Between(0, 100, open="(]")]  # of learning, in optimizer units
 Trainable = Annotated[
     str, Matching(r"head|all|everything|top:[1-9]\d*", "head, all, everything or top:N, N a number of layers")

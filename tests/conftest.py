@@ -25,7 +25,16 @@ BOX_COLUMNS = ("image", "top_left_x", "top_left_y", "bottom_right_x", "bottom_ri
 # Files that train networks, execute notebooks or start a browser, the longest first: most of the time of all tests.
 SLOW = (
     *("test_notebooks", "test_pretrain", "test_options", "test_training", "test_verification", "test_studies"),
-    *("test_pipeline", "test_cli", "test_architectures", "test_models", "test_runs", "test_tuning", "test_scaffold"),
+    *(
+        "test_pipeline",
+        "test_cli",
+        "test_architectures",
+        "test_models",
+        "test_runs",
+        "test_tuning",
+        "test_scaffold",
+        "test_budget",
+    ),
     *("test_reading", "test_report_browser", "test_demo", "test_marking_browser", "test_site"),
     *("test_cluster", "test_cluster_runs", "test_cluster_work", "test_seeds", "test_devices"),
 )

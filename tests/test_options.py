@@ -32,6 +32,7 @@ SPLITS = ("signer", "random", "leave-one-signer-out", "published")
 FOUND = {
     "seed": lambda wishes: wishes.seed,
     "seeds": lambda wishes: 1 + len(wishes.other_seeds),
+    "budget": lambda wishes: wishes.budget,
     "epochs": lambda wishes: tuple(phase.epochs for phase in wishes.study.phases),
     "fraction": lambda wishes: wishes.study.split.fraction,
     "precision": lambda wishes: wishes.precision,
@@ -74,6 +75,7 @@ def drawn(study, chance, weights_file):
         "seed": chance.choice((0, 2**32 - 1, chance.randrange(2**32))),
         "seeds": chance.choice((1, 2, 100)),
         "quick": True,
+        "budget": chance.choice((0.5, 10.0, chance.uniform(1e-3, 1e4))),
         "epochs": chance.choice((own, tuple(chance.randint(1, 40) for _ in range(count)))),
         "fraction": chance.choice((1.0, 0.1, chance.uniform(1e-6, 1))),
         "precision": chance.choice(("float32", "mixed_float16", "mixed_bfloat16")),
@@ -94,6 +96,8 @@ def drawn(study, chance, weights_file):
     chosen = {name: value for name, value in values.items() if chance.random() < 1 / 3}
     if chosen.get("weights") == "signs":
         chosen["model"] = model
+    if "budget" in chosen:  # which is for a study's own model
+        chosen["variants"] = "none"
     return Options(study.name, **chosen), chosen
 
 
@@ -288,6 +292,7 @@ def test_the_sample_needs_no_name(tmp_path):
 
 # Every option that takes a value, what is mistyped in it, and what the line says to do.
 MISTYPED = [
+    ("budget", "ten", "'ten'"),
     ("study", "als", "Did you mean 'asl'?"),
     ("study", "xyz", "Use one of them."),
     ("data", "nowhere.rar", "Check its spelling, or name another with --data."),

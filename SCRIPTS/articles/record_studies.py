@@ -174,10 +174,12 @@ def measured(run: Study, result: dict) -> list[str]:
             own_split.setdefault(f"{share} of the training part held out ({variant.split.draw})", []).append(
                 row["name"]
             )
+    other = {k: said for k, said in result.get("variant_precision", {}).items() if said != machine["precision"]}
+    others = f" ({', '.join(f'{name} in {said}' for name, said in other.items())})" if other else ""
     lines = [
         "- " + ", ".join(images),
         *(f"- {', '.join(names)}: with {words}." for words, names in own_split.items()),
-        f"- On a {machine['device']}, in {machine['precision']}, seed {result['seed']}{some}.",
+        f"- On a {machine['device']}, in {machine['precision']}{others}, seed {result['seed']}{some}.",
     ]
     moved = [f"{one['label']} {percent(one['train'])} and {percent(one['test'])}" for one in result.get("shift", ())]
     lines += [f"- The parts have other mixtures, training and test: {', '.join(moved)}."] if moved else []

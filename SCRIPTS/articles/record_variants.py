@@ -1,6 +1,6 @@
 """Trains published networks of a study one by one, and adds their rows to its committed result.
 
-    python -m SCRIPTS.articles.record_variants fashion-mnist --data FOLDER --work runs/fashion-variants model-1 model-2
+    python -m SCRIPTS.articles.record_variants fashion-mnist model-1 model-2 --data FOLDER --work runs/fashion-variants
 
 For trainings of hours: each goes on where it was stopped, and is recorded when it is done. The study's own model stays
 as it was recorded; ranks are left out, for they compare the models of one run.
@@ -41,20 +41,21 @@ def main(arguments: list[str] | None = None) -> int:
     images = cs.load_images(
         args.data, image_size=study.model.image_size, cache_dir=args.work / "cache", data=study.data
     )
+    precision = args.precision or Machine.here().precision
     for variant in study.choose(",".join(args.variants) or "all").variants:
         work = args.work / variant.name
         if variant.name not in {row["name"] for row in current(read_json(FOLDER / f"{study.name}.json"))["comparison"]}:
-            add(study.name, variant, measured(study, variant, images, work, args.precision))
+            add(study.name, variant, {"precision": precision} | measured(study, variant, images, work, precision))
         remove_checkpoints(work)
         print(f"{variant.name} is recorded", flush=True)
     return 0
 
 
-def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Path, precision: str | None) -> dict:
+def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Path, precision: str) -> dict:
     """Returns the row of a comparison and the scores of one variant, trained as its study says."""
     spec = dataclasses.replace(study.split, **({} if variant.split is None else vars(variant.split)))
     splits = cs.split_images(images, spec, seed=study.seed)
-    model = cs.build_model(variant.model, images, seed=study.seed, precision=precision or Machine.here().precision)
+    model = cs.build_model(variant.model, images, seed=study.seed, precision=precision)
     for phase in variant.phases:
         training = cs.train(model, splits, phase, seed=study.seed, checkpoints=work)
     copies = set(splits.copies()["name"])
@@ -102,6 +103,8 @@ def add(name: str, variant: cs.Variant, new: dict[str, Any]) -> None:
     result["comparison"] = [{**row, "rank": None} for row in [*rows, *own]]
     result["scores"] = [one for one in result["scores"] if one["name"] not in names] + new["scores"]
     known = {row["name"] for row in others}
+    precisions = {one: said for one, said in result.get("variant_precision", {}).items() if one in known}
+    result["variant_precision"] = {**precisions, variant.name: new["precision"]}
     kept = [one for one in result["study"]["variants"] if one["name"] in known]
     result["study"] = {**result["study"], "variants": [*kept, variant.to_json()]}
     write_json(FOLDER / f"{name}.json", result)

@@ -41,7 +41,7 @@ RUN_EXAMPLES = (
 RUN_GROUPS = {
     "data": ("data", "pattern", "layout", "crop", "as_published", "quick"),
     "what to train": ("model", "weights", "image_size", "fine_tune", "variants"),
-    "how to train": ("epochs", "learning_rate", "fraction", "mirror", "precision", "seed", "seeds"),
+    "how to train": ("budget", "epochs", "learning_rate", "fraction", "mirror", "precision", "seed", "seeds"),
     "how to test": ("split", "compare_splits"),
 }
 

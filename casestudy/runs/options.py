@@ -24,7 +24,7 @@ from casestudy.runs.record import RunRecord, Wishes
 from casestudy.runs.trained import EVERYONE
 from casestudy.studies import STUDIES, find_study
 from casestudy.study import DataSpec, Phase, Study, Variant
-from casestudy.words import did_you_mean
+from casestudy.words import counted, did_you_mean
 
 if TYPE_CHECKING:
     from casestudy.runs.folder import RunFolder
@@ -42,6 +42,12 @@ class Options(Record):
         False, "small images, two epochs a phase and one for other models: a look at everything, in minutes"
     )
     epochs: tuple[Epochs, ...] = numbers((), "at most so many, one number for each phase", int, "20,5")
+    budget: choices.Minutes | None = number(
+        None,
+        "minutes that training may take here: fewer epochs and smaller images where they must be (default: no limit)",
+        float,
+        "MINUTES",
+    )
     fraction: Share | None = number(
         None, "train on this share of the training images, such as 0.1; tests stay whole", float, "SHARE"
     )
@@ -155,8 +161,13 @@ class Options(Record):
         data = replace(data, pattern=self.pattern or data.pattern, layout=self.layout or data.layout)
         crop = self.crop or study.crop
         changed = replace(study, model=model, phases=phases, split=split, crop=crop, data=data).choose(self.variants)
+        if self.budget is not None and changed.variants:
+            others = counted(len(changed.variants), "other model")
+            raise DataError(
+                f"--budget is for a study's own model; {study.name} would train {others} too. Add --variants none."
+            )
         seed = study.seed if self.seed is None else self.seed
-        return Wishes(changed, seed, self.compare_splits, self.precision, self.quick, self.seeds)
+        return Wishes(changed, seed, self.compare_splits, self.precision, self.quick, self.seeds, self.budget)
 
     def wishes_and_data(self) -> tuple[Wishes, Path]:
         """Returns what `wishes` does, and where its data is: named, downloaded, drawn, or the sample.
@@ -218,7 +229,7 @@ def options_of(wishes: Wishes, data: str | None) -> Options | None:
         changed = {name: value for name, value in asked.items() if value != before[name]}
         if any(variant not in study.variants for variant in wishes.study.variants):  # cut to the epochs asked for
             changed["epochs"] = asked["epochs"]
-        changed |= {name: getattr(wishes, name) for name in ("seed", "seeds", "precision", "compare_splits")}
+        changed |= {name: getattr(wishes, name) for name in ("seed", "seeds", "precision", "compare_splits", "budget")}
         with suppress(DataError, WeightsError):
             found = Options(known.name, data, quick=quick, **changed)
             if not found.wishes().differences(wishes):

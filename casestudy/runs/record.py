@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # What is said of a study and changes nothing that a run computes: better words begin no other run.
 WORDS = {"title", "source", "published", "published_distorted", "note", "quick"}
+BY_BUDGET = re.compile(r"study\.(model\.image_size|phases\[\d+\]\.epochs)")  # what a budget decides; see `budget`
 
 
 @dataclass(frozen=True)
@@ -35,18 +37,19 @@ class Wishes(Record):
     compare_splits: bool = False  # also train in full on a random split, not only phase 1's head
     precision: Precision | None = None  # a Keras dtype policy; None takes what the machine is good for
     quick: bool = False  # whether it is but a look, for which `Study.quick` made the study smaller
-    seeds: choices.Seeds = (
-        1  # trainings of the study's own model on the one split: from `seed`, and from those after it
-    )
+    seeds: choices.Seeds = 1  # trainings of the study's own model on the one split: from `seed`, and those after it
+    budget: choices.Minutes | None = None  # that training may take; it has cut the study's recipe once it is resolved
 
     @property
     def other_seeds(self) -> list[int]:
         return [(self.seed + k) % 2**32 for k in range(1, self.seeds)]  # the greatest seed is followed by 0
 
     def differences(self, other: Wishes) -> list[str]:
-        """Returns the dotted names of the settings that differ, but for `WORDS`."""
+        """Returns the dotted names of the settings that differ, but for `WORDS` and what one budget decides."""
         before, now = _flat(self.to_json()), _flat(other.to_json())
-        return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        differing = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+        decided = self.budget is not None and self.budget == other.budget
+        return [name for name in differing if not (decided and BY_BUDGET.fullmatch(name))]
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,7 @@ class RunRecord:
         )
         crop = self.images.crop(study.crop) if self.images else study.crop
         study = replace(study, model=model, variants=tuple(variants), crop=crop)
-        return replace(self.wishes, study=study, precision=resolved.machine.precision)
+        return replace(self.wishes, study=study, precision=resolved.machine.precision, budget=None)
 
     def settings(self, model: str | None = None) -> dict[str, Any]:
         """Returns by its dotted name all that may tell a run from another: what was asked for, and what it came to.

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from casestudy.cleaning import clean_archive
 from casestudy.cluster import check_cluster
 from casestudy.data import ImageSet, Splits, split_folds
+from casestudy.errors import RunError
+from casestudy.runs.budget import keep_within_budget
 from casestudy.runs.explained import explain_run
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.owner import owned
@@ -57,9 +59,12 @@ def run_study(
     Raises:
         ClusterError: There is no such cluster, its workers are not as this process, or one of `devices` is lost.
         DataError: There is nothing at `source`, or it cannot be used.
-        RunError: `out` holds something else, a run with other wishes, or one that another process works on.
+        RunError: `out` holds something else, a run with other wishes, or one that another process works on; or several
+            `devices` have a budget.
     """
     check_cluster(cluster)
+    if devices and wishes.budget is not None:
+        raise RunError("A budget is measured on one device; received --budget with --devices. Leave one of them out.")
     if devices and not devices.chief:
         if not RunFolder(Path(out)).finished:
             work_along(Path(out))
@@ -96,16 +101,24 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
     wishes = run.record.wishes
     if wishes.study.data.kind == "archive":
         clean_run(run, password=password)
+    study, splits = _split(run)
+    if wishes.budget is not None and not run.has("splits.csv"):
+        keep_within_budget(run, splits)
+        study, splits = _split(run)
+    save_splits(run, splits, replace(study.split, protocol=splits[0].protocol))
+    for line in plan(splits, quick=wishes.quick):
+        log.info("%s", line)
+    return study, splits[0].images, splits
+
+
+def _split(run: RunFolder) -> tuple[Study, list[Splits]]:
+    """Returns the run's study with nothing left open, and its splits."""
     study = run.resolve()
     images, spec = run.study_images(study), study.split
     if images.signers is None and spec.protocol == "signer":
         log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
         spec = replace(spec, protocol="random")
-    splits = split_folds(images, spec, seed=wishes.seed)
-    save_splits(run, splits, spec)
-    for line in plan(splits, quick=wishes.quick):
-        log.info("%s", line)
-    return study, images, splits
+    return study, split_folds(images, spec, seed=run.record.wishes.seed)
 
 
 def clean_run(run: RunFolder, *, password: str | None = None) -> None:

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tqdm.auto import tqdm
 
@@ -116,6 +116,16 @@ class Clock:
 
         return batch
 
+    def at(self, part: float) -> Clock:
+        """Returns a clock with the paces that images of `part` as many pixels would have, and nothing ahead."""
+        clock = Clock()
+        clock.paces = {kind: replace(pace, seconds=part * pace.seconds) for kind, pace in self.paces.items()}
+        return clock
+
+    def whole(self) -> float:
+        """Returns how many seconds all that lies ahead takes, as far as it was measured."""
+        return sum(self._seconds(task) or 0.0 for task in self.ahead)
+
     def left(self, task: Task, epochs: int) -> str:
         """Returns what is to be said after an epoch of a task that has so many more: what is left of it, and of all."""
         here = self.paces[task.kind].of(task.images) * epochs
@@ -142,7 +152,7 @@ class Clock:
 
 
 def task_of(spec: ModelSpec, phase: Phase, splits: Splits, name: str = "", features: int = 0) -> Task:
-    kind, base = repr((spec, phase)), repr((spec, phase.trainable))
+    kind, base = repr((spec, replace(phase, epochs=1))), repr((spec, phase.trainable))  # an epoch is as long as others
     early = phase.patience is not None and len(splits.validation) > 0
     return Task(name or phase.name, kind, len(splits.train), phase.epochs, early, base, features)
 
