@@ -7,6 +7,7 @@ ARTICLES/studies.md against them.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from casestudy.runs import RunFolder, published_table
 from casestudy.runs.results import contender
 from casestudy.runs.trained import Test
 from casestudy.studies import STUDIES
-from casestudy.study import Study
+from casestudy.study import Phase, Study
 from casestudy.words import percent
 from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, write_text
 from SCRIPTS.release.environment import ROOT
@@ -147,7 +148,7 @@ def block(result: dict | None) -> str:
         cells = [row.model, row.tested, *map(percent, shares)]
         if row.model not in parameters and row.model != OWN:
             cells[3] = NOT_YET
-        cells.append(str(sum(phase.epochs for phase in epochs[row.model])) if row.model in epochs else "–")
+        cells.append(most_epochs(epochs.get(row.model, ())))
         cells.append(f"{parameters[row.model]:,.0f}" if row.model in parameters else "–")
         lines.append("| " + " | ".join([*cells, row.note]) + " |")
     leaky = (
@@ -156,6 +157,12 @@ def block(result: dict | None) -> str:
         else []
     )
     return "\n".join([*lines, "", *leaky, *measured(run, result), confused(result)])
+
+
+def most_epochs(phases: Sequence[Phase]) -> str:
+    """Returns how many epochs phases have; up to so many, where one of them may end sooner."""
+    early = "up to " if any(phase.patience for phase in phases) else ""
+    return f"{early}{sum(phase.epochs for phase in phases)}" if phases else "–"
 
 
 def measured(run: Study, result: dict) -> list[str]:
