@@ -167,6 +167,9 @@ def _committed(claim: Claim, model: str) -> Share | None:
     row = next((one for one in result["comparison"] if one["name"] == model), None)
     if row is None:
         return None
+    if claim.here[2] == "random":
+        row = next((one for one in result["scores"] if one["name"] == "random"), None)
+        return row and Share(round(row["accuracy"] * row["images"]), row["images"])
     validation = claim.here[2] == "validation"
     share = row["validation_accuracy"] if validation else row["accuracy"]
     of = claim.of if validation and claim.of else row["images"]

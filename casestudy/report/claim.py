@@ -17,8 +17,8 @@ NEVER = {
     "quick": "That this is how good the model can be: it is a quick look, with small images and few epochs.",
 }
 WHO = {
-    "signer": "people whom the training never saw",
-    "leave-one-signer-out": "people, each left out of the training once",
+    "signer": " whom the training never saw",
+    "leave-one-signer-out": ", each left out of the training once",
 }
 
 
@@ -73,7 +73,7 @@ def claims(run: RunFolder) -> Claims:
 
 def _headline(found: Evaluation, tested: int, images: str, protocol: str) -> str:
     count = f"{len(found.predictions):,} {images}"
-    whose = f" of {tested} {WHO[protocol]}" if protocol in WHO and tested else ""
+    whose = f" of {counted(tested, 'person')}{WHO[protocol]}" if protocol in WHO and tested else ""
     how = {"random": " chosen at random", "published": " of the published test part"}.get(protocol, "")
     return f"The model reads {percent(found.accuracy)} of {count}{how}{whose}; {found.sure.sentence}."
 
