@@ -109,6 +109,14 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     assert "call the same command again" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", ["studies", "audit"])  # less and more than a pipe is given at once
+def test_whoever_has_read_enough_gets_no_complaint(command):
+    called = [sys.executable, "-m", "casestudy", command]
+    with subprocess.Popen(called, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()  # before it has said a word, as `| true` does
+        assert (process.stderr.read(), process.wait()) == ("", 1)
+
+
 def changed(*arguments):
     return Options.parse(vars(build_parser().parse_args(["run", *arguments]))).wishes().study
 

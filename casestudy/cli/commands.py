@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,6 +17,7 @@ import casestudy
 from casestudy import runs, training  # a room loads a name when it is used
 from casestudy.cleaning import CommandParser, add_clean_command
 from casestudy.cli import grading as grade_command, reading as read_command, runs as run_command
+from casestudy.cli.saying import Lines, reason, shown
 from casestudy.cluster import add_worker_options, check_cluster, run_tasks
 from casestudy.errors import CaseStudyError
 from casestudy.runs import Options
@@ -54,43 +55,24 @@ def main(arguments: list[str] | None = None) -> int:
     args = build_parser().parse_args(arguments)
     level = logging.WARNING if args.quiet else logging.INFO
     said = logging.StreamHandler(sys.stderr)
-    said.setFormatter(_Lines())
+    said.setFormatter(Lines())
     logging.basicConfig(level=level, handlers=[said])
     try:
-        return args.call(args)
+        code = args.call(args)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # as of `| head`: whoever reads has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
-        line = str(error) if isinstance(error, CaseStudyError) else printable(_about(error))
+        line = str(error) if isinstance(error, CaseStudyError) else printable(reason(error))
         print(f"casestudy: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\ncasestudy: stopped. Nothing is half written; call the same command again.", file=sys.stderr)
         return 130
-
-
-class _Lines(logging.Formatter):
-    """What is said on the way: names of people and files in it say nothing to the terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return _shown(super().format(record))
-
-
-def _shown(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
-
-
-def _about(error: OSError) -> str:
-    """Returns what kept a file from being read or written, and what to do about it."""
-    place = error.filename or "a file"
-    told = {
-        errno.ENOSPC: f"the disk is full; {place} could not be written. Make room, or name another place with --out.",
-        errno.EROFS: f"{place} can only be read, as all of its disk. Copy the folder to a disk that can be written.",
-    }
-    rights = f"there is no right to read or write {place}. Change its rights, or copy the folder to one of your own."
-    told |= {errno.EACCES: rights, errno.EPERM: rights}
-    unexpected = f"a file could not be read or written: {error}. Check the path, rights and space."
-    return told.get(error.errno or 0, unexpected)
 
 
 def build_parser() -> CommandParser:
@@ -220,7 +202,7 @@ def _run(args: argparse.Namespace) -> int:
         print(f"this worker has done its part of {printable(str(out))}")
         return 0
     casestudy.write_report(run)
-    print(_shown(run_command.on_screen(run)))
+    print(shown(run_command.on_screen(run)))
     return 0
 
 
@@ -267,7 +249,7 @@ def _report(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     run, weights = run_command.open_run(args, data=args.data), [args.weights] if args.weights else []
     checks = casestudy.verify_run(run, retrain=args.retrain, source=args.data, weights=weights, pattern=args.pattern)
-    print(_shown("\n".join(checks.lines())))
+    print(shown("\n".join(checks.lines())))
     return 0 if checks.hold else 1
 
 
@@ -292,7 +274,7 @@ def _doctor(args: argparse.Namespace) -> int:
     checked = []
     for it in chain(casestudy.check_machine(), casestudy.prove_machine() if args.train else ()):
         checked.append(it)
-        print(_shown(f"{it.state:8}  {it.name}: {it.found}" + f"\n{'':10}{it.remedy}" * bool(it.remedy)), flush=True)
+        print(shown(f"{it.state:8}  {it.name}: {it.found}" + f"\n{'':10}{it.remedy}" * bool(it.remedy)), flush=True)
     if missing := ", ".join(one.name for one in checked if one.state == "needed"):
         print(f"\nNot ready to train: see to {missing} first. Cleaning, reports and grading need less.")
         return 1

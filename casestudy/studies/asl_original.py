@@ -1,9 +1,9 @@
 """The recipe that the case comes from, as its notebook has it, on a random split and by signer.
 
 Its source reports 98.7 % (1,012 of 1,025), on the part that chose the epoch, with the same four people on both sides.
-Expect two scores of one recipe, far apart: on 1,680 photographs of seven people, hands not cut out, 96.7 % at random and
-48.8 % of a person whom it never saw, from `signs` at 64 pixels, in a quarter of an hour. ResNet50V2 at 224 pixels takes
-hours on two cores, so make the images smaller; what enlarges them keeps its proportion:
+Expect two scores of one recipe, far apart: on 1,680 photographs of seven people, hands not cut out, 96.7 % at random
+and 48.8 % of a person whom it never saw, from `signs` at 64 pixels, in a quarter of an hour. ResNet50V2 at 224 pixels
+takes hours on two cores, so make the images smaller; what enlarges them keeps its proportion:
 
     casestudy run asl-original --image-size 64
     casestudy run asl-original --data https://data.mendeley.com/public-api/zip/xs6mvhx6rh/download/1
