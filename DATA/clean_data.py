@@ -43,7 +43,7 @@ def main() -> int:
     args = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        return args.call(args)
+        return CommandParser.carry_out(args)
     except CaseStudyError as error:
         if args.debug:
             raise

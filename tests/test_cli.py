@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from casestudy.cli import commands as cli, main
 from casestudy.cli.commands import build_parser
@@ -109,12 +110,17 @@ def test_ctrl_c_is_no_traceback(capsys, monkeypatch):
     assert "call the same command again" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["studies", "audit"])  # less and more than a pipe is given at once
-def test_whoever_has_read_enough_gets_no_complaint(command):
-    called = [sys.executable, "-m", "casestudy", command]
-    with subprocess.Popen(called, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+@pytest.mark.parametrize("words", ["-m casestudy studies", "-m casestudy audit", "DATA/clean_data.py --dry-run"])
+def test_whoever_has_read_enough_gets_no_complaint(words, tmp_path):
+    called = [sys.executable, *words.split()]
+    if "--dry-run" in words:
+        Image.new("RGB", (20, 20)).save(tmp_path / "A1.jpg")
+        called += [str(tmp_path), "--quiet", "--json"]
+    with subprocess.Popen(
+        called, cwd=Path(__file__).parents[1], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         process.stdout.close()  # before it has said a word, as `| true` does
-        assert (process.stderr.read(), process.wait()) == ("", 1)
+        assert (process.stderr.read(), process.wait()) == ("", 141)
 
 
 def changed(*arguments):

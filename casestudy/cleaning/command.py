@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -51,6 +52,17 @@ class CommandParser(argparse.ArgumentParser):
             what = "no option here" if more[0].startswith("-") else "a word too many: a name with spaces needs quotes"
             getattr(parsed, "parser", self).error(f"received {more[0]!r}, which is {what}")
         return parsed
+
+    @staticmethod
+    def carry_out(args: argparse.Namespace) -> int:
+        """Returns the exit code of the command that was parsed; 141 where nobody reads it further, as in `| head`."""
+        try:
+            code = args.call(args)
+            sys.stdout.flush()
+            return int(code)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+            return 141  # as a shell says it of others
 
     @staticmethod
     def at_least_one(text: str) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
-import os
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -58,12 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     said.setFormatter(Lines())
     logging.basicConfig(level=level, handlers=[said])
     try:
-        code = args.call(args)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # as of `| head`: whoever reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return CommandParser.carry_out(args)
     except (CaseStudyError, OSError) as error:
         if args.debug:
             raise
