@@ -1,4 +1,4 @@
-"""Measures what parts of the recipe are worth: accuracy on unseen people against seconds, for each point of `--budget`.
+"""Measures what parts of the recipe are worth, to choose those of `--budget`: accuracy on unseen people, and seconds.
 
     python -m SCRIPTS.hands.measure_budget --data PHOTOS.rar --out runs/budget
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,6 @@ from casestudy.cleaning.regroup import clean_archive
 from casestudy.data import Splits, split_folds
 from casestudy.files import file_digest
 from casestudy.models import inference_model
-from casestudy.runs.budget import POINTS
 from casestudy.runs.record import environment
 from casestudy.study import SplitSpec
 from casestudy.words import duration, percent
@@ -31,7 +31,8 @@ from SCRIPTS.articles.writing import ARTICLES, read_json, replaced, write_json, 
 
 RESULTS, PAGE = ARTICLES / "budget.json", ARTICLES / "alternatives.md"
 BEGIN, END = "<!-- budget -->", "<!-- end of budget -->"
-STUDY, SIZE, SEED, JUDGED = cs.STUDIES["asl"], (96, 96), 7, 2
+STUDY, SEED, JUDGED = cs.STUDIES["asl"], 7, 2
+SIZES, SHARES = (64, 96), (1 / 4, 1 / 2, 1)  # sides in pixels, and parts of the last phase's epochs: the cheapest first
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,18 +48,19 @@ def main(arguments: list[str] | None = None) -> int:
     if not letters.exists():
         clean_archive(options.data, letters)
     data = {"name": options.data.name, "sha256": file_digest(options.data)}
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", 0)) or os.cpu_count()  # that an operation is divided among
     results = read_json(options.json) if options.json.exists() else {}
     if results.get("data") != data:
-        results = {"data": data, "cores": len(os.sched_getaffinity(0)), "environment": environment(), "points": []}
-    for most, share in sorted(POINTS, key=lambda point: (point[0] is None, point[1])):  # the cheapest first
-        size, epochs = SIZE if most is None else (most, most), round(share * STUDY.phases[-1].epochs)
-        if not any((one["size"], one["epochs"]) == (size[0], epochs) for one in results["points"]):
+        results = {"data": data, "threads": threads, "environment": environment(), "points": []}
+    for side, share in product(SIZES, SHARES):
+        size, epochs = (side, side), round(share * STUDY.phases[-1].epochs)
+        if not any((one["size"], one["epochs"]) == (side, epochs) for one in results["points"]):
             one = measured(letters, options.out, size, epochs)
-            results["points"] = sorted([*results["points"], one], key=lambda one: -one["accuracy"])
+            results["points"] = sorted([*results["points"], one], key=lambda one: (-one["accuracy"], one["seconds"]))
             write_json(options.json, results)
             page = options.page.read_text(encoding="utf-8")
             write_text(options.page, replaced(page, table(results), BEGIN, END))
-        print(f"{size[0]} pixels, {epochs} epochs: done", flush=True)
+        print(f"{side} pixels, {epochs} epochs: done", flush=True)
     return 0
 
 
