@@ -181,8 +181,11 @@ def measured(run: Study, result: dict) -> list[str]:
             own_split.setdefault(f"{share} of the training part held out ({variant.split.draw})", []).append(
                 row["name"]
             )
-    other = {k: said for k, said in result.get("variant_precision", {}).items() if said != machine["precision"]}
-    others = f" ({', '.join(f'{name} in {said}' for name, said in other.items())})" if other else ""
+    other: dict[str, list[str]] = {}
+    for name, precision in result.get("variant_precision", {}).items():
+        if precision != machine["precision"]:
+            other.setdefault(precision, []).append(name)
+    others = "".join(f" ({', '.join(names)} in {precision})" for precision, names in other.items())
     lines = [
         "- " + ", ".join(images),
         *(f"- {', '.join(names)}: with {words}." for words, names in own_split.items()),
