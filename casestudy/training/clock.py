@@ -117,7 +117,7 @@ class Clock:
         return batch
 
     def at(self, part: float) -> Clock:
-        """Returns a clock with the paces that images of `part` as many pixels would have, and nothing ahead."""
+        """Returns a clock with paces that take `part` of the time, and nothing ahead."""
         clock = Clock()
         clock.paces = {kind: replace(pace, seconds=part * pace.seconds) for kind, pace in self.paces.items()}
         return clock
