@@ -68,8 +68,8 @@ def keep_within_budget(run: RunFolder, splits: Sequence[Splits]) -> None:
 def parts_of(study: Study, splits: Sequence[Splits], paces: Clock, *, smaller: bool) -> list[Part]:
     """Returns what there is to choose from, by `POINTS`, each with the time of a training on every split.
 
-    A smaller image takes as much less time as its sides are shorter, not as its pixels are fewer: 64 pixels took 0.57 to
-    0.73 of 96 (ARTICLES/budget.json). Where the size was asked for, there are the epochs alone to choose from.
+    A smaller image takes as much less time as its sides are shorter, not as its pixels are fewer: 64 pixels took 0.57
+    to 0.73 of 96 (ARTICLES/budget.json). Where the size was asked for, there are the epochs alone to choose from.
     """
     size, last, parts = study.model.image_size, study.phases[-1], []
     assert size is not None  # resolved
