@@ -108,6 +108,18 @@ def predicted(run, name, right, signers):
     run.write_table(name, pd.DataFrame({**facts, **shares}))
 
 
+def test_one_person_is_called_one(run_copy):
+    signers = ["user_0"] * 12
+    headline = next(one for one in run_copy.read_json("metrics.json")["scores"] if one["name"] == "headline")
+    run_copy.write_json("metrics.json", {"scores": [headline]})
+    predicted(run_copy, "predictions.csv", np.arange(12) != 7, signers)
+    parts = pd.DataFrame({"name": [f"{k}.png" for k in range(12)], "signer": signers, "label": "A", "part": "test"})
+    run_copy.write_table("splits.csv", parts)
+    found = claims(run_copy)
+    assert found.may[0].startswith("The model reads 91.7 % of 12 photographs of 1 person whom the training never saw; ")
+    assert "That it reads 91.7 % of what other people show: one person cannot tell." in found.may_not
+
+
 def test_claims_follow_from_the_numbers(run_copy):
     """Five people of twelve photographs; the head misses three of each, the whole training one of all."""
     signers = [f"user_{k // 12}" for k in range(60)]
