@@ -7,6 +7,7 @@ import math
 from itertools import pairwise
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from casestudy.errors import DataError, RunError
@@ -98,9 +99,9 @@ def begun(tmp_path, letters_zip, small_study, monkeypatch):
 
     monkeypatch.setattr(budget, "paces_of", measured)
 
-    def begin(minutes, out="run", wished=None, **changes):
+    def begin(minutes, out="run", wished=None, source=letters_zip, **changes):
         wishes = Wishes(dataclasses.replace(study, **changes), seed=3, budget=minutes, **(wished or {}))
-        run = RunFolder.begin(tmp_path / out, wishes, letters_zip)
+        run = RunFolder.begin(tmp_path / out, wishes, source)
         asked.clear()
         return run, prepare_run(run), asked
 
@@ -153,6 +154,18 @@ def test_what_a_budget_makes_smaller_is_loaded_smaller(begun, monkeypatch):
     run, (study, images, _), asked = begun(1e-6)
     assert asked[0] == (96, 96) and images.images.shape[1:3] == (64, 64) == study.model.image_size
     assert run.record.resolved.machine.image_size == (64, 64)
+
+
+@pytest.mark.parametrize("minutes", [None, 1e-6])
+def test_a_split_that_has_to_be_at_random_is_said_once(begun, encode, tmp_path, caplog, minutes):
+    chance = np.random.default_rng(5)
+    for name in (f"{label}/{take}.png" for label in "ABC" for take in range(8)):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode(chance.integers(0, 256, (40, 40, 3), dtype=np.uint8)))
+    run, (_, images, splits), _ = begun(minutes, source=tmp_path / "photos")
+    assert images.signers is None and splits[0].protocol == run.facts.protocol == "random"
+    assert sum("does not say who is in each photograph" in line for line in caplog.messages) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ ARTICLES/studies.md against them.
 """
 
 import sys
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -173,18 +174,16 @@ def measured(run: Study, result: dict) -> list[str]:
     copies = f", {result['copies']:,} of them with a copy in training" if result["copies"] else ""
     images += [f"{parts['test']:,} to test{copies}."]
     some = "" if run.split.fraction == 1 else f", on {percent(run.split.fraction)} of the training images"
-    own_split: dict[str, list[str]] = {}
+    own_split: dict[str, list[str]] = defaultdict(list)
     for row in result["comparison"]:
         variant = next((one for one in run.variants if one.name == row["name"]), None)
         if variant and variant.split:
             share = percent(variant.split.validation)
-            own_split.setdefault(f"{share} of the training part held out ({variant.split.draw})", []).append(
-                row["name"]
-            )
-    other: dict[str, list[str]] = {}
+            own_split[f"{share} of the training part held out ({variant.split.draw})"].append(row["name"])
+    other: dict[str, list[str]] = defaultdict(list)
     for name, precision in result.get("variant_precision", {}).items():
         if precision != machine["precision"]:
-            other.setdefault(precision, []).append(name)
+            other[precision].append(name)
     others = "".join(f" ({', '.join(names)} in {precision})" for precision, names in other.items())
     lines = [
         "- " + ", ".join(images),

@@ -45,14 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
     for variant in study.choose(",".join(args.variants) or "all").variants:
         work = args.work / variant.name
         if variant.name not in {row["name"] for row in current(read_json(FOLDER / f"{study.name}.json"))["comparison"]}:
-            add(study.name, variant, {"precision": precision} | measured(study, variant, images, work, precision))
+            add(study.name, variant, measured(study, variant, images, work, precision))
         remove_checkpoints(work)
         print(f"{variant.name} is recorded", flush=True)
     return 0
 
 
 def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Path, precision: str) -> dict:
-    """Returns the row of a comparison and the scores of one variant, trained as its study says."""
+    """Returns the row of a comparison, the scores and the precision of one variant, trained as its study says."""
     spec = dataclasses.replace(study.split, **({} if variant.split is None else vars(variant.split)))
     splits = cs.split_images(images, spec, seed=study.seed)
     model = cs.build_model(variant.model, images, seed=study.seed, precision=precision)
@@ -85,7 +85,7 @@ def measured(study: cs.Study, variant: cs.Variant, images: cs.ImageSet, work: Pa
     row |= {"images": len(splits.test), "accuracy": found.accuracy, "low": found.interval[0], "high": found.interval[1]}
     row |= {"loss": found.loss, "rank": None, "pareto": None, "train_images": len(splits.train)}
     row = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in row.items()}
-    return {"row": row, "scores": scores}
+    return {"row": row, "scores": scores, "precision": precision}
 
 
 def _score(name: str, found: cs.Evaluation, protocol: str) -> dict:

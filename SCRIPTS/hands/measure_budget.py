@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from functools import reduce
 from itertools import product
 from pathlib import Path
 
@@ -85,8 +86,7 @@ def nested(images: cs.ImageSet) -> Splits:
     """Returns the split of which the first person is in no part, and the next two are the test."""
     first, *folds = split_folds(images, SplitSpec("leave-one-signer-out"), seed=SEED)
     test = np.sort(np.concatenate([fold.test for fold in folds[:JUDGED]]))
-    train = np.setdiff1d(first.train, test)
-    train = train[~np.isin(images.groups[train], images.groups[test])]  # nobody's copy is on both sides
+    train = reduce(np.intersect1d, (fold.train for fold in (first, *folds[:JUDGED])))  # without anybody's copies, too
     return dataclasses.replace(first, protocol="signer", fold="", train=train, test=test)
 
 

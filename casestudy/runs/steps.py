@@ -59,8 +59,7 @@ def run_study(
     Raises:
         ClusterError: There is no such cluster, its workers are not as this process, or one of `devices` is lost.
         DataError: There is nothing at `source`, or it cannot be used.
-        RunError: `out` holds something else, a run with other wishes, or one that another process works on; or several
-            `devices` have a budget.
+        RunError: `out` holds something else, another run, or one that a process works on; `devices` have a budget.
     """
     check_cluster(cluster)
     if devices and wishes.budget is not None:
@@ -105,6 +104,8 @@ def prepare_run(run: RunFolder, *, password: str | None = None) -> tuple[Study, 
     if wishes.budget is not None and not run.has("splits.csv"):
         keep_within_budget(run, splits)
         study, splits = _split(run)
+    if splits[0].protocol != study.split.protocol:
+        log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
     save_splits(run, splits, replace(study.split, protocol=splits[0].protocol))
     for line in plan(splits, quick=wishes.quick):
         log.info("%s", line)
@@ -116,7 +117,6 @@ def _split(run: RunFolder) -> tuple[Study, list[Splits]]:
     study = run.resolve()
     images, spec = run.study_images(study), study.split
     if images.signers is None and spec.protocol == "signer":
-        log.warning("this data does not say who is in each photograph: the split is random, and its score flatters")
         spec = replace(spec, protocol="random")
     return study, split_folds(images, spec, seed=run.record.wishes.seed)
 
