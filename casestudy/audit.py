@@ -86,16 +86,6 @@ def audit_lines(name: str = "") -> list[str]:
     return found[:-1]
 
 
-def audit_table(rows: list[Audited]) -> str:
-    """Returns an audit as a table in Markdown."""
-    head = ["| study | claim | its own notebook | here | verdict |", "|---|---|---|---|---|"]
-    found = []
-    for row in rows:
-        because = f": {row.why}" if row.why else ""
-        found.append((row.study, row.claim.text, row.claim.shown, row.here, f"**{row.verdict}**{because}"))
-    return "\n".join([*head, *("| " + " | ".join(cells) + " |" for cells in found)])
-
-
 def judge(claim: Claim, here: Share | None = None, other: Share | None = None) -> tuple[Verdict, str]:
     """Returns the verdict on a claim and its reason, given what came out here.
 

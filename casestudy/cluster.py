@@ -161,7 +161,7 @@ def check_cluster(cluster: str | None) -> None:
     try:
         import distributed  # noqa: F401
     except ImportError:
-        raise ClusterError('--cluster needs Dask. Get it: pip install "casestudy[cluster]"; or say --jobs 2') from None
+        raise ClusterError("--cluster needs Dask. Get it: pip install distributed; or say --jobs 2") from None
     if re.fullmatch(r"local:[1-9]\d*", cluster):
         return
     if cluster.endswith((".yaml", ".yml")):
@@ -232,7 +232,7 @@ def _queue(path: Path) -> tuple[str, dict[str, Any], int]:
     try:
         import dask_jobqueue  # noqa: F401
     except ImportError:
-        raise ClusterError('A queue needs dask-jobqueue. Get it: pip install "casestudy[cluster]"') from None
+        raise ClusterError("A queue needs dask-jobqueue. Get it: pip install dask-jobqueue") from None
     form = f"A file for --cluster says jobqueue: one of {', '.join(QUEUES)}: its settings"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -242,7 +242,7 @@ def _queue(path: Path) -> tuple[str, dict[str, Any], int]:
             raise ValueError(f"it has {kind}")
     except (OSError, ValueError, LookupError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise ClusterError(f"{form}; {path} does not ({' '.join(str(error).split())[:120]}). Change it.") from None
-    options = {"dashboard_address": "127.0.0.1:0", **settings.get("scheduler-options", {})}
+    options = {"dashboard_address": "127.0.0.1:0", **(settings.get("scheduler-options") or {})}
     if not {"host", "interface"} & {*options} and "interface" not in settings:
         raise ClusterError(
             f"Jobs of a queue reach this machine over a network, and {path} does not say which. Add interface: NAME, "

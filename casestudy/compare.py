@@ -14,7 +14,7 @@ import pandas as pd
 
 from casestudy.errors import UNREADABLE, CaseStudyError, RunError
 from casestudy.evaluation import PREFIX, Contender, compare_models, how_sure
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.report import PROTOCOLS, decimals, interval, page, source
 from casestudy.runs import RunFolder
 from casestudy.words import MANY_LABELS, banner, counted, percent
@@ -165,8 +165,7 @@ def write_comparison(comparison: Comparison, target: Path) -> Path:
         where=[row for row in settings if row[0].startswith(WHERE)],
         style=source("report.css"),
     )
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+    write_text(target, text)
     return target
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from casestudy.errors import DataError, RunError
-from casestudy.files import atomic_path, file_digest, find_in_checkout
+from casestudy.files import file_digest, find_in_checkout, write_text
 from casestudy.listing import list_network
 from casestudy.report import interval, page, source
 from casestudy.runs import RunFolder
@@ -87,8 +87,7 @@ def write_demo(run: RunFolder, target: Path) -> Path:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+    write_text(target, text)
     return target
 
 

@@ -15,28 +15,14 @@ A damaged image is never an exception: it is a row of the ledger.
 """
 
 from casestudy.cleaning.errors import (
-    UNREADABLE,
-    ArchiveError,
-    CaseStudyError,
-    ConservationError,
-    DataError,
-    DecoderError,
-    PasswordError,
+    UNREADABLE as UNREADABLE,
+    ArchiveError as ArchiveError,
+    CaseStudyError as CaseStudyError,
+    ConservationError as ConservationError,
+    DataError as DataError,
+    DecoderError as DecoderError,
+    PasswordError as PasswordError,
 )
-
-__all__ = [
-    "UNREADABLE",
-    "ArchiveError",
-    "CaseStudyError",
-    "ClusterError",
-    "ConservationError",
-    "DataError",
-    "DecoderError",
-    "GradingError",
-    "PasswordError",
-    "RunError",
-    "WeightsError",
-]
 
 
 class WeightsError(CaseStudyError):

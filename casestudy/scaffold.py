@@ -19,7 +19,7 @@ from typing import Any
 from casestudy.cleaning import clean_archive, used_pictures
 from casestudy.data import data_for
 from casestudy.errors import DataError
-from casestudy.files import MOST_TABLE, read_member
+from casestudy.files import MOST_TABLE, read_member, zip_names
 from casestudy.records import Record
 from casestudy.studies import STUDIES
 from casestudy.study import DataSpec, SplitSpec, Study
@@ -108,11 +108,10 @@ def look_at(data: str, spec: DataSpec, *, password: str | None = None, progress:
 
 def _rows(path: Path, spec: DataSpec, password: str | None, progress: bool) -> list[Mapping[str, Any]]:
     """Returns the ledger of data: that of a letters.zip, or what cleaning would write."""
-    if path.is_file() and zipfile.is_zipfile(path):
+    if "ledger.csv" in zip_names(path):
         with zipfile.ZipFile(path) as archive:
-            if "ledger.csv" in archive.namelist():
-                text = read_member(archive, "ledger.csv", MOST_TABLE).decode()
-                return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
+            text = read_member(archive, "ledger.csv", MOST_TABLE).decode()
+        return list(csv.DictReader(io.StringIO(text, newline=""), restval=""))
     ledger = clean_archive(path, None, password=password, pattern=spec.pattern, layout=spec.layout, progress=progress)
     return [dataclasses.asdict(row) for row in ledger.rows]
 

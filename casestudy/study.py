@@ -13,13 +13,10 @@ from typing import Annotated, Any, Literal
 
 from casestudy import choices
 from casestudy.choices import ARCHITECTURES, QUICK_EPOCHS, QUICK_IMAGE_SIZE, RESERVED, Augmentation, Distortion
-from casestudy.data_spec import DataSpec, Download
+from casestudy.data_spec import DataSpec as DataSpec, Download as Download
 from casestudy.errors import DataError
 from casestudy.records import Between, Matching, Record, not_one_of
 from casestudy.words import did_you_mean
-
-__all__ = ["DataSpec", "Download", "Hidden", "ModelSpec", "Phase", "Search", "SplitSpec", "Study", "Variant"]
-
 
 HIDDEN = ("before_hidden", "hidden", "after_hidden")  # what the layers of a `Hidden` are called in a network
 
@@ -37,7 +34,7 @@ class ModelSpec(Record):
     """Which network, and how its input is prepared.
 
     An `image_size` of None takes the size that signs were learnt at where the run starts from them, and lets the
-    machine decide otherwise (64 on a CPU, 224 on a GPU).
+    machine decide otherwise (96 on a CPU, 224 on a GPU).
     """
 
     name: str  # one of `ARCHITECTURES`

@@ -2,9 +2,12 @@
 
 import math
 
-from casestudy.cleaning.words import STATUSES, counted, did_you_mean, printable
-
-__all__ = ["MANY_LABELS", "STATUSES", "banner", "counted", "did_you_mean", "duration", "percent", "printable"]
+from casestudy.cleaning.words import (
+    STATUSES as STATUSES,
+    counted as counted,
+    did_you_mean as did_you_mean,
+    printable as printable,
+)
 
 MANY_LABELS = 60  # of more, a matrix is shown without its numbers, and of a list the part that matters most
 MEANINGLESS = "Drawn images stand in for the data of this study. The numbers mean nothing: they show what a run has."

@@ -260,8 +260,7 @@ def fabricate_run(small_study) -> Callable[..., object]:
         tested = used[used["part"] == "test"]
         images = types.SimpleNamespace(  # what `prediction_table` reads of an ImageSet
             class_names=names,
-            names=tested["name"].to_numpy(),
-            signers=tested["signer"].to_numpy(),
+            truth=lambda tested=tested: {name: tested[name].to_numpy() for name in ("name", "signer", "label")},
             labels=np.array([names.index(label) for label in tested["label"]]),
         )
         for file, skill in (

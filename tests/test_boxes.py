@@ -12,8 +12,10 @@ from PIL import Image
 
 from casestudy.cleaning import box_files, box_trees
 from casestudy.cleaning.box_files import MOST_ROWS, read_box_file
-from casestudy.cleaning.boxes import merge_boxes, shown_size
+from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.ledger import Ledger
+from casestudy.cleaning.loose import loose_photographs
+from casestudy.cleaning.pixels import shown_size
 from casestudy.cleaning.regroup import clean_archive
 
 BOX_HEADER = "image,top_left_x,top_left_y,bottom_right_x,bottom_right_y\n"
@@ -303,31 +305,44 @@ def test_a_box_drawn_on_a_picture_of_another_size_is_not_used():
     assert (boxes, remarks["user_3/A0.txt"]) == ({}, "0 boxes; 1 drawn on a picture of another size")
 
 
-def photograph(width, height, turned=0, colour="#885544"):
+def photograph(width, height, turned=0, colour="#885544", kind="JPEG"):
     data, exif = io.BytesIO(), Image.Exif()
     if turned:
         exif[0x0112] = turned
-    Image.new("RGB", (width, height), colour).save(data, "JPEG", exif=exif)
+    Image.new("RGB", (width, height), colour).save(data, kind, exif=exif)
     return data.getvalue()
 
 
-@pytest.mark.parametrize("turned", range(9))
-def test_shares_are_of_the_picture_as_it_is_shown(turned, tmp_path):
-    data = photograph(40, 20, turned)
+@pytest.mark.parametrize(
+    ("turned", "kind"), [*((k, "JPEG") for k in range(9)), (6, "PNG"), (6, "WEBP"), (8, "TIFF"), (1, "BMP")]
+)
+def test_shares_are_of_the_picture_as_it_is_shown(turned, kind, tmp_path):
+    data, name = photograph(40, 20, turned, kind=kind), f"A0.{kind.lower()}"
     from PIL import ImageOps
 
     with Image.open(io.BytesIO(data)) as opened:
-        size = ImageOps.exif_transpose(opened).size
-    assert shown_size(data, 40, 20) == size == ((20, 40) if turned >= 5 else (40, 20))
-    assert shown_size(data[:30], 40, 20) == (40, 20)
-    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as raw:
-        raw.writestr("user_1/A0.jpg", data)
-        raw.writestr("user_1/A0.txt", "0 0.5 0.5 0.5 0.5")
-    clean_archive(tmp_path / "raw.zip", tmp_path / "letters.zip")
+        width, height = ImageOps.exif_transpose(opened).size
+    assert shown_size(data) == (width, height) == ((20, 40) if turned >= 5 else (40, 20))
+    corners = [width // 4, height // 4, 3 * width // 4, 3 * height // 4]
+    (tmp_path / "user_1").mkdir()
+    (tmp_path / "user_1" / name).write_bytes(data)
+    (tmp_path / "user_1" / "A0.txt").write_text("0 0.5 0.5 0.5 0.5")
+    ((_, _, box),) = loose_photographs(tmp_path / "user_1" / name)
+    assert box == tuple(corners)
+    clean_archive(tmp_path / "user_1", tmp_path / "letters.zip", pattern="(?P<label>[A-Z])")
     with zipfile.ZipFile(tmp_path / "letters.zip") as letters:
-        line = letters.read("boxes.csv").decode().splitlines()[1]
-    width, height = size
-    assert line == f"A/user_1__A0.jpg,{width // 4},{height // 4},{3 * width // 4},{3 * height // 4}"
+        (line,) = letters.read("boxes.csv").decode().splitlines()[1:]
+    assert line.split(",")[1:] == [str(one) for one in corners]
+
+
+def test_a_mended_picture_is_turned_as_it_is_shown(tmp_path):
+    with zipfile.ZipFile(tmp_path / "raw.zip", "w") as raw:
+        raw.writestr("user_1/A0.jpg", b"\0\0" + photograph(40, 20, 6))
+        raw.writestr("user_1/A0.txt", "0 0.5 0.5 0.5 0.5")
+    clean_archive(tmp_path / "raw.zip", tmp_path / "letters.zip", repair=True)
+    with zipfile.ZipFile(tmp_path / "letters.zip") as letters:
+        (line,) = letters.read("boxes.csv").decode().splitlines()[1:]
+    assert line.split(",")[1:] == ["5", "10", "15", "30"]
 
 
 def test_names_from_a_box_file_bring_no_control_character_and_are_not_endless():

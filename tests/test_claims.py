@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from casestudy.audit import audit, audit_table, current
+from casestudy.audit import audit, current
 from casestudy.studies import STUDIES
 from SCRIPTS.articles import figures, record_results, record_studies, values
 from SCRIPTS.articles.writing import replaced
@@ -146,7 +146,7 @@ def test_the_case_s_recipe_shows_its_score_on_a_random_split_beside_the_honest_o
 
 def test_the_article_on_the_audit_shows_what_the_command_finds():
     page = record_studies.AUDIT.read_text(encoding="utf-8")
-    assert replaced(page, audit_table(audit()), *record_studies.AUDIT_MARKS) == page
+    assert replaced(page, record_studies.audit_table(audit()), *record_studies.AUDIT_MARKS) == page
     assert len(re.sub(r"^\|.*", "", page, flags=re.M).split()) <= 1200
     assert page.count("\n| ") == 1 + len(audit())
 

@@ -45,6 +45,22 @@ def test_clean_then_undo(tmp_path):
     assert (twice.returncode, "was there already" in twice.stdout) == (0, True)
 
 
+def test_undo_writes_or_is_not_called(tmp_path):
+    run(SOLID, cwd=tmp_path)
+    refused = run("letters.zip", "--undo", "tree", "--dry-run", cwd=tmp_path)
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "--dry-run" in refused.stderr and not (tmp_path / "tree").exists()
+
+
+def test_an_archive_is_never_its_own_target(tmp_path):
+    run(SOLID, cwd=tmp_path)
+    before = (tmp_path / "letters.zip").read_bytes()
+    refused = run("letters.zip", cwd=tmp_path)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1)
+    assert "is the archive itself" in refused.stderr
+    assert (tmp_path / "letters.zip").read_bytes() == before
+
+
 def test_json_dry_run_and_quiet(tmp_path):
     told = json.loads(run(SOLID, "--json", "--dry-run", "--workers", 2, cwd=tmp_path).stdout)
     assert (told["schema_version"], told["entries"], told["photographs"], len(told["rows"])) == (1, 13, 9, 13)

@@ -119,7 +119,7 @@ def test_a_search_tries_the_same_with_any_number_of_workers(tmp_path, monkeypatc
     pytest.importorskip("distributed")
     pytest.importorskip("keras_tuner")
     monkeypatch.setattr(search, "ROUND", 2)
-    study, data = stand_in(STUDY, tmp_path / "data")
+    study, data = STUDY, stand_in(STUDY, tmp_path / "data")
     alone = json.loads(search.tune(study, data, tmp_path / "alone", seed=0, trials=4).read_text())
     many = json.loads(search.tune(study, data, tmp_path / "many", seed=0, trials=4, cluster="local:2").read_text())
     assert many == alone
@@ -130,9 +130,8 @@ def test_a_search_knows_the_scores_of_earlier_rounds_and_reads_trials_that_are_t
     """Eight values, of which the last is best: after the first ones by chance, it is gone for."""
     pytest.importorskip("keras_tuner")
     space = {"dropout": [k / 100 for k in range(40)]}
-    study, data = stand_in(
-        dataclasses.replace(STUDY, search=dataclasses.replace(STUDY.search, space=space)), tmp_path / "data"
-    )
+    study = dataclasses.replace(STUDY, search=dataclasses.replace(STUDY.search, space=space))
+    data = stand_in(study, tmp_path / "data")
     trained = []
 
     def score(self, trial):

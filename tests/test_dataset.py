@@ -6,11 +6,13 @@ import os
 import shutil
 import struct
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from casestudy.cli import main
 from casestudy.data import letters, load_images
 from casestudy.errors import DataError
 from casestudy.study import DataSpec
@@ -339,3 +341,24 @@ def test_a_full_disk_is_said_before_it_is_written_to(letters_zip, tmp_path, monk
     with pytest.raises(DataError, match=r"The pixels need 0 MB .*No space left.* Make room"):
         load_images(letters_zip, image_size=(32, 32), cache_dir=tmp_path)
     assert not list(tmp_path.glob("*.npy"))
+
+
+def test_every_ending_of_a_picture_is_loaded(tmp_path):
+    for k, kind in enumerate(("jpg", "jpe", "jfif", "JPEG", "png", "tif", "tiff", "webp", "bmp", "gif")):
+        place = tmp_path / "photos" / "AB"[k % 2] / f"{k}.{kind}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        written = {"jpe": "JPEG", "jfif": "JPEG", "jpg": "JPEG", "tif": "TIFF"}.get(kind, kind.upper())
+        Image.new("RGB", (8, 8), (20 * k, 0, 0)).save(place, written)
+    images = load_images(tmp_path / "photos", image_size=(8, 8), cache_dir=tmp_path / "cache")
+    assert len(images) == 10
+
+
+@pytest.mark.parametrize("command", [["run", "--data"], ["new", "mine"]])
+def test_a_zip_with_a_broken_directory_is_one_line(command, letters_zip, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    data = bytearray(letters_zip.read_bytes())
+    data[data.rindex(b"PK\x01\x02")] ^= 0xFF
+    Path("broken.zip").write_bytes(data)
+    assert main([*command, "broken.zip"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "broken.zip is damaged" in line] == said[-1:]

@@ -376,6 +376,21 @@ def test_roboflow_s_tables_name_the_labels_of_flat_files(tmp_path):
     assert [found[name] for name in flat[4:6]] == [("A", "test"), ("", "test")]  # two labels are none
 
 
+def test_a_class_list_with_an_endless_cell_says_nothing(tmp_path):
+    flat = spread("{s}/{l}{k}.png", takes=1, s=("user_1", "user_2"), l="AB")
+    table = "filename,A,B\n" + "x" * 200_000 + ",1,0\n"
+    ledger = clean_archive(pack(tmp_path / "in.zip", flat, **{"_classes.csv": table}), tmp_path / "letters.zip")
+    assert {row.label for row in ledger.rows if row.format} == {"A", "B"}
+
+
+@pytest.mark.parametrize("ending", ["tgz", "tzst", "tar.zst", "7z"])
+def test_an_archive_named_after_somebody_is_theirs(ending, tmp_path):
+    people = ("user_1", "user_2", "user_3")
+    names = [*spread("{s}/{l}{k}.png", takes=1, s=people, l="AB"), f"user_1.{ending}/A7.png"]
+    ledger = clean_archive(pack(tmp_path / "in.zip", names), tmp_path / "letters.zip")
+    assert {row.signer for row in ledger.rows} == set(people)
+
+
 def test_the_command_asks_in_one_line_and_takes_the_answer(tmp_path):
     pack(tmp_path / "in.zip", spread("photos/{p}/{l}{k}.png", takes=1, p="JK", l="ABCD"))
     script = Path(__file__).parent.parent / "DATA" / "clean_data.py"

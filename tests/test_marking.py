@@ -5,6 +5,7 @@ import http.client
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -281,6 +282,10 @@ def test_nobody_else_is_let_in(course, reader):
             assert connection.getresponse().status == 413
         else:
             assert reader.ask(method, path, body, **dict(headers))[0] == status, call
+    with socket.create_connection(("127.0.0.1", reader.port), timeout=10) as line:  # one refusal, not two
+        head = f"POST {wrong} HTTP/1.0\r\nHost: 127.0.0.1:{reader.port}\r\nContent-Length: 0\r\n\r\n"
+        line.sendall(head.encode())
+        assert b"".join(iter(lambda: line.recv(1 << 16), b"")).count(b"HTTP/1.") == 1
     reader.desk.finish()
     assert marks_of(home)[NAMES[1], "reading"] == ("0", "")
     assert reader.server.server_address[0] == "127.0.0.1"

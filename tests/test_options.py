@@ -262,15 +262,18 @@ def test_a_run_that_has_not_begun_to_train_names_verify(letters_zip, tmp_path):
     assert shlex.split(Options.again(run))[1] == "verify"
 
 
-@pytest.mark.parametrize("name", [name for name, study in STUDIES.items() if study.data.class_names])
-def test_quick_draws_a_stand_in(name, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [*((name, []) for name, study in STUDIES.items() if study.data.class_names), ("emnist", ["--as-published"])],
+)
+def test_quick_draws_a_stand_in(name, more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert main(["run", name, "--quick", "--variants", "none", "--out", "run", "--seed", "4"]) == 0
+    assert main(["run", name, "--quick", "--variants", "none", "--out", "run", "--seed", "4", *more]) == 0
     run = RunFolder.resume("run")
     assert run.source.is_relative_to(tmp_path / "runs" / ".cache" / f"stand-in-{name}")
     assert run.facts.class_names == STUDIES[name].data.class_names
     again = parsed(shlex.split(Options.again(run)))
-    assert again.quick
+    assert again.quick and again.as_published == bool(more)
     assert again.data is None  # which draws it once more
     wishes, data = again.wishes_and_data()
     assert data.resolve() == run.source

@@ -48,6 +48,30 @@ def test_pixels_labels_and_parts_are_those_of_the_tables(source, pixels, tmp_pat
     assert (split.train.tolist(), split.test.tolist()) == ([0, 1, 2, 3, 4, 5], [6, 7, 8])
 
 
+def test_a_folder_of_many_other_tables_is_no_matter(source, tmp_path):
+    resource = pytest.importorskip("resource")
+    with zipfile.ZipFile(source) as archive:
+        archive.extractall(tmp_path / "folder")
+    for k in range(300):
+        (tmp_path / "folder" / f"user_{k}.csv").write_text("image,x,y\n")
+    (tmp_path / "folder" / "x.csv").mkdir()
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (250, before[1]))
+    try:
+        images = load_images(tmp_path / "folder", image_size=(20, 30), cache_dir=tmp_path / "a")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert len(images) == 9
+
+
+def test_the_line_that_is_no_row_is_named_by_its_place_in_the_file(pixels, tmp_path):
+    text = table(LABELS, pixels[:6]).splitlines()
+    text[4:4] = ["", "", "1,2,x"]  # lines 5 and 6 are empty
+    (tmp_path / "sign_mnist_train.csv").write_text("\n".join(text))
+    with pytest.raises(DataError, match="line 7 of"):
+        load_images(tmp_path / "sign_mnist_train.csv", image_size=(28, 28), cache_dir=tmp_path / "a")
+
+
 def test_a_folder_a_file_and_a_zip_are_the_same(source, tmp_path):
     with zipfile.ZipFile(source) as archive:
         archive.extractall(tmp_path / "folder")

@@ -40,7 +40,8 @@ def test_drawn_images_say_so_after_every_cleaning(tmp_path, run_copy):
 
 @pytest.mark.parametrize("name", ["fashion-mnist", "licence-plates"])
 def test_a_stand_in_is_one_to_whoever_reads_it(name, tmp_path):
-    study, where = stand_in(STUDIES[name], tmp_path / "data")
+    study = STUDIES[name]
+    where = stand_in(study, tmp_path / "data")
     assert load_images(where, image_size=(28, 28), cache_dir=tmp_path / "cache", data=study.data).drawn == "stand-in"
 
 

@@ -262,6 +262,16 @@ def test_a_published_validation_part_is_stratified_by_the_training_labels(make_i
     np.testing.assert_allclose(np.bincount(labels[split.validation], minlength=3), 0.2 * mixture, atol=0.5)
 
 
+def test_the_label_that_is_too_rare_is_that_of_the_part_that_is_drawn_from(make_images):
+    """Training has one A among many; of all images, C is the rarest."""
+    images = make_images(signers=3, takes=6)
+    labels = np.array([0, *[1] * 9, *[2] * 2, *[0] * 8, *[1] * (len(images) - 20)])
+    parts = np.array(["train"] * 10 + ["test"] * (len(images) - 10))
+    published = dataclasses.replace(images, labels=labels, parts=parts, signers=None, groups=np.arange(len(images)))
+    with pytest.raises(DataError, match="the rarest here is 'A'"):
+        split_images(published, SplitSpec("published", validation=0.2), seed=5)
+
+
 def test_a_part_that_is_empty_lacks_nothing(make_images):
     split = split_images(make_images(signers=5), SplitSpec("signer", validation=0), seed=1)
     assert split.missing() == {}

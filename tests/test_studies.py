@@ -63,11 +63,11 @@ def at_28_pixels(study):
 
 @by_name(WITH_DATA)
 def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
-    changed, where = stand_in(study, tmp_path / "drawn")
-    run = RunFolder.begin(tmp_path / "run", Wishes(changed, 1), where)
-    if changed.data.kind == "archive":
+    where = stand_in(study, tmp_path / "drawn")
+    run = RunFolder.begin(tmp_path / "run", Wishes(study, 1), where)
+    if study.data.kind == "archive":
         clean_run(run)
-    images = run.study_images(at_28_pixels(changed))
+    images = run.study_images(at_28_pixels(study))
     names = study.data.class_names
     assert images.class_names == names
     assert images.images.shape == (
@@ -79,7 +79,7 @@ def test_a_stand_in_has_the_format_of_the_data(study, tmp_path):
     assert images.images.max() > 200
     assert np.bincount(images.labels[images.parts == "test"]).tolist() == [TEST] * len(names)
     first = where.read_bytes() if where.is_file() else (where / next(where.iterdir()).name).read_bytes()
-    _, again = stand_in(study, tmp_path / "once more")
+    again = stand_in(study, tmp_path / "once more")
     assert first == (again.read_bytes() if again.is_file() else (again / next(where.iterdir()).name).read_bytes())
 
 
@@ -104,7 +104,7 @@ def compared(tmp_path_factory):
         distortion={"rotation": 0.05, "shift": 0.1, "zoom": 0.2, "seed": 3},
         ladder=True,
     )
-    study, data = stand_in(study, folder / "data")
+    data = stand_in(study, folder / "data")
     # Two images of the training part come back in the test part.
     train, test = (data / f"{part}-images-idx3-ubyte.gz" for part in ("train", "test"))
     import gzip
@@ -225,9 +225,9 @@ def test_data_that_a_study_lacks_are_asked_for(capsys):
 
 def test_the_published_split_of_a_study_holds_its_shares(tmp_path):
     study = STUDIES["fashion-mnist"]
-    changed, where = stand_in(study, tmp_path)
-    run = RunFolder.begin(tmp_path / "run", Wishes(changed, 1), where)
-    split = split_images(run.study_images(at_28_pixels(changed)), study.split, seed=1)
+    where = stand_in(study, tmp_path)
+    run = RunFolder.begin(tmp_path / "run", Wishes(study, 1), where)
+    split = split_images(run.study_images(at_28_pixels(study)), study.split, seed=1)
     assert len(split.validation) == round(0.1 * TRAIN * 10)
 
 

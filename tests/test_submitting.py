@@ -199,6 +199,35 @@ def test_other_platforms_have_their_own_names(path, platform, name, id):
     assert (student.platform, student.name, student.id) == (platform, name, id)
 
 
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("Nov 26, 2026 105 PM", "Dec 2, 2026 900 AM"),
+        ("Nov 26, 2026 1105 AM", "Nov 26, 2026 105 PM"),
+        ("26 November, 2026 1305", "2 December, 2026 900"),
+        ("26 Nov, 2026 905", "26 Nov, 2026 1305"),
+    ],
+)
+def test_of_two_attempts_the_later_sorts_behind(earlier, later):
+    first, second = (student_of(Path(f"123-456 - Anna Müller - {when} - x.zip")).handed_in for when in (earlier, later))
+    assert first < second
+
+
+def test_submissions_are_named_as_reports_name_them(tmp_path):
+    names = ["Anna  Müller.zip", "Anna Müller.zip", "Anna\u200b Müller.zip", f"{'x' * 230}.zip", "ben.zip"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"")
+    found = find_submissions([tmp_path])
+    assert sorted(one.name for one in found.values()) == sorted(names)
+    assert set(found) >= {"Anna Müller.zip", "Anna Müller.zip (2)", "Anna Müller.zip (3)", "ben.zip"}
+    assert all(read_submission(file, name).source == name for name, file in found.items())
+
+
+def test_a_canvas_name_is_the_files_and_not_the_folders():
+    name = "X_1234_98765_s.zip"
+    assert student_of(Path(f"{name}/{name}")) == student_of(Path(name))
+
+
 # --- whatever it comes in ------------------------------------------------------------------------------------------
 
 

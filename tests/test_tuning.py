@@ -46,7 +46,7 @@ def test_values_go_where_a_field_of_that_name_is():
 def test_a_search_tries_keeps_to_its_limit_and_goes_on(tmp_path, monkeypatch):
     from casestudy import training
 
-    study, data = stand_in(STUDY, tmp_path / "data")
+    study, data = STUDY, stand_in(STUDY, tmp_path / "data")
     train, trained = training.train, []
 
     def watched(model, splits, phase, **options):
@@ -104,7 +104,7 @@ def test_a_search_learns_from_a_part_and_is_judged_on_all_of_validation(tmp_path
     from casestudy.data import split_images
     from casestudy.models import build_model, origin_of
 
-    study, data = stand_in(STUDY, tmp_path / "data")
+    study, data = STUDY, stand_in(STUDY, tmp_path / "data")
     widths, seen, best = [[4, 8, 8], [4, 8, 9]], [], iter([0.5, 0.7])
 
     def fake(model, splits, phase, *, seed):

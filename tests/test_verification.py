@@ -3,13 +3,21 @@
 import dataclasses
 import itertools
 import json
+import shutil
 import zipfile
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
+from casestudy.cleaning import clean_archive
 from casestudy.errors import RunError
-from casestudy.runs import Options, RunFolder, prepare_run, run_study, verify_run
-from casestudy.runs.results import LATER, write_results
+from casestudy.runs import Options, RunFolder, prepare_run, run_study, verify, verify_run
+from casestudy.runs.results import write_results
+from casestudy.runs.trained import TrainedModel
+from casestudy.studies import STUDIES
+from casestudy.study import Phase
+from casestudy.training import next_rate
 
 FILES = "files are the ones written"
 MADE_FROM = {"samples.csv": "predictions.csv", "reliability.csv": "predictions.csv", "scores.csv": "metrics.json"}
@@ -72,7 +80,7 @@ def test_an_edited_metric(run_copy):
 
 
 def test_a_run_sealed_before_a_table_was_written_is_whole_without_it(run_copy):
-    for name in LATER:
+    for name in ("samples.csv", "reliability.csv", "scores.csv"):
         (run_copy.path / name).unlink()
     assert failed(run_copy) == [FILES]
     reseal(run_copy)
@@ -158,6 +166,76 @@ def test_duplicates_in_two_parts_are_named(run_copy):
     ledger.loc[ledger["entry"] == second, "duplicate_of"] = first
     run_copy.write_table("ledger.csv", ledger)
     assert any(what == "no duplicate is in two parts" for what, holds, _ in verify_run(run_copy) if not holds)
+
+
+def test_a_test_part_that_the_data_do_not_allow_is_a_finding_and_no_traceback(run_copy):
+    values = run_copy.read_json("run.json")
+    values["study"]["split"]["test"] = 0.75
+    run_copy.write_json("run.json", values)
+    reseal(run_copy)
+    assert SPLIT in failed(run_copy)
+
+
+def test_cells_that_no_program_wrote_are_findings_and_no_traceback(run_copy):
+    path = run_copy.path / "predictions.csv"
+    head, first, *rest = path.read_text(encoding="utf-8").splitlines()
+    cells = first.split(",")
+    cells[head.split(",").index("p_A")] = "1e999"
+    path.write_text("\n".join([head, ",".join(cells), *rest, ""]), encoding="utf-8")
+    edit(run_copy, "splits.csv", lambda table: table.drop(columns="signer", inplace=True))
+    reseal(run_copy)
+    found = failed(run_copy)
+    assert "score 'headline' follows from predictions.csv" in found and "splits.csv can be read" in found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.rename(columns={"metric": "what"}),
+        lambda table: table.assign(value=""),
+        lambda table: table[table["metric"] != "learning_rate"],
+    ],
+)
+def test_a_history_without_what_it_needs_is_a_finding(change, run_copy):
+    run_copy.write_table("history.csv", change(run_copy.read_table("history.csv")))
+    reseal(run_copy)
+    assert {PACE, "every history can be read"} & set(failed(run_copy))
+
+
+def test_a_cycle_that_ends_an_epoch_early_is_a_finding(tmp_path):
+    """The rate of a cycle's last epoch is 0: none that is left out."""
+    cycle = Phase("train", "everything", epochs=4, learning_rate=0.1, schedule="one-cycle")
+    rates = [next_rate(cycle, [], epoch) for epoch in range(4)]
+    assert rates[-1] == 0.0
+
+    def faults(epochs):
+        rows = [f"train,{k + 1},{name},{value}" for k in range(epochs) for name, value in
+                (("loss", 0.5), ("accuracy", 0.5), ("learning_rate", rates[k]))]  # fmt: skip
+        (tmp_path / "history.csv").write_text("\n".join(["phase,epoch,metric,value", *rows, ""]))
+        training = SimpleNamespace(seconds={"train": 2.0}, images_per_second={"train": 5.0 * epochs})
+        return verify._faults(SimpleNamespace(path=tmp_path, training=lambda home: training), "", [cycle], 10)
+
+    assert (faults(4), faults(3)) == ("", "train: 3 epochs")
+
+
+def test_a_variant_with_parts_of_its_own_is_not_held_against_those_of_the_study(monkeypatch):
+    """As the published networks of Fashion-MNIST, EMNIST and the plates, which hold out another share."""
+    study = STUDIES["fashion-mnist"]
+    assert study.variants[0].split is not None
+    seen = {}
+    monkeypatch.setattr(verify, "_faults", lambda run, home, phases, trained: seen.update({home: trained}) or "")
+    run = SimpleNamespace(
+        read_table=lambda name: pd.DataFrame({"name": "abc", "part": ["train", "train", "test"]}, index=range(3)),
+        record=SimpleNamespace(wishes=SimpleNamespace(study=study)),
+        models=lambda: [
+            TrainedModel("headline", "own", "published", "all"),
+            TrainedModel(study.variants[0].name, "variant", "published", "all"),
+            TrainedModel("random", "random", "random", "all"),
+        ],
+        has=lambda name: True,
+    )
+    assert all(holds for _, holds, _ in verify._trainings(run))
+    assert seen == {"": 2, f"variants/{study.variants[0].name}/": None, "random/": None}
 
 
 def test_an_unfinished_run_cannot_be_verified(run_copy):
@@ -279,6 +357,20 @@ def test_a_run_that_was_asked_for_everything_is_trained_again_alike(asked, tmp_p
     prepare_run(from_archive)
     for name in ("letters.zip", "ledger.csv", "splits.csv"):
         assert (from_archive.path / name).read_bytes() == (run.path / name).read_bytes(), name
+
+
+def test_an_archive_that_is_not_cleaned_is_no_failure_and_the_advice_works(asked, tmp_path):
+    run, archive = asked
+    copy = RunFolder.open(shutil.copytree(run.path, tmp_path / "handed in", ignore=shutil.ignore_patterns("*.zip")))
+    checks = verify_run(copy, source=archive)
+    told = [
+        detail for what, holds, detail in checks if holds is None and what.endswith("made again from model and data")
+    ]
+    assert told and set(told) == {"shots.zip is not cleaned yet: casestudy clean it, then name the letters.zip"}
+    pattern = run.record.wishes.study.data.pattern
+    clean_archive(archive, tmp_path / "letters.zip", pattern=pattern)
+    checks = verify_run(copy, source=tmp_path / "letters.zip")
+    assert ("predictions.csv is what model.keras makes of the data", True, "to the last bit") in checks
 
 
 LETTERS = "letters.zip holds all 48 entries of the ledger, bytes unchanged"

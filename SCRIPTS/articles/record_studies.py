@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from casestudy.audit import UNMEASURED as NOT_YET, audit, audit_table, current
+from casestudy.audit import UNMEASURED as NOT_YET, Audited, audit, current
 from casestudy.choices import OWN
 from casestudy.cleaning import CommandParser
 from casestudy.evaluation import compare_models
@@ -201,6 +201,16 @@ def confused(result: dict) -> str:
     """Returns what ours confuses most often, in a line."""
     pairs = [f"{row['label']} read as {row['predicted']} ({row['count']})" for row in result["most_confused"]]
     return f"- What ours confuses most often: {', '.join(pairs) or 'nothing'}."
+
+
+def audit_table(rows: list[Audited]) -> str:
+    """Returns an audit as a table in Markdown."""
+    head = ["| study | claim | its own notebook | here | verdict |", "|---|---|---|---|---|"]
+    found = []
+    for row in rows:
+        because = f": {row.why}" if row.why else ""
+        found.append((row.study, row.claim.text, row.claim.shown, row.here, f"**{row.verdict}**{because}"))
+    return "\n".join([*head, *("| " + " | ".join(cells) + " |" for cells in found)])
 
 
 if __name__ == "__main__":

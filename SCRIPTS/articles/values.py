@@ -85,7 +85,8 @@ def of_result(name: str, result: dict) -> dict[str, str]:
             f"{name}.{score['name']}.images": f"{score['images']:,}",
             f"{name}.{score['name']}.calibration": points(score["calibration_error"]),
         }
-    found[f"{name}.flattery"] = points(scores["head-random"]["accuracy"] - scores["head"]["accuracy"])
+    everyone = scores.get("head-everyone", scores["head"])  # as the report compares them
+    found[f"{name}.flattery"] = points(scores["head-random"]["accuracy"] - everyone["accuracy"])
     found[f"{name}.gain"] = points(scores["headline"]["accuracy"] - scores["head"]["accuracy"])
     by_signer = sorted(result["per_signer"], key=lambda row: row["accuracy"])
     found[f"{name}.signers"] = str(len(by_signer))

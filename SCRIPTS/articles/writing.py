@@ -6,16 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from casestudy.files import atomic_path
+from casestudy.files import write_text as write_text
 from SCRIPTS.release.environment import ROOT
 
 ARTICLES, README = ROOT / "ARTICLES", ROOT / "README.md"
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text file, with the same line ends on every system."""
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path, values: Any, *, indent: int = 2) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image
+
+from casestudy.cleaning.pixels import decode_image
 
 _SOI, _EOI, _SOS = 0xD8, 0xD9, 0xDA
 _COMMENT = 0xFE
 _APPS = range(0xE0, 0xF0)
 _ADOBE = 0xEE  # says how colours are coded: without it, they are others
 _JFIF_BYTES = 16  # of an APP0 segment without a thumbnail
-_SAVED = ("1", "L", "LA", "RGB", "RGBA", "I;16")  # modes that a PNG keeps
 
 
 def bare_jpeg(data: bytes) -> bytes | None:
@@ -23,21 +24,17 @@ def bare_jpeg(data: bytes) -> bytes | None:
         return None
     try:
         bare = _without_segments(data)
-        with Image.open(io.BytesIO(data)) as whole, Image.open(io.BytesIO(bare)) as rest:
-            before, after = ImageOps.exif_transpose(whole).convert("RGB"), rest.convert("RGB")
-            same = before.size == after.size and ImageChops.difference(before, after).getbbox() is None
+        before, after = decode_image(data), decode_image(bare)
+        same = before.size == after.size and before.tobytes() == after.tobytes()
     except Exception:  # damaged bytes make decoders raise nearly anything
         return None
     return bare if same else None
 
 
 def bare_png(data: bytes) -> bytes:
-    """Returns the pixels of a sound image as a PNG, turned as its metadata say."""
-    with Image.open(io.BytesIO(data)) as opened:
-        image = ImageOps.exif_transpose(opened)
-        image = image if image.mode in _SAVED else image.convert("RGB")
-        target = io.BytesIO()
-        Image.frombytes(image.mode, image.size, image.tobytes()).save(target, "PNG")  # a new one: Pillow keeps `info`
+    """Returns the pixels of a sound image as a PNG, as everything here sees them: upright, in RGB, over white."""
+    image, target = decode_image(data), io.BytesIO()
+    Image.frombytes(image.mode, image.size, image.tobytes()).save(target, "PNG")  # a new one: Pillow keeps `info`
     return target.getvalue()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import struct
 import unicodedata
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -78,23 +77,6 @@ def to_csv(rows: Iterable[tuple[str, ...]]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
     return text.getvalue()
-
-
-def shown_size(data: bytes, width: int, height: int) -> tuple[int, int]:
-    """Returns the (width, height) at which a picture is shown: a JPEG may ask in its EXIF block for a quarter turn."""
-    start = data.find(b"Exif\0\0", 0, 1 << 16) + 6
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[start : start + 4])
-    if start < 6 or not data.startswith(b"\xff\xd8") or order is None:
-        return width, height
-    try:
-        first = start + struct.unpack_from(f"{order}I", data, start + 4)[0]
-        for k in range(struct.unpack_from(f"{order}H", data, first)[0]):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHIH", data, first + 2 + 12 * k)
-            if tag == 0x0112 and kind == 3:
-                return (height, width) if 5 <= value <= 8 else (width, height)
-    except struct.error:
-        pass
-    return width, height
 
 
 class _Places:

@@ -126,6 +126,8 @@ def _undo(args: argparse.Namespace) -> int:
 
     if len(args.archive) > 1:
         raise CaseStudyError(f"--undo rebuilds one letters.zip; received {len(args.archive)}: call it once for each.")
+    if args.dry_run:
+        raise CaseStudyError("--undo writes the original files; received --dry-run, too. Leave one of them out.")
     set_aside = undo(args.archive[0], args.undo, progress=not args.quiet)
     if args.json:
         print(_json({"schema_version": 1, "folder": str(args.undo), "set_aside": set_aside}))

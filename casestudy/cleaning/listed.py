@@ -37,12 +37,15 @@ def read_class_lists(tables: Mapping[str, bytes]) -> dict[str, str]:
 
 def _rows(data: bytes) -> Iterator[tuple[str, str]]:
     """Yields (file name, label) of each row; of a table of another kind, nothing."""
-    rows = csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline=""))
-    columns = [name.strip() for name in next(rows, [])]
+    try:
+        rows = list(csv.reader(io.StringIO(data.decode("utf-8-sig", "replace"), newline="")))
+    except csv.Error:  # a cell of a hundred thousand characters, say
+        return
+    columns = [name.strip() for name in rows[0]] if rows else []
     if "filename" not in columns:
         return
     file = columns.index("filename")
-    for row in rows:
+    for row in rows[1:]:
         if len(row) != len(columns):
             continue
         if "class" in columns:

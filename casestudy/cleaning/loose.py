@@ -13,10 +13,11 @@ from pathlib import Path
 
 from casestudy.cleaning.archive import open_archive
 from casestudy.cleaning.box_files import LARGEST_FILE, TABLES, TREES, BoxFile, read_box_file
-from casestudy.cleaning.boxes import merge_boxes, shown_size
+from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.errors import ArchiveError, DataError
-from casestudy.cleaning.formats import EXTENSIONS, detect_format, stated_size
+from casestudy.cleaning.formats import EXTENSIONS, detect_format
 from casestudy.cleaning.members import Member, readable
+from casestudy.cleaning.pixels import shown_size
 from casestudy.cleaning.screening import is_meant_as_image
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom in pixels of the picture as it is shown
@@ -43,10 +44,9 @@ def loose_photographs(path: Path, *, password: str | None = None) -> Iterator[tu
     names: dict[str, str] = {}
     for name, member in _members(home, above, single, password):
         if is_meant_as_image(member.name, member.data):
-            width, height = stated_size(detect_format(member.data), member.data)
             names[name] = name
-            if width and height:
-                sizes[name] = shown_size(member.data, width, height)
+            with contextlib.suppress(ValueError):  # what cannot be opened has no size
+                sizes[name] = shown_size(member.data)
         elif not name.startswith("_sidecar/"):  # what a letters.zip keeps of them stands in its boxes.csv
             one = read_box_file(name, member.data)
             box_files += [one] if one and one.rows else []  # of a table of another kind nothing is said

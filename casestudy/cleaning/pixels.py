@@ -120,6 +120,21 @@ def turn_of(image: Image.Image, notes: list[str]) -> Image.Transpose | None:
         return None
 
 
+def shown_size(data: bytes) -> tuple[int, int]:
+    """Returns the (width, height) at which a picture is shown; a ValueError says that it cannot be opened."""
+    with opened(data, []) as image:
+        if image.format == "TIFF":  # which Pillow turns by itself, when it is decoded
+            with contextlib.suppress(Exception):
+                image.load()
+        return turned_size(image.size, turn_of(image, []))
+
+
+def turned_size(size: tuple[int, int], turn: Image.Transpose | None) -> tuple[int, int]:
+    """Returns what becomes of a (width, height)."""
+    sideways = turn in [_TURNS[k] for k in (5, 6, 7, 8)]
+    return (size[1], size[0]) if sideways else size
+
+
 def _factory(name: str) -> Callable[[io.BytesIO, str], ImageFile.ImageFile]:
     """Returns what opens one format and no other; raises UnsupportedError for one without a decoder here."""
     Image.init()

@@ -23,7 +23,7 @@ from contextlib import closing
 from pathlib import Path
 
 from casestudy.cleaning.box_files import BoxFile, read_box_file
-from casestudy.cleaning.boxes import merge_boxes, shown_size
+from casestudy.cleaning.boxes import merge_boxes
 from casestudy.cleaning.counting import require_counted, space_for
 from casestudy.cleaning.desk import Desk
 from casestudy.cleaning.errors import CaseStudyError, ConservationError, DataError
@@ -143,9 +143,8 @@ def _regroup(
             row = desk.enter(member, screening, layout.place(member.name))
             if row.status == "sidecar" and (box_file := read_box_file(member.name, member.data)):
                 box_files.append(box_file)
-            elif row.status in USED and row.width and row.height:
-                shown = shown_size(member.data, row.width, row.height)
-                turned |= {k: shown} if shown != (row.width, row.height) else {}
+            elif screening is not None and screening.shown != (row.width, row.height):
+                turned[k] = screening.shown
             if target is not None and row.stored_as:
                 store(target, row.stored_as, [member.data])
                 if row.mended_as and screening is not None:

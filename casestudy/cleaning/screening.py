@@ -47,6 +47,7 @@ class Screening:
     status: str = "corrupt"  # of an image that is not sound: or "repairable", "unsupported"
     note: str = ""  # what deserves a look in a sound image
     mended: bytes = b""  # of a repairable one: the file as it should be
+    shown: tuple[int, int] = (0, 0)  # (width, height) of a sound image, upright
 
 
 def screen_image(data: bytes) -> str | None:
@@ -94,25 +95,34 @@ def _look(data: bytes) -> Screening:
     try:
         with pixels.opened(data, notes) as image:
             width, height = image.size
-            small = _strictly(name, data, image, notes)
+            small, shown = _strictly(name, data, image, notes)
     except pixels.UnsupportedError as error:
         return Screening(f"unsupported: {error}", name, width, height, status="unsupported")
     except Exception as error:  # decoders raise nearly anything on damaged bytes, and each of them is a finding
         return Screening(_explain(error, name, data), name, width, height)
     levels = small.tobytes()
     notes += ["blank: nearly one colour"] * is_blank(levels)
-    return Screening(None, name, width, height, levels, note="; ".join(dict.fromkeys(notes)))
+    return Screening(None, name, width, height, levels, note="; ".join(dict.fromkeys(notes)), shown=shown)
 
 
-def _strictly(name: str, data: bytes, image: Image.Image, notes: list[str]) -> Image.Image:
-    """Returns the thumbnail, upright, of an image that decodes without a warning; raises what a decoder raises."""
+def _strictly(name: str, data: bytes, image: Image.Image, notes: list[str]) -> tuple[Image.Image, tuple[int, int]]:
+    """Returns the thumbnail and the size, upright, of an image that decodes without a warning.
+
+    It raises what a decoder raises.
+    """
     if name == "JPEG":
-        turn = pixels.turn_of(image, notes)
+        turn, shown = pixels.turn_of(image, notes), image.size
         small = thumbnail(_decode_jpeg(data, image))
-        return small.transpose(turn) if turn is not None else small
+        return (small if turn is None else small.transpose(turn)), pixels.turned_size(shown, turn)
     if name == "PNG":
         _check_png(data)
-    return pixels.decode_image(data, "L", thumbnail, notes=notes)
+    sizes = []
+
+    def seen(upright: Image.Image) -> Image.Image:
+        sizes.append(upright.size)
+        return thumbnail(upright)
+
+    return pixels.decode_image(data, "L", seen, notes=notes), sizes[0]
 
 
 def _decode_jpeg(data: bytes, image: Image.Image) -> np.ndarray:

@@ -141,7 +141,7 @@ class ShardReader(Reader):
                 if found := row.pop("screening", None):
                     found["thumbnail"] = bytes.fromhex(found["thumbnail"])
                     mended = source.read(f"{k}, mended") if found["status"] == "repairable" else b""
-                    row["screening"] = Screening(**found, mended=mended)
+                    row["screening"] = Screening(**found | {"shown": tuple(found["shown"])}, mended=mended)
                 yield Screened(data=source.read(str(k)), **row)
         self.remarks, self.incomplete = index["remarks"], index["incomplete"]
 

@@ -29,6 +29,8 @@ def check_target(archive: Path, out_zip: Path) -> None:
         raise CaseStudyError(f"{out_zip} is a folder: name a file with --out.")
     if not out_zip.parent.is_dir():
         raise CaseStudyError(f"There is no folder {out_zip.parent}: make it, or name another place with --out.")
+    if archive.exists() and archive.resolve() == out_zip.resolve():
+        raise CaseStudyError(f"{out_zip} is the archive itself, which is only read: name another file with --out.")
     if archive.is_dir() and archive.resolve() in out_zip.resolve().parents:
         raise CaseStudyError(f"{out_zip} lies inside the folder to be cleaned: name another place with --out.")
 

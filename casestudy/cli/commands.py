@@ -96,7 +96,7 @@ def build_parser() -> CommandParser:
     command(
         "doctor", "say what this machine has, and what to do about what it lacks", _doctor, "casestudy doctor"
     ).add_argument("--train", action="store_true", help="also train a little on each device, twice on one, and compare")
-    command("studies", "list the studies and what each expects", _studies, "casestudy studies")
+    command("studies", "list the studies and their settings", _studies, "casestudy studies")
 
     about = "hold what a study's source claims against its notebook, and against this"
     audit = command("audit", about, _audit, "casestudy audit fashion-mnist", "casestudy audit")

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from casestudy.choices import Drawn
-from casestudy.files import atomic_path
+from casestudy.files import atomic_path, write_text
 from casestudy.study import Study
 
 TRAIN, TEST = 12, 4  # images of each label
@@ -40,22 +40,20 @@ def drawn(source: Path) -> Drawn | None:
     return next((kind for name, kind in MARKS.items() if name in names), None)
 
 
-def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
-    """Returns the study as it reads the stand-in, and where in `folder` it is; the data must have `class_names`."""
+def stand_in(study: Study, folder: Path) -> Path:
+    """Returns where in `folder` the stand-in is; the study's data must have `class_names`."""
     folder.mkdir(parents=True, exist_ok=True)
     names, data = study.data.class_names, study.data
     if data.kind == "idx":
         target = folder / "idx"
-        target.mkdir(exist_ok=True)
-        with atomic_path(target / "STAND-IN.txt") as partial:
-            partial.write_text(STANDS_IN)
+        write_text(target / "STAND-IN.txt", STANDS_IN)
         for part, count in FOLDERS.items():
             images = np.stack([_draw(name, k, part) for k in range(count) for name in names])
             begins = f"{data.subset}-{part}" if data.subset else part
             _write_idx(target / f"{begins}-images-idx3-ubyte.gz", images.swapaxes(1, 2) if data.transposed else images)
             labels = np.tile(np.arange(len(names), dtype=np.uint8), count)
             _write_idx(target / f"{begins}-labels-idx1-ubyte.gz", labels)
-        return study, target
+        return target
     target = folder / "letters-in-parts.zip"
     with atomic_path(target) as partial, zipfile.ZipFile(partial, "w") as archive:
         archive.writestr(zipfile.ZipInfo("STAND-IN.txt"), STANDS_IN)
@@ -64,7 +62,7 @@ def stand_in(study: Study, folder: Path) -> tuple[Study, Path]:
                 buffer = io.BytesIO()
                 Image.fromarray(_draw(name, k, part)).save(buffer, "PNG")
                 archive.writestr(zipfile.ZipInfo(f"{part}/{name}/{k}.png"), buffer.getvalue())
-    return study, target
+    return target
 
 
 def _draw(name: str, number: int, part: str) -> np.ndarray:

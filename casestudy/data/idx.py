@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import math
-import os
 import struct
 import zipfile
 import zlib
@@ -44,21 +43,12 @@ def on_disk(path: Path) -> IdxFile:
     return IdxFile(path, path.stat().st_size, lambda: path.open("rb"), partial(file_digest, path))
 
 
-def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
-    """Returns the values of an IDX file, gzipped or not, in its shape and type and in this machine's byte order.
-
-    Raises:
-        DataError: It is missing, no IDX file, damaged, or holds more or less than its header says.
-    """
-    if not Path(path).is_file():
-        raise DataError(f"An IDX file is read; there is none at {path}. Check its spelling.")
-    with open_idx(on_disk(Path(path))) as idx:
-        return idx.values()
-
-
 @contextlib.contextmanager
 def open_idx(file: IdxFile) -> Iterator[OpenIdx]:
-    """Yields the file with its header read, and closes it; raises as `read_idx`."""
+    """Yields the file with its header read, and closes it.
+
+    A DataError says that it is no IDX file, damaged, or holds more or less than its header says.
+    """
     with file.open() as stream:
         yield OpenIdx(stream, file)
 

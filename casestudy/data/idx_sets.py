@@ -20,7 +20,7 @@ from PIL import Image
 
 from casestudy.data.idx import PIECE, IdxFile, on_disk, open_idx
 from casestudy.data.image_set import CACHE_FORMAT, ImageSet, cached_pixels, first_equal, write_pixels
-from casestudy.errors import DataError
+from casestudy.errors import UNREADABLE, DataError
 from casestudy.words import counted
 
 PARTS = ("train", "test")
@@ -29,7 +29,6 @@ OFFICIAL_NAME = re.compile(
     r"(?:(?P<set>[^.].*?)-)?"
     r"(?:(?P<part>train|test|t10k)-(?P<kind>images|labels)[-.]idx[13]-ubyte(?:\.gz)?|(?P<mapping>mapping)\.txt)"
 )
-BAD_ZIP = (zipfile.BadZipFile, OSError, RuntimeError, ValueError)  # what `zipfile` has for a damaged or encrypted one
 
 
 def load_idx(
@@ -106,7 +105,7 @@ def _files(source: Path) -> Iterator[IdxFile]:
         try:
             with zipfile.ZipFile(source) as archive:
                 members = archive.infolist()
-        except BAD_ZIP as error:
+        except (OSError, *UNREADABLE) as error:
             raise DataError(f"A zip must be whole; {source} is damaged ({error}). Download it again.") from error
         for member in members:
             path, opener = source / member.filename, partial(_open_member, source, member)
@@ -117,7 +116,7 @@ def _open_member(archive: Path, member: zipfile.ZipInfo) -> IO[bytes]:
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.open(member)  # which can be read after the archive is closed
-    except BAD_ZIP as error:
+    except (OSError, *UNREADABLE) as error:
         raise DataError(f"{member.filename} of {archive} does not come out ({error}). Download it again.") from error
 
 
@@ -129,7 +128,7 @@ def _read_mapping(files: dict[str, IdxFile]) -> dict[int, str]:
         with files["mapping"].open() as stream:
             rows = [line.split() for line in stream.read().decode("ascii").splitlines() if line.strip()]
         return {int(row[0]): chr(int(row[1])) for row in rows}
-    except (ValueError, IndexError, OverflowError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         name = files["mapping"].path.name
         raise DataError(f"A mapping has label and character code in each line; {name} has not ({error}).") from error
 

@@ -44,6 +44,15 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def people(self) -> np.ndarray:
+        """str (N,): who is in each photograph, "" where nobody is named."""
+        return self.signers if self.signers is not None else np.full(len(self), "")
+
+    def truth(self) -> dict[str, np.ndarray]:
+        """Returns name, signer and label of each photograph, as every table has them."""
+        return {"name": self.names, "signer": self.people, "label": np.array(self.class_names)[self.labels]}
+
     @staticmethod
     def published(parts: Iterable[str]) -> np.ndarray | None:
         """Returns the parts that data were published in; None unless they can be trained on one and tested on another.

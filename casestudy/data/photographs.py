@@ -18,6 +18,7 @@ from casestudy.cleaning import decode_image
 from casestudy.data.cutting import Box, square_box
 from casestudy.data.image_set import ImageSet
 from casestudy.data.letters import read_boxes
+from casestudy.files import zip_names
 
 SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
 MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have
@@ -112,7 +113,7 @@ def open_photographs(
     """
     if isinstance(source, ImageSet):
         yield Photographs(images=source)
-    elif source.is_file() and zipfile.is_zipfile(source):
+    elif zip_names(source):
         with zipfile.ZipFile(source) as archive:
             yield Photographs(archive, read_boxes(archive) if boxes is None else boxes, margin)
     else:

@@ -16,10 +16,12 @@ import math
 import os
 import re
 import zipfile
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 from string import ascii_uppercase
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -82,28 +84,24 @@ def load_pixel_tables(
 
 def _tables(source: Path, stack: ExitStack) -> dict[str, BinaryIO]:
     """Returns the tables of pixels, open, by their names; of two of one name that which lies higher."""
+    files: dict[str, Callable[[], Any]] = {}
     if source.is_dir():
-        paths = [*source.glob("*.csv"), *source.glob("*/*.csv")]
-        files: dict[str, BinaryIO] = {path.relative_to(source).as_posix(): path.open("rb") for path in paths}
+        paths = (path for path in (*source.glob("*.csv"), *source.glob("*/*.csv")) if path.is_file())
+        files = {path.relative_to(source).as_posix(): partial(path.open, "rb") for path in paths}
     elif source.suffix.lower() == ".csv" and source.is_file():
-        files = {source.name: source.open("rb")}
+        files = {source.name: partial(source.open, "rb")}
     elif source.is_file() and zipfile.is_zipfile(source):
-        files = {}
         with suppress(OSError, *UNREADABLE):
             archive = stack.enter_context(zipfile.ZipFile(source))
             inside = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-            opened = {name: cast("BinaryIO", archive.open(name)) for name in inside if "ledger.csv" not in inside}
-            files = opened
-    else:
-        files = {}
+            files = {name: partial(archive.open, name) for name in inside if "ledger.csv" not in inside}
     found: dict[str, BinaryIO] = {}
     for name in sorted(files, key=lambda name: (name.count("/"), _order(name), name)):
-        file = stack.enter_context(files[name])
-        begins = b""
-        with suppress(OSError, *UNREADABLE):
-            begins = file.readline(1 << 20)
-        if _is_header(begins):
-            found.setdefault(name.rpartition("/")[2], file)
+        with ExitStack() as this, suppress(OSError, *UNREADABLE):
+            file = this.enter_context(files[name]())
+            if _is_header(file.readline(1 << 20)):
+                found.setdefault(name.rpartition("/")[2], file)
+                stack.push(this.pop_all())
     return found
 
 
@@ -122,17 +120,17 @@ def _read(name: str, file: BinaryIO) -> np.ndarray:
     """Returns uint8 (n, 1 + pixels): the rows below the header; a DataError names a line that is no such row."""
     blocks: list[np.ndarray] = []
     first = 2
-    while lines := [line.strip() for line in itertools.islice(file, _ROWS)]:
-        lines = [line for line in lines if line]
+    while read := [line.strip() for line in itertools.islice(file, _ROWS)]:
+        lines = [line for line in read if line]
         width = lines[0].count(b",") + 1 if lines else 1
-        for k, line in enumerate(lines):
-            if line.count(b",") != width - 1 or not re.fullmatch(rb"[\d,. ]+", line):
-                raise DataError(f"Rows are numbers, as many in each; line {first + k} of {name} is none. Mend it.")
+        for number, line in enumerate(read, first):
+            if line and (line.count(b",") != width - 1 or not re.fullmatch(rb"[\d,. ]+", line)):
+                raise DataError(f"Rows are numbers, as many in each; line {number} of {name} is none. Mend it.")
         values = np.fromstring(b",".join(lines), dtype=np.float64, sep=",") if lines else np.empty(0)
         if values.size and (values.min() < 0 or values.max() > 255 or (values % 1).any()):
             raise DataError(f"Labels and pixels are whole numbers from 0 to 255; {name} has others. Take another.")
         blocks.append(values.astype(np.uint8).reshape(-1, width))
-        first += len(lines)
+        first += len(read)
     if not blocks or len({block.shape[1] for block in blocks}) > 1:
         raise DataError(f"A table has rows of one length below its header; {name} has not. Download it again.")
     return np.concatenate(blocks)

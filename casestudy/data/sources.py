@@ -56,7 +56,7 @@ def data_for(
     if quick:
         from casestudy.data.drawn import stand_in  # only now: it draws with NumPy and Pillow
 
-        return stand_in(study, folder / f"stand-in-{study.name}")
+        return study, stand_in(study, folder / f"stand-in-{study.name}")
     if study.data.downloads:
         fetched = fetch_all(study.data.downloads)
         return study, fetched / study.data.downloads[0].name if study.data.kind == "archive" else fetched

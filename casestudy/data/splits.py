@@ -192,7 +192,8 @@ def _stratified(
     try:
         rest, held_out = train_test_split(among, test_size=share, stratify=labels[among], random_state=seed)
     except ValueError as error:
-        fewest = images.class_names[np.bincount(labels, minlength=len(images.class_names)).argmin()]
+        names, counts = np.unique(labels[among], return_counts=True)
+        fewest = images.class_names[names[counts.argmin()]]
         raise DataError(
             f"A stratified split needs every label in every part; the rarest here is {fewest!r} ({error}). "
             f"Add photographs of it, or leave the label out."

@@ -38,9 +38,7 @@ def prediction_table(images: ImageSet, indices: np.ndarray, probabilities: np.nd
     names, truth = np.array(images.class_names), images.labels[indices]
     own = probabilities[np.arange(len(indices)), truth].astype("float64")
     facts = {
-        "name": images.names[indices],
-        "signer": images.signers[indices] if images.signers is not None else np.full(len(indices), ""),
-        "label": names[truth],
+        **{name: column[indices] for name, column in images.truth().items()},
         "predicted": names[probabilities.argmax(axis=1)],
         "confidence": probabilities.max(axis=1),
         "loss": cross_entropy(own),

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from casestudy.errors import CaseStudyError, GradingError
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.grading.containers import Packed, readable
 from casestudy.grading.contents import Contents, NoEvidence
 from casestudy.grading.grade import GradeReport
@@ -120,6 +120,4 @@ def _trained_again(source: str, submission: Submission, key: Key, place: Path, d
 
 
 def _write(path: Path, values: dict[str, object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial:
-        partial.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(values, indent=1, ensure_ascii=False) + "\n")

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from casestudy.errors import GradingError
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.grading.containers import readable
 from casestudy.grading.exports import canvas_csv, gradescope_results, json_lines, moodle_csv, standing
 from casestudy.grading.grade import NO_GRADE, GradeReport, answers_of
@@ -96,11 +96,11 @@ def grade_submissions(
         reports = marked(reports, criteria, out, course, [scores] if scores else [], comments, rescale=rescale)
         write_gradebook(reports, criteria, out, seats=known.students, title=title)
         if gradescope:
-            _write(gradescope, gradescope_results(next(one for one in reports if one.source in files)))
+            write_text(gradescope, gradescope_results(next(one for one in reports if one.source in files)))
     except Exception as error:
         if gradescope and not gradescope.exists():  # a platform that finds no file says nothing to anybody
             said = f"This submission could not be graded. Tell your instructor: {readable(error, 500)}"
-            _write(
+            write_text(
                 gradescope, json_lines({"score": 0, "output": said, "output_format": "text", "tests": []}, indent=None)
             )
         raise
@@ -157,12 +157,12 @@ def write_gradebook(
     _refuse_strangers(out)
     homes, style = _homes(reports), source("report.css") + source("grades.css")
     for report, home in zip(reports, homes, strict=True):
-        _write(
+        write_text(
             out / home / "feedback.html",
             page("feedback.html", report=report, style=style, answers=_own_answers(report)),
         )
-        _write(out / home / "feedback.md", feedback_text(report))
-        _write(out / home / "results.json", gradescope_results(report))
+        write_text(out / home / "feedback.md", feedback_text(report))
+        write_text(out / home / "results.json", gradescope_results(report))
     criteria: list[tuple[object, ...]] = []
     scores = [_score_row(one) for one in to_judge(reports)]
     grades: list[tuple[object, ...]] = []
@@ -172,15 +172,15 @@ def write_gradebook(
             of, seen = result.criterion, (result.evidence, result.sentence, result.comment)
             criteria.append((name, id, file, of.id, result.status, result.points, of.points, *seen))
         grades.append((name, id, file, report.points, report.most, report.open, standing(report)))
-    _write(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
-    _write(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
+    write_text(out / CRITERIA, csv_text(CRITERIA_HEADER, criteria))
+    write_text(out / SCORES, csv_text(SCORES_HEADER, scores, bom=True))
     if (out / BOOK).is_file():
         with Marks(out) as book:
             book.lists(out / SCORES)
-    _write(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
-    _write(out / MOODLE_FILE, moodle_csv(reports, seats))
-    _write(out / OVERVIEW, _overview(reports, homes, rubric, style))
-    _write(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
+    write_text(out / CANVAS_FILE, canvas_csv(reports, seats, title=title))
+    write_text(out / MOODLE_FILE, moodle_csv(reports, seats))
+    write_text(out / OVERVIEW, _overview(reports, homes, rubric, style))
+    write_text(out / GRADES, csv_text(GRADES_HEADER, grades))  # last: what says that the others are there
 
 
 def _score_row(one: Shared) -> tuple[object, ...]:
@@ -189,12 +189,6 @@ def _score_row(one: Shared) -> tuple[object, ...]:
     given = "" if result.waits else points(result.points)
     answer = answers_of(report, result)
     return (report.source, one.who, of.id, of.points, given, result.comment, of.title, answer)
-
-
-def _write(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _homes(reports: list[GradeReport]) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 import casestudy
 from casestudy.cluster import versions
 from casestudy.errors import GradingError
-from casestudy.files import atomic_path, code_digest
+from casestudy.files import code_digest, write_text
 from casestudy.grading.grade import GradeReport, Result
 from casestudy.grading.key import Key, key_text
 from casestudy.grading.likeness import Prints
@@ -40,8 +40,7 @@ class Kept:
             return from_json(json.loads(path.read_text(encoding="utf-8")), self._rubric)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, GradingError):
             report = grade(submission)
-        with atomic_path(path) as partial:
-            partial.write_text(json.dumps(to_json(report)), encoding="utf-8")
+        write_text(path, json.dumps(to_json(report)))
         return report
 
 

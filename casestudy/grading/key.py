@@ -14,7 +14,7 @@ import numpy as np
 from casestudy.cleaning import used_pictures, write_unlabelled
 from casestudy.data import ImageSet, split_folds
 from casestudy.errors import CaseStudyError, GradingError
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.grading.roster import Seat, give_seeds
 from casestudy.runs import RunFolder
 from casestudy.study import SplitSpec, Study
@@ -147,9 +147,9 @@ def write_key(
         recipe=json.loads(json.dumps(wishes.study.to_json())),
         students=seats,
     )
-    _write(target, key_text(key))
+    write_text(target, key_text(key))
     if roster:
-        _write(letter, lines)
+        write_text(letter, lines)
     return key
 
 
@@ -157,12 +157,6 @@ def key_text(key: Key) -> str:
     """Returns a key as the JSON text that `load_key` reads."""
     values = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(key)}
     return json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-
-
-def _write(target: Path, text: str) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", newline="")
 
 
 def load_key(path: Path) -> Key:

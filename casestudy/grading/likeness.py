@@ -15,6 +15,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from casestudy.grading.containers import readable
 
@@ -123,22 +125,21 @@ def near_tables(tables: Mapping[int, tuple[str, np.ndarray]]) -> list[set[int]]:
         by_photographs[digest].append(k)
     for members in by_photographs.values():
         sketches = np.stack([tables[k][1] for k in members])
-        links = _Links(members)
+        links: list[tuple[int, int]] = []
         for column in range(LOOKS):  # near ones are near in each of the numbers; in one, others may lie between them
             order = np.argsort(sketches[:, column], kind="stable")
             for step in range(1, min(EARLIER, len(order))):
                 one, two = order[:-step], order[step:]
                 apart = np.sqrt(np.mean((sketches[one] - sketches[two]) ** 2, axis=1))
-                for place in np.flatnonzero(apart <= NEAR):
-                    links.join(members[one[place]], members[two[place]])
-        groups += links.groups()
+                links += [(members[one[k]], members[two[k]]) for k in np.flatnonzero(apart <= NEAR)]
+        groups += _linked(members, links)
     return groups
 
 
 def alike_texts(texts: Mapping[int, str]) -> list[set[int]]:
     """Returns the groups of those that are alike, by the rarest pieces first."""
     pieces = {k: shingles(text) for k, text in texts.items()}
-    links = _Links(pieces)
+    links: list[tuple[int, int]] = []
     holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for k, own in pieces.items():
         common: Counter[int] = Counter()
@@ -149,31 +150,18 @@ def alike_texts(texts: Mapping[int, str]) -> list[set[int]]:
                 earlier.append(k)
         for other, count in common.most_common(2 * EARLIER):
             if count >= ALIKE * min(len(own), len(pieces[other])) / 2 and alike(own, pieces[other]):
-                links.join(k, other)
-    return links.groups()
+                links.append((k, other))
+    return _linked(pieces, links)
 
 
-class _Links:
-    """Groups of what is linked, directly or by others."""
-
-    def __init__(self, members: Iterable[int]) -> None:
-        self.parent = {k: k for k in members}
-
-    def root(self, k: int) -> int:
-        while self.parent[k] != k:
-            self.parent[k] = self.parent[self.parent[k]]
-            k = self.parent[k]
-        return k
-
-    def join(self, one: int, two: int) -> None:
-        a, b = sorted((self.root(one), self.root(two)))
-        self.parent[b] = a
-
-    def groups(self) -> list[set[int]]:
-        found: dict[int, set[int]] = defaultdict(set)
-        for k in self.parent:
-            found[self.root(k)].add(k)
-        return [group for group in found.values() if len(group) > 1]
+def _linked(members: Iterable[int], links: Sequence[tuple[int, int]]) -> list[set[int]]:
+    """Returns the groups of what is linked, directly or by others."""
+    known = np.array(list(members))
+    place = {k: number for number, k in enumerate(known.tolist())}
+    ends = np.array([(place[a], place[b]) for a, b in links], dtype=int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), (len(known), len(known)))
+    groups = connected_components(graph, directed=False)[1]
+    return [set(known[groups == group].tolist()) for group in np.flatnonzero(np.bincount(groups) > 1)]
 
 
 def plain(text: str) -> str:

@@ -141,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Keeps what was changed in the form, and shows what was asked for."""
         size = self.headers.get("Content-Length", "")
-        if not self._let_in() or self.headers.get("Origin", "").removeprefix("http://") not in self.server.hosts:
+        if not self._let_in():
+            return None
+        if self.headers.get("Origin", "").removeprefix("http://") not in self.server.hosts:
             return self._refuse(HTTPStatus.FORBIDDEN)
         if not size.isdecimal() or int(size) > MOST_BYTES:
             return self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

@@ -9,7 +9,10 @@ import os
 import re
 import time
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
 from pathlib import Path
 
 from casestudy.grading.containers import (
@@ -88,7 +91,13 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
     places = {file: file.absolute() if isinstance(file, Path) else file.place for file in found}
     files = {file: at for file, at in places.items() if not others & {at.resolve(), *at.resolve().parents}}
     shared = Path(os.path.commonpath([at.parent for at in files.values()])) if files else Path()
-    return {at.relative_to(shared).as_posix(): file for file, at in files.items()}
+    named: dict[str, Path | Packed] = {}
+    for one, at in files.items():
+        name, count = readable(at.relative_to(shared).as_posix(), 190), 1  # as everything that is written names it
+        while (own := name if count == 1 else f"{name} ({count})") in named:
+            count += 1
+        named[own] = one
+    return named
 
 
 def _passed(path: Path, home: Path) -> bool:
@@ -130,14 +139,27 @@ def student_of(path: Path) -> Student:
     >>> student_of(Path("submission_777/submission.zip")).platform, student_of(Path("anna.zip")).name
     ('gradescope', 'anna')
     """
-    for text in (path.name, path.parent.name):
+    for above, text in enumerate((path.name, path.parent.name)):
         for platform, pattern in PLATFORMS.items():
-            if (found := pattern.match(text)) and not (platform == "canvas" and text is path.parent.name):
+            if (found := pattern.match(text)) and not (platform == "canvas" and above):
                 said = found.groupdict()
                 name = readable(said.get("name") or said["id"], 80)
-                return Student(name, said["id"], platform, bool(said.get("late")), said.get("when") or "")
+                return Student(name, said["id"], platform, bool(said.get("late")), _moment(said.get("when") or ""))
     known = "gradescope" if FOLDER.fullmatch(path.name) or FOLDER.fullmatch(path.parent.name) else ""
     return Student(readable(path.stem, 80) or "nameless", platform=known)  # whose it is, another file tells
+
+
+def _moment(said: str) -> str:
+    """Returns when, so that later texts sort behind: Brightspace names months and counts hours to twelve.
+
+    >>> _moment("Dec 2, 2026 900 AM"), _moment("26 November, 2026 1305"), _moment("98765")
+    ('2026-12-02T09:00:00', '2026-11-26T13:05:00', '98765')
+    """
+    text = re.sub(r" (\d{3})(?= [AP]M|$)", r" 0\1", said.replace(",", "").strip())
+    for day, hour in product(("%d %B", "%d %b", "%B %d", "%b %d"), ("%H%M", "%I%M %p")):
+        with suppress(ValueError):
+            return datetime.strptime(text, f"{day} %Y {hour}").isoformat()
+    return said
 
 
 def read_submission(path: Path | Packed, source: str = "") -> Submission:

@@ -16,10 +16,7 @@ RISKY = ("=", "+", "-", "@")
 
 
 def csv_text(header: Iterable[object], rows: Iterable[Iterable[object]], *, bom: bool = False) -> str:
-    """Returns a table as CSV, every cell harmless for a spreadsheet; with a byte-order mark, Excel reads it as UTF-8.
-
-    Every text cell is quoted, so that a reader who takes another separator still finds no cell that begins anew.
-    """
+    """Returns a table as CSV, each cell harmless for a spreadsheet; with a byte-order mark Excel reads it as UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerows([harmless(cell) for cell in row] for row in (header, *rows))

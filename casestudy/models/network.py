@@ -21,7 +21,7 @@ import h5py
 
 from casestudy.choices import Precision, Seed
 from casestudy.data import ImageSet
-from casestudy.errors import DataError
+from casestudy.errors import UNREADABLE, DataError
 from casestudy.models.architectures import MODELS, first_line
 from casestudy.models.backend import keras, tf
 from casestudy.models.quantised import load_quantised
@@ -43,7 +43,7 @@ AUGMENTATIONS: dict[str, Callable[[Any], keras.Layer]] = {
 PARTS = ("keras", "keras.layers", "keras.initializers", "keras.regularizers", "keras.src.models.functional")
 MIRROR = ("keras.src.ops.numpy", "Flip")  # what `average_with_mirror` adds
 CODE = ("Lambda", "TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper", "function", "__lambda__", "__typespec__")
-UNREADABLE = (ValueError, OSError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, RecursionError)
+BROKEN = (*UNREADABLE, OSError, AttributeError)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def load_model(path: str | Path) -> keras.Model:
                 warnings.filterwarnings("ignore", said, UserWarning)
             known = {MIRROR[1]: keras.src.ops.numpy.Flip}  # an .h5 file names it without its module
             return keras.saving.load_model(file, known, compile=False, safe_mode=True)
-    except UNREADABLE as error:
+    except BROKEN as error:
         raise DataError(
             f"A network is loaded from a .keras file; {path} is none ({first_line(error)}). Train it again."
         ) from error

@@ -207,12 +207,6 @@ def plot_reliability(ax: Axes, bins: pd.DataFrame) -> Axes:
     return ax
 
 
-def plot_photograph(ax: Axes, picture: Image.Image, label: str, predicted: str) -> Axes:
-    """Draws a photograph under what was read: green and ticked where right, red and crossed where wrong."""
-    ax.imshow(picture)
-    return _title(ax, label, predicted)
-
-
 def plot_heat(ax: Axes, pixels: np.ndarray, heat: np.ndarray, label: str, predicted: str) -> Axes:
     """Draws a photograph in grey, uint8 (height, width, C), under the heat of `gradcam.grad_cam`, (h, w) in [0, 1]."""
     height, width = pixels.shape[:2]
@@ -265,10 +259,14 @@ def box_sheet(cuts: Sequence[Cut], columns: int = 5) -> Figure:
 def prediction_sheet(
     pictures: Sequence[Image.Image], labels: Iterable[str], predicted: Iterable[str], columns: int = 5
 ) -> Figure:
-    """Returns a figure of photographs side by side, each under what was read; see `plot_photograph`."""
+    """Returns a figure of photographs side by side, each under what was read.
+
+    That is green and ticked where it is right, red and crossed where it is wrong.
+    """
     fig, axes = _sheet(len(pictures), columns, 2.0, 2.3)
     for ax, picture, label, guess in zip(axes, pictures, labels, predicted, strict=False):
-        plot_photograph(ax, picture, label, guess)
+        ax.imshow(picture)
+        _title(ax, label, guess)
     return fig
 
 

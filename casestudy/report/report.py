@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from casestudy.choices import OWN
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.report import explorer, sections
 from casestudy.report.claim import claims
 from casestudy.report.pages import gap as points_apart, interval, page, source
@@ -43,8 +43,7 @@ def write_report(run: RunFolder) -> Path:
         RunError: The run has no results yet.
     """
     text, target = render(run), run.path / "report.html"
-    with atomic_path(target) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+    write_text(target, text)
     return target
 
 

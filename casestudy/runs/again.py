@@ -198,7 +198,8 @@ def retrain(
         if (same := _bytes(again, name) == _bytes(run, name)) or not other:
             yield (f"{name} comes out the same", same, "")
         else:
-            apart = abs((accuracies.get(name) or math.nan) - (score.accuracy or math.nan))
+            was, came = score.accuracy, accuracies.get(name)
+            apart = math.nan if was is None or came is None else abs(came - was)
             allowed = Machine.TOLERANCE_RETRAINED
             detail = f"accuracies {apart:.3f} apart; {allowed:g} is allowed: {'; '.join(other)}"
             yield (f"{name} comes out nearly the same", apart <= allowed, detail)

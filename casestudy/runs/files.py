@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import pandas as pd
 
 from casestudy.errors import DataError, RunError
-from casestudy.files import atomic_path
+from casestudy.files import write_text
 from casestudy.records import Record
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class RunFiles:
             raise RunError(f"{error} Restore the file or make the run again.") from error
 
     def write_json(self, name: str, values: dict[str, Any]) -> None:
-        self._write(name, json_text(values))
+        write_text(self.place(name), json_text(values))
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Returns a CSV file of the folder; labels such as "NA" and "7" stay text."""
@@ -116,13 +116,7 @@ class RunFiles:
             raise RunError(f"{path} must be a CSV table; {error}. Restore it or make the run again.") from error
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        self._write(name, table_text(table))
-
-    def _write(self, name: str, text: str) -> None:
-        target = self.place(name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(target) as partial:
-            partial.write_text(text, encoding="utf-8", newline="")
+        write_text(self.place(name), table_text(table))
 
     def _existing(self, name: str) -> Path:
         if not self.has(name):

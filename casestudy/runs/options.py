@@ -35,7 +35,9 @@ class Options(Record):
     """What `casestudy run` can be told; None and the empty tuple leave a setting to the study or the machine."""
 
     study: str = "asl"
-    data: str | None = option(None, "archive, folder, letters.zip or web address (default: the embedded sample)")
+    data: str | None = option(
+        None, "archive, folder, letters.zip or web address (default: the study's own, else the sample)"
+    )
     seed: Seed | None = number(None, "decides split and training (default: the study's, mostly 7)", int, "N")
     seeds: choices.Seeds = number(1, "train so many times: from this seed, and from those after it", int, "N")
     quick: bool = option(
@@ -70,7 +72,9 @@ class Options(Record):
         "ImageNet where it can be had, else signs)",
     )
     fine_tune: Trainable | None = option(
-        None, "what the last phase trains: all, top:N of the base, or everything, BatchNormalization too", "LAYERS"
+        None,
+        "what the last phase trains: head, top:N of the base, all, or everything: BatchNormalization, too",
+        "LAYERS",
     )
     split: Protocol | None = choice(None, "who is tested (default: the study's)", get_args(Protocol))
     variants: str = option(
@@ -80,7 +84,9 @@ class Options(Record):
     )
     compare_splits: bool = option(False, "also train in full on a random split")
     crop: Crop | None = choice(
-        None, "cut hands out: by boxes.csv, looking for the hand, or not (default: auto, as can be)", get_args(Crop)
+        None,
+        "cut hands out: by box files, looking for the hand, or not (default: the study's; asl: auto, as can be)",
+        get_args(Crop),
     )
     as_published: bool = option(False, "read the data as the study's source did, where that is another way (emnist)")
     mirror: bool = option(False, "also train on mirrored photographs")
@@ -262,9 +268,7 @@ def _pinned(record: RunRecord) -> tuple[Wishes, str | None]:
     resolved = record.resolved_wishes()
     study = replace(resolved.study, variants=record.wishes.study.variants)
     data, sample = record.data, find_in_checkout(choices.SAMPLE)
-    drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again and reads it so
-    if drawn and study.name in STUDIES:
-        study = replace(study, data=STUDIES[study.name].data)
+    drawn = record.images and record.images.drawn == "stand-in"  # by --quick, which draws it again
     if study.data.kind == "table":  # which is seen, and not asked for
         study = replace(study, data=replace(study.data, kind="archive"))
     own = sample is not None and file_digest(sample) == data.sha256

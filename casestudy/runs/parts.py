@@ -17,6 +17,7 @@ from casestudy.runs import recompute
 from casestudy.runs.again import Check
 from casestudy.runs.files import table_text
 from casestudy.runs.folder import RunFolder
+from casestudy.runs.save import splits_table
 from casestudy.runs.trained import TESTS, TrainedModel
 
 ByProtocol = Mapping[Protocol, Sequence[Splits]]
@@ -72,13 +73,7 @@ def check_split(run: RunFolder, splits: ByProtocol | None) -> Iterator[Check]:
     elif not (parts := splits[protocol]):
         yield (what, False, "the data allow no such split")
     else:
-        images = parts[0].images
-        labels = np.array(images.class_names)[images.labels]
-        signers = images.signers if images.signers is not None else [""] * len(images)
-        wanted = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
-        for split in parts:
-            wanted[f"without {split.fold}" if split.fold else "part"] = split.part_of()
-        yield (what, *same_table(run, "splits.csv", wanted))
+        yield (what, *same_table(run, "splits.csv", splits_table(parts)))
     if protocol == "published":
         return  # whoever published the parts decided who is in which, and copies.csv says what that leaves together
     columns = [column for column in table.columns if column not in ("name", "signer", "label")]
@@ -106,12 +101,9 @@ def check_tested(run: RunFolder, model: TrainedModel, splits: Sequence[Splits]) 
     """Yields whether each table of a model is of the test part, each photograph once, with the labels of the split."""
     facts = ["name", "signer", "label"]  # the truth is the split's, not what the predictions say about themselves
     copies = set(run.read_table("copies.csv")["name"]) if run.has("copies.csv") else set()
-    wanted = []
+    wanted: list[tuple[str, ...]] = []
     for split in splits:
-        images = split.images
-        signers = images.signers if images.signers is not None else np.full(len(images), "")
-        labels = np.array(images.class_names)[images.labels]
-        wanted += [(str(images.names[k]), str(signers[k]), str(labels[k])) for k in split.test]
+        wanted += zip(*(column[split.test].tolist() for column in split.images.truth().values()), strict=True)
     for test in TESTS:
         if run.has(name := model.predictions(test)):
             tested = list(run.read_table(name)[facts].fillna("").itertuples(index=False, name=None))

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from casestudy.plots.results import Cut
 
 CUTS = 20  # hands on the sheet of what was cut out
-LATER = ("samples.csv", "reliability.csv", "scores.csv")  # a run sealed before these were written is whole without
 
 
 def write_results(run: RunFolder) -> None:

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from casestudy.data import Splits, split_images
@@ -53,18 +52,20 @@ def save_splits(run: RunFolder, splits: Sequence[Splits], spec: SplitSpec) -> No
         run.write_table("crops.csv", crops_of(images))
     if run.has("splits.csv"):
         return
-    labels = np.array(images.class_names)[images.labels]
-    signers = images.signers if images.signers is not None else [""] * len(images)
-    table = pd.DataFrame({"name": images.names, "signer": signers, "label": labels})
     for split in splits:
-        table[f"without {split.fold}" if split.fold else "part"] = split.part_of()
         where = f"fold {split.fold}: " if split.fold else ""
         for part, lacking in split.missing().items():
             more = f" and {len(lacking) - FEW} more" if len(lacking) > FEW else ""
             log.warning("%s%s has no photograph of %s%s", where, part, ", ".join(lacking[:FEW]), more)
         if len(split.left_out):
             log.info("%s%s left out: %s", where, counted(len(split.left_out), "photograph"), spec.why_left_out())
-    run.write_table("splits.csv", table)
+    run.write_table("splits.csv", splits_table(splits))
+
+
+def splits_table(splits: Sequence[Splits]) -> pd.DataFrame:
+    """Returns who is in which part: name, signer, label, and a column a fold."""
+    parts = {f"without {split.fold}" if split.fold else "part": split.part_of() for split in splits}
+    return pd.DataFrame({**splits[0].images.truth(), **parts})
 
 
 def save_own_splits(run: RunFolder, splits: Splits) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from casestudy.cluster import workers
 from casestudy.data import ImageSet, Splits, split_images
 from casestudy.errors import DataError
-from casestudy.files import atomic_path, file_digest
+from casestudy.files import file_digest, write_text
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.owner import owned
 from casestudy.runs.record import Wishes, environment
@@ -69,9 +69,7 @@ def tune(study: Study, source: Path, out: Path, *, seed: int, trials: int, clust
         from keras_tuner import HyperParameters, Objective
         from keras_tuner.oracles import BayesianOptimizationOracle
     except ImportError as error:
-        raise DataError(
-            'A search needs Keras Tuner, which is not here. Get it: pip install "casestudy[tune]"'
-        ) from error
+        raise DataError("A search needs Keras Tuner, which is not here. Get it: pip install keras-tuner") from error
     run = RunFolder.begin(out, Wishes(study, seed), source)
     hyperparameters = HyperParameters()
     for name, choices in wanted.space.items():
@@ -153,10 +151,7 @@ class _Trials:
             score = float(history[history["metric"] == "val_accuracy"]["value"].max())
         log.info("trial %s: %s, %d parameters: %.4f", name, values, parameters, score)
         found = {"values": values, "parameters": parameters, "val_accuracy": score}
-        place = self.run.place(file)
-        place.parent.mkdir(exist_ok=True)
-        with atomic_path(place) as partial_file:
-            partial_file.write_text(json.dumps(found))
+        write_text(self.run.place(file), json.dumps(found))
         return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from casestudy.cleaning import clean_archive
 from casestudy.cluster import check_cluster
 from casestudy.data import ImageSet, Splits, split_folds
 from casestudy.errors import RunError
+from casestudy.files import zip_names
 from casestudy.runs.budget import keep_within_budget
 from casestudy.runs.explained import explain_run
 from casestudy.runs.folder import RunFolder
@@ -139,10 +139,7 @@ def clean_run(run: RunFolder, *, password: str | None = None) -> None:
 
 def is_clean(source: Path) -> bool:
     """Returns whether data are a letters.zip already."""
-    if not (source.is_file() and zipfile.is_zipfile(source)):
-        return False
-    with zipfile.ZipFile(source) as archive:
-        return "ledger.csv" in archive.namelist()
+    return "ledger.csv" in zip_names(source)
 
 
 def _write_without_copies(run: RunFolder, splits: Sequence[Splits]) -> None:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from casestudy.data import ImageSet
-from casestudy.errors import DataError, RunError
+from casestudy.errors import UNREADABLE, DataError, RunError
 from casestudy.evaluation import Evaluation
 from casestudy.runs import recompute
 from casestudy.runs.again import Check, explain_again, predict_again, retrain as train_again
@@ -20,7 +20,8 @@ from casestudy.runs.crops import crops_of
 from casestudy.runs.files import HANDED_IN
 from casestudy.runs.folder import RunFolder
 from casestudy.runs.parts import check_split, check_tested, same_table, splits_again
-from casestudy.runs.results import LATER, comparison_tables, distortion_table, result_tables, score_table, timing_table
+from casestudy.runs.results import comparison_tables, distortion_table, result_tables, score_table, timing_table
+from casestudy.runs.steps import is_clean
 from casestudy.runs.trained import fold_folder
 from casestudy.study import Phase
 from casestudy.training import next_rate
@@ -83,19 +84,22 @@ def verify_run(
                 same = letters.read("ledger.csv") == (run.path / "ledger.csv").read_bytes()
             checks.append(("ledger.csv is that of the photographs", same, ""))
         splits = splits_again(run, images)
-        checks += [*_figures(run), *check_split(run, splits), *_trainings(run)]
+        checks += _kept("every figure can be counted again", _figures(run))
+        checks += _kept("splits.csv can be read", check_split(run, splits))
+        checks += _kept("every history can be read", _trainings(run))
         for model in run.models():
-            if splits and splits.get(model.protocol):
-                checks += check_tested(run, model, splits[model.protocol])
+            if parts := (splits or {}).get(model.protocol):
+                checks += _kept(f"{model.predictions()} can be read", check_tested(run, model, parts))
             if run.has(model.predictions()) and model.role != "head":
-                if images is None or not splits:
+                if images is None or not parts:
                     checks.append((f"{model.predictions()} made again from model and data", None, why.lstrip("!")))
                 else:
-                    checks += predict_again(run, model, images, splits[model.protocol])
-        if images is not None and splits:
-            checks += explain_again(run, splits[run.facts.protocol])
-        if images is not None and splits and run.has("copies.csv"):
-            copies = splits[run.facts.protocol][0].copies()
+                    checks += predict_again(run, model, images, parts)
+        own = (splits or {}).get(run.facts.protocol)
+        if images is not None and own:
+            checks += explain_again(run, own)
+        if images is not None and own and run.has("copies.csv"):
+            copies = own[0].copies()
             checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))
         if images is not None and images.hands:
             checks.append(("crops.csv follows from the data", *same_table(run, "crops.csv", crops_of(images))))
@@ -103,6 +107,14 @@ def verify_run(
     if retrain is not None:
         checks += train_again(run, retrain, source or run.letters, weights=weights, pattern=pattern)
     return checks
+
+
+def _kept(what: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Yields checks; where one breaks on what a file holds, that this does not hold."""
+    try:
+        yield from checks
+    except (*UNREADABLE, ArithmeticError) as error:
+        yield (what, False, f"{type(error).__name__}: {error}")
 
 
 def _files(run: RunFolder) -> Iterator[Check]:
@@ -142,6 +154,8 @@ def _images(run: RunFolder, scratch: Path) -> tuple[ImageSet | None, str]:
         return None, "TensorFlow is not installed"
     try:
         run.local.hold_against(run.record)
+        if record.wishes.study.data.kind == "archive" and not is_clean(run.letters) and not run.letters.is_dir():
+            return None, f"{run.letters.name} is not cleaned yet: casestudy clean it, then name the letters.zip"
         return run.load_images(cache=scratch), ""
     except (DataError, RunError) as error:
         return None, f"!{error}"
@@ -160,7 +174,7 @@ def _figures(run: RunFolder) -> Iterator[Check]:
             counted = recompute.Predictions(recompute.read_rows(run.path / score.predictions), run.facts.class_names)
             faults, figures = counted.faults(), counted.score()
             evaluation = found[score.name] = run.evaluation(score.predictions)
-        except (RunError, OSError, LookupError, ValueError, TypeError) as error:  # missing, or without what it needs
+        except (RunError, OSError, LookupError, ValueError, TypeError, ArithmeticError) as error:
             yield (claim, False, f"{type(error).__name__}: {error}")
             continue
         yield (f"{score.predictions} says of each row what its probabilities say", not faults, "; ".join(faults[:5]))
@@ -188,7 +202,7 @@ def _figures(run: RunFolder) -> Iterator[Check]:
 
 def _table(run: RunFolder, name: str, table: pd.DataFrame, source: str) -> Iterator[Check]:
     """Yields whether a table follows; one that an earlier version did not write, or nobody hands in, may be missing."""
-    if run.has(name) or (HANDED_IN.fullmatch(name) and name not in LATER):
+    if run.has(name) or HANDED_IN.fullmatch(name):
         yield (f"{name} follows from {source}", *same_table(run, name, table))
 
 
@@ -197,15 +211,18 @@ def _trainings(run: RunFolder) -> Iterator[Check]:
     parts = run.read_table("splits.csv")
     columns = [column for column in parts.columns if column not in ("name", "signer", "label")]
     study = run.record.wishes.study
-    variants = {variant.name: variant.phases for variant in study.variants}
+    variants = {variant.name: variant for variant in study.variants}
     folds = [fold_folder(k, column.removeprefix("without ")) for k, column in enumerate(columns) if column != "part"]
     for model in run.models():
         if model.role == "head":
             continue
-        for home, column in zip([model.home + fold for fold in folds or [""]], columns, strict=True):
+        variant = variants.get(model.id)
+        phases = variant.phases if variant else study.phases
+        own = model.role == "random" or (variant is not None and variant.split is not None)  # parts of its own
+        places = [""] if model.role == "random" else folds or [""]
+        for home, column in zip([model.home + fold for fold in places], columns, strict=False):
             if run.has(f"{home}history.csv") and run.has(f"{home}training.json"):
-                phases = variants.get(model.id, study.phases)
-                trained = int((parts[column] == "train").sum()) if model.role != "random" else None
+                trained = None if own else int((parts[column] == "train").sum())
                 wrong = _faults(run, home, phases, trained)
                 yield (f"{home}history.csv and training.json have the phases' epochs, rates and pace", not wrong, wrong)
 
@@ -221,7 +238,7 @@ def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | N
             cells = [
                 (int(row["epoch"]), row["metric"], float(row["value"])) for row in rows if row["phase"] == phase.name
             ]
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             return f"{phase.name}: {error}"
         values: dict[str, list[float]] = {}
         for epoch, metric, value in cells:
@@ -229,9 +246,10 @@ def _faults(run: RunFolder, home: str, phases: Sequence[Phase], trained: int | N
             if epoch != len(values[metric]):
                 return f"{phase.name}: {metric} of epoch {epoch} out of its turn"
         epochs, losses = len(values.get("loss", ())), values.get("val_loss", [])
-        if any(len(series) != epochs for series in values.values()) or next_rate(phase, losses, epochs):
+        whole = {len(series) for series in values.values()} == {epochs} and "learning_rate" in values
+        if not whole or next_rate(phase, losses, epochs) is not None:  # the last rate of a cycle is 0.0
             return f"{phase.name}: {counted(epochs, 'epoch')}"
-        for epoch, rate in enumerate(values.get("learning_rate", ())):
+        for epoch, rate in enumerate(values["learning_rate"]):
             if rate != next_rate(phase, losses[:epoch], epoch):
                 return f"{phase.name}: the rate of epoch {epoch + 1}"
         if any(not 0 <= one <= 1 for name in ("accuracy", "val_accuracy") for one in values.get(name, ())):

@@ -2,7 +2,7 @@
 
 Expect 98.5 % on the two test signers of the embedded sample, from `signs`, in four to seven minutes on two cores:
 
-    casestudy run asl
+    casestudy run asl --weights signs
 """
 
 from casestudy.study import ModelSpec, Phase, SplitSpec, Study

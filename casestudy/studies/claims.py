@@ -74,7 +74,7 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
             "74 empty files among 5,200, deleted: 5,126 go on (execution count 5)",
             found="a ledger would have named each file",
             verdict="does not hold",
-            why="others read 4,786 good letters out of the same archive: files were emptied on the way",
+            why="others read 4,786 good letters out of the same archive: most of the 74 were sound there",
         ),
     ),
     "clothes": (
@@ -115,17 +115,10 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
     "dense-baseline": (
         Claim(
             "Convolutions read more than Dense layers alone.",
-            "the recommendations of an earlier text of the project",
-            "no code and no figure",
+            "README, the advice to add Conv2D",
+            "the code has convolutions from the beginning, and no figure of a dense network",
             here=("dense-baseline", "convolutions", "test"),
             than="dense",
-        ),
-        Claim(
-            "Augmentation adds to that.",
-            "the recommendations of an earlier text of the project",
-            "no code and no figure",
-            here=("dense-baseline", "augmentation", "test"),
-            than="convolutions",
         ),
     ),
     "emnist": (
@@ -166,9 +159,9 @@ CLAIMS: dict[str, tuple[Claim, ...]] = {
         Claim(
             "The custom network is the fastest.",
             "README",
-            "one evaluation each on a CPU: 35 s, ResNet50V2 52 to 58 s, MobileNetV2 39 to 40 s",
+            "evaluations on a CPU: 35 s, ResNet50V2 52 to 58 s, MobileNetV2 39 to 40 s",
             verdict="holds",
-            why="by the notebook's own times; one timing each",
+            why="by the notebook's own times, of which there are few",
         ),
         Claim(
             "The weights are those of six epochs with a held-out fifth.",

@@ -98,7 +98,7 @@ CLOTHES = Study(
     ladder=True,
     variants=(
         Variant(
-            "dense", _DENSE, (_TWENTY,), note="an earlier text's: resized to 64x64, one row, Dense layers with L2(0.01)"
+            "dense", _DENSE, (_TWENTY,), note="the source's text: resized to 64x64, one row, Dense layers with L2(0.01)"
         ),
         Variant(
             "network-1",
@@ -139,7 +139,7 @@ CLOTHES = Study(
                 },
             ),
             (_ONE_CYCLE,),
-            note="ours from random numbers: a residual network and one cycle of the rate; ours adds ImageNet's weights",
+            note="from random numbers: a residual network of ours, and one cycle of the rate",
         ),
     ),
 )
