@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import unicodedata
 from bisect import bisect_left, bisect_right
@@ -11,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from casestudy.cleaning.box_files import BoxFile, BoxRow, plain
-from casestudy.cleaning.ledger import UNUSED_BOXES
+from casestudy.cleaning.ledger import UNUSED_BOXES, to_csv
 from casestudy.cleaning.words import counted
 
 log = logging.getLogger(__name__)
@@ -69,14 +67,7 @@ def merge_boxes(
     if unused:
         more = f"; {len(unused) - 1} more in the ledger" if len(unused) > 1 else ""
         log.warning("Box files not used, so that no hand is cut out by them: %s%s", unused[0], more)
-    return to_csv(sorted((name, *corners) for name, (_, corners) in best.items())), remarks
-
-
-def to_csv(rows: Iterable[tuple[str, ...]]) -> str:
-    """Returns the text of a boxes.csv."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
-    return text.getvalue()
+    return to_csv([COLUMNS, *sorted((name, *corners) for name, (_, corners) in best.items())]), remarks
 
 
 class _Places:

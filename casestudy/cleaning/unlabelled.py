@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from casestudy.cleaning.bare import bare_jpeg, bare_png
-from casestudy.cleaning.boxes import to_csv
+from casestudy.cleaning.boxes import COLUMNS
 from casestudy.cleaning.errors import DataError
 from casestudy.cleaning.files import atomic_path
-from casestudy.cleaning.ledger import Ledger, LedgerRow
+from casestudy.cleaning.ledger import Ledger, LedgerRow, to_csv
 from casestudy.cleaning.near import SIDE, first_matches
 from casestudy.cleaning.regroup import clean_archive
 from casestudy.cleaning.screening import screen
@@ -76,7 +76,7 @@ def write_unlabelled(
                     (name, *map(_number, boxes[row.picture])) for name, row in chosen.items() if row.picture in boxes
                 ]
                 if found:
-                    hidden.writestr(zipfile.ZipInfo("boxes.csv"), to_csv(found))
+                    hidden.writestr(zipfile.ZipInfo("boxes.csv"), to_csv([COLUMNS, *found]))
     return {name: (row.label, row.signer) for name, row in chosen.items()}
 
 
