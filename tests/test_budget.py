@@ -118,17 +118,17 @@ def test_a_budget_decides_once_and_what_it_decides_is_written_as_if_it_had_been_
     run, (study, images, splits), asked = begun(1000.0)
     (_, train), seconds = asked, 0.1 * asked[1]
     assert (
-        decided(run) == ((64, 64), (20, 8)) and "pay for the whole recipe: 64x64 pixels, epochs 20 + 8," in caplog.text
+        decided(run) == ((96, 96), (20, 8)) and "pay for the whole recipe: 96x96 pixels, epochs 20 + 8," in caplog.text
     )
     half = seconds * 4 / 60
     run, (study, images, splits), asked = begun(half + 0.001, "half")
-    assert decided(run) == ((64, 64), (20, 4)) and study.phases[-1].epochs == 4
-    assert images.images.shape[1:3] == (64, 64) and len(splits[0].train) == train
-    assert begun(half - 0.001, "less")[0].record.wishes.study.phases[-1].epochs == 2
+    assert decided(run) == ((96, 96), (20, 4)) and study.phases[-1].epochs == 4
+    assert images.images.shape[1:3] == (96, 96) and len(splits[0].train) == train
+    assert decided(begun(half - 0.001, "less")[0]) == ((64, 64), (20, 4))
     record = json.loads((run.path / "run.json").read_text())
-    assert record["study"]["phases"][-1]["epochs"] == 4 and record["study"]["model"]["image_size"] == [64, 64]
+    assert record["study"]["phases"][-1]["epochs"] == 4 and record["study"]["model"]["image_size"] == [96, 96]
     again, _, asked = begun(half + 0.001, "half")  # the same call goes on, and measures nothing anew
-    assert asked == [] and decided(again) == ((64, 64), (20, 4))
+    assert asked == [] and decided(again) == ((96, 96), (20, 4))
     (again.path / "model.keras").touch()  # something that a run has made
     with pytest.raises(RunError, match=r"differs in budget, study\.model\.image_size, study\.phases"):
         begun(half + 1, "half")

@@ -759,7 +759,7 @@ def test_smoothing_and_decay_that_are_asked_for_reach_the_model(initial):
 @pytest.mark.parametrize(
     ("capability", "size", "precision"),
     [
-        (None, (64, 64), "float32"),
+        (None, (96, 96), "float32"),
         ((6, 1), (224, 224), "float32"),
         ((7, 0), (224, 224), "mixed_float16"),
         ((9, 0), (224, 224), "mixed_float16"),
