@@ -204,6 +204,7 @@ def test_other_platforms_have_their_own_names(path, platform, name, id):
     [
         ("Nov 26, 2026 105 PM", "Dec 2, 2026 900 AM"),
         ("Nov 26, 2026 1105 AM", "Nov 26, 2026 105 PM"),
+        ("Nov 26, 2026 105 PM", "Nov 26, 2026 905 PM"),
         ("26 November, 2026 1305", "2 December, 2026 900"),
         ("26 Nov, 2026 905", "26 Nov, 2026 1305"),
     ],
