@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from casestudy.data import ImageSet
-from casestudy.errors import UNREADABLE, DataError, RunError
+from casestudy.errors import DataError, RunError
 from casestudy.evaluation import Evaluation
 from casestudy.runs import recompute
 from casestudy.runs.again import Check, explain_again, predict_again, retrain as train_again
@@ -113,7 +114,7 @@ def _kept(what: str, checks: Iterator[Check]) -> Iterator[Check]:
     """Yields checks; where one breaks on what a file holds, that this does not hold."""
     try:
         yield from checks
-    except (*UNREADABLE, ArithmeticError) as error:
+    except (LookupError, ValueError, TypeError, ArithmeticError, csv.Error) as error:
         yield (what, False, f"{type(error).__name__}: {error}")
 
 
