@@ -25,6 +25,8 @@ Trainable = Annotated[
 Side = Annotated[int, Between(8, 1024)]  # in pixels
 ImageSize = tuple[Side, Side]  # (height, width)
 
+SIDES = {"CPU": 96, "GPU": 224}  # in pixels, where a study leaves the size to the machine
+
 # The networks of `models.architectures`, each with the options of its builder.
 _PUBLISHED = ("upsample", "enlarge", "momentum")
 ARCHITECTURES: dict[str, tuple[str, ...]] = {

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from casestudy.choices import SIDES
 from casestudy.cleaning import clean_archive, used_pictures
 from casestudy.data import data_for
 from casestudy.errors import DataError
@@ -126,7 +127,7 @@ def propose(name: str, seen: Seen, spec: DataSpec) -> tuple[Study, dict[str, str
         why |= {
             "model.name": "50 layers that have learnt to see from photographs. Smaller and faster: mobilenet_v2_0.35.",
             "model.image_size": "None takes the size that signs were learnt at (96 pixels) where a run begins with "
-            "them, else 64 on a CPU and 224 on a GPU. (128, 128) fixes it.",
+            f"them, else {SIDES['CPU']} on a CPU and {SIDES['GPU']} on a GPU. (128, 128) fixes it.",
             "model.weights": "ImageNet's where they can be had, else this project's own, which know drawn hands and "
             "nothing else. None begins with random numbers.",
             "phases": "First the new head alone, then the whole network, at half of the rate.",

@@ -34,7 +34,7 @@ class ModelSpec(Record):
     """Which network, and how its input is prepared.
 
     An `image_size` of None takes the size that signs were learnt at where the run starts from them, and lets the
-    machine decide otherwise (96 on a CPU, 224 on a GPU).
+    machine decide otherwise (`choices.SIDES`).
     """
 
     name: str  # one of `ARCHITECTURES`

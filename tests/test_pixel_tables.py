@@ -2,6 +2,7 @@
 
 import dataclasses
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,8 +56,8 @@ def test_a_folder_of_many_other_tables_is_no_matter(source, tmp_path):
     for k in range(300):
         (tmp_path / "folder" / f"user_{k}.csv").write_text("image,x,y\n")
     (tmp_path / "folder" / "x.csv").mkdir()
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (250, before[1]))
+    before, used = resource.getrlimit(resource.RLIMIT_NOFILE), len(list(Path("/dev/fd").iterdir()))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(used + 100, before[1]), before[1]))
     try:
         images = load_images(tmp_path / "folder", image_size=(20, 30), cache_dir=tmp_path / "a")
     finally:
@@ -66,9 +67,9 @@ def test_a_folder_of_many_other_tables_is_no_matter(source, tmp_path):
 
 def test_the_line_that_is_no_row_is_named_by_its_place_in_the_file(pixels, tmp_path):
     text = table(LABELS, pixels[:6]).splitlines()
-    text[4:4] = ["", "", "1,2,x"]  # lines 5 and 6 are empty
+    text[4:4] = [*[""] * 2500, "1,2,x"]
     (tmp_path / "sign_mnist_train.csv").write_text("\n".join(text))
-    with pytest.raises(DataError, match="line 7 of"):
+    with pytest.raises(DataError, match="line 2505 of"):
         load_images(tmp_path / "sign_mnist_train.csv", image_size=(28, 28), cache_dir=tmp_path / "a")
 
 

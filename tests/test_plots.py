@@ -184,12 +184,13 @@ def test_any_name_can_be_drawn(name):
     for draw in (
         lambda ax: plots.plot_per_group(ax, pd.DataFrame(rows), "signer"),
         lambda ax: plots.plot_confusion(ax, evaluation([name, "B"], [name, "B"], [name, "B"])),
-        lambda ax: plots.prediction_sheet([Image.new("RGB", (8, 8))], [name], ["B"]),
         lambda ax: plots.plot_heat(ax, np.zeros((8, 8, 3), np.uint8), np.eye(2, dtype=np.float32), name, "B"),
     ):
         fig, (ax,) = plots.figure()
         draw(ax)
         assert saved(fig)
+    sheet = plots.prediction_sheet([Image.new("RGB", (8, 8))], [name], ["B"])
+    assert name in sheet.axes[0].get_title() and saved(sheet)
 
 
 @pytest.mark.parametrize(("count", "size"), [(14, (6.4, 0.35 * 14 + 1.2)), (15, (9.6, 4.4)), (47, (0.27 * 47, 4.4))])

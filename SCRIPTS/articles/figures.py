@@ -28,7 +28,7 @@ from casestudy.runs import RunFolder
 from casestudy.words import percent
 from SCRIPTS.articles.record_results import summarise
 from SCRIPTS.articles.stamps import KEY, Picture
-from SCRIPTS.articles.values import REAL, SAMPLE, fill_pages, ledger_counts, note, read
+from SCRIPTS.articles.values import REAL, SAMPLE, fill_pages, ledger_counts, note, on_strangers, read
 from SCRIPTS.articles.writing import ARTICLES
 
 FOLDER = ARTICLES / "figures"
@@ -131,7 +131,7 @@ def leakage(facts: dict) -> Figure:
     fig, (ax,) = plots.figure(7.2, 2.9)
     ways = (("head", BLUE, "o", "unseen signers", -1), ("head-random", ORANGE, "s", "random", 1))
     for place, key in enumerate((SAMPLE, REAL)):
-        scores = {**facts[key], "head": facts[key].get("head-everyone", facts[key]["head"])}  # as the report compares
+        scores = {**facts[key], "head": on_strangers(facts[key])}
         values = [scores[name]["accuracy"] for name in ("head", "head-random")]
         ax.plot(values, [place, place], color=SILVER, lw=6, zorder=1, solid_capstyle="round")
         for name, colour, mark, label, shift in ways:

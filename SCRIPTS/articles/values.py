@@ -85,14 +85,18 @@ def of_result(name: str, result: dict) -> dict[str, str]:
             f"{name}.{score['name']}.images": f"{score['images']:,}",
             f"{name}.{score['name']}.calibration": points(score["calibration_error"]),
         }
-    everyone = scores.get("head-everyone", scores["head"])  # as the report compares them
-    found[f"{name}.flattery"] = points(scores["head-random"]["accuracy"] - everyone["accuracy"])
+    found[f"{name}.flattery"] = points(scores["head-random"]["accuracy"] - on_strangers(scores)["accuracy"])
     found[f"{name}.gain"] = points(scores["headline"]["accuracy"] - scores["head"]["accuracy"])
     by_signer = sorted(result["per_signer"], key=lambda row: row["accuracy"])
     found[f"{name}.signers"] = str(len(by_signer))
     for which, row in (("weakest", by_signer[0]), ("strongest", by_signer[-1])):
         found |= {f"{name}.{which}": percent(row["accuracy"]), f"{name}.{which}.signer": f"`{row['signer']}`"}
     return found
+
+
+def on_strangers(scores: dict[str, dict]) -> dict:
+    """Returns the score of the head alone on as many unseen signers as there are, as the report compares it."""
+    return scores.get("head-everyone", scores["head"])
 
 
 def of_run(run: dict) -> dict[str, str]:

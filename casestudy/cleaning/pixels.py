@@ -126,6 +126,8 @@ def shown_size(data: bytes) -> tuple[int, int]:
         if image.format == "TIFF":  # which Pillow turns by itself, when it is decoded
             with contextlib.suppress(Exception):
                 image.load()
+        if image.format == "PNG" and b"eXIf" not in data and b"exif" not in data:  # it would be decoded to look for it
+            return image.size
         return turned_size(image.size, turn_of(image, []))
 
 

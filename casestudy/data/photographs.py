@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import logging
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ from casestudy.data.cutting import Box, square_box
 from casestudy.data.image_set import ImageSet
 from casestudy.data.letters import read_boxes
 from casestudy.files import zip_names
+
+log = logging.getLogger(__name__)
 
 SIZES = ((600, 96), (1500, 72), (2400, 56))  # so many thumbnails may have so many pixels a side
 MOST_BYTES = 4_500_000  # of all thumbnails in base64: half of what the page may have
@@ -117,4 +120,6 @@ def open_photographs(
         with zipfile.ZipFile(source) as archive:
             yield Photographs(archive, read_boxes(archive) if boxes is None else boxes, margin)
     else:
+        if source.is_file() and zipfile.is_zipfile(source):
+            log.warning("%s is damaged: no photograph of it is shown", source)
         yield Photographs()

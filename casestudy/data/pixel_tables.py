@@ -122,11 +122,14 @@ def _read(name: str, file: BinaryIO) -> np.ndarray:
     first = 2
     while read := [line.strip() for line in itertools.islice(file, _ROWS)]:
         lines = [line for line in read if line]
-        width = lines[0].count(b",") + 1 if lines else 1
+        if not lines:
+            first += len(read)
+            continue
+        width = lines[0].count(b",") + 1
         for number, line in enumerate(read, first):
             if line and (line.count(b",") != width - 1 or not re.fullmatch(rb"[\d,. ]+", line)):
                 raise DataError(f"Rows are numbers, as many in each; line {number} of {name} is none. Mend it.")
-        values = np.fromstring(b",".join(lines), dtype=np.float64, sep=",") if lines else np.empty(0)
+        values = np.fromstring(b",".join(lines), dtype=np.float64, sep=",")
         if values.size and (values.min() < 0 or values.max() > 255 or (values % 1).any()):
             raise DataError(f"Labels and pixels are whole numbers from 0 to 255; {name} has others. Take another.")
         blocks.append(values.astype(np.uint8).reshape(-1, width))

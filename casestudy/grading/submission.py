@@ -93,10 +93,10 @@ def find_submissions(paths: list[Path], *, skip: tuple[Path, ...] = ()) -> dict[
     shared = Path(os.path.commonpath([at.parent for at in files.values()])) if files else Path()
     named: dict[str, Path | Packed] = {}
     for one, at in files.items():
-        name, count = readable(at.relative_to(shared).as_posix(), 190), 1  # as everything that is written names it
-        while (own := name if count == 1 else f"{name} ({count})") in named:
-            count += 1
-        named[own] = one
+        place = at.relative_to(shared).as_posix()
+        if (name := readable(place)) != place:  # everything that is written names it so, and several may be one then
+            name = f"{readable(place, 180)} ({hashlib.sha256(os.fsencode(place)).hexdigest()[:8]})"
+        named[name] = one
     return named
 
 
@@ -153,12 +153,12 @@ def _moment(said: str) -> str:
     """Returns when, so that later texts sort behind: Brightspace names months and counts hours to twelve.
 
     >>> _moment("Dec 2, 2026 900 AM"), _moment("26 November, 2026 1305"), _moment("98765")
-    ('2026-12-02T09:00:00', '2026-11-26T13:05:00', '98765')
+    ('2026-12-02 09:00:00', '2026-11-26 13:05:00', '98765')
     """
     text = re.sub(r" (\d{3})(?= [AP]M|$)", r" 0\1", said.replace(",", "").strip())
     for day, hour in product(("%d %B", "%d %b", "%B %d", "%b %d"), ("%H%M", "%I%M %p")):
         with suppress(ValueError):
-            return datetime.strptime(text, f"{day} %Y {hour}").isoformat()
+            return datetime.strptime(text, f"{day} %Y {hour}").isoformat(" ")
     return said
 
 

@@ -73,7 +73,7 @@ class Options(Record):
     )
     fine_tune: Trainable | None = option(
         None,
-        "what the last phase trains: head, top:N of the base, all, or everything: BatchNormalization, too",
+        "what the last phase trains: head, top:N of the base, all, or everything, with BatchNormalization",
         "LAYERS",
     )
     split: Protocol | None = choice(None, "who is tested (default: the study's)", get_args(Protocol))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import shlex
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -20,13 +21,16 @@ from casestudy.runs.again import Check, explain_again, predict_again, retrain as
 from casestudy.runs.crops import crops_of
 from casestudy.runs.files import HANDED_IN
 from casestudy.runs.folder import RunFolder
-from casestudy.runs.parts import check_split, check_tested, same_table, splits_again
+from casestudy.runs.parts import ByProtocol, check_split, check_tested, same_table, splits_again
 from casestudy.runs.results import comparison_tables, distortion_table, result_tables, score_table, timing_table
 from casestudy.runs.steps import is_clean
 from casestudy.runs.trained import fold_folder
 from casestudy.study import Phase
 from casestudy.training import next_rate
 from casestudy.words import counted
+
+# What a file raises that holds something else than it should.
+BROKEN = (RunError, OSError, LookupError, ValueError, TypeError, ArithmeticError, csv.Error)
 
 
 class Checks(list[Check]):
@@ -75,7 +79,7 @@ def verify_run(
     if source is not None:
         run = replace(run, local=replace(run.local, data=str(source.resolve())))
     checks = Checks(run)
-    checks += _files(run)
+    checks += _kept("the run's files can be read", _files(run))
     with TemporaryDirectory(prefix="casestudy-", ignore_cleanup_errors=True) as scratch:
         images, why = _images(run, Path(scratch))
         if why.startswith("!"):
@@ -84,7 +88,11 @@ def verify_run(
             with zipfile.ZipFile(run.letters) as letters:
                 same = letters.read("ledger.csv") == (run.path / "ledger.csv").read_bytes()
             checks.append(("ledger.csv is that of the photographs", same, ""))
-        splits = splits_again(run, images)
+        splits: ByProtocol | None = None
+        try:
+            splits = splits_again(run, images)
+        except BROKEN as error:
+            checks.append(("ledger.csv can be read", False, f"{type(error).__name__}: {error}"))
         checks += _kept("every figure can be counted again", _figures(run))
         checks += _kept("splits.csv can be read", check_split(run, splits))
         checks += _kept("every history can be read", _trainings(run))
@@ -93,12 +101,19 @@ def verify_run(
                 checks += _kept(f"{model.predictions()} can be read", check_tested(run, model, parts))
             if run.has(model.predictions()) and model.role != "head":
                 if images is None or not parts:
-                    checks.append((f"{model.predictions()} made again from model and data", None, why.lstrip("!")))
+                    checks.append(
+                        (
+                            f"{model.predictions()} made again from model and data",
+                            None,
+                            why.lstrip("!") or "the data allow no such split",
+                        )
+                    )
                 else:
-                    checks += predict_again(run, model, images, parts)
+                    made = predict_again(run, model, images, parts)
+                    checks += _kept(f"{model.predictions()} made again from model and data", made)
         own = (splits or {}).get(run.facts.protocol)
         if images is not None and own:
-            checks += explain_again(run, own)
+            checks += _kept("what the model sees, made again", explain_again(run, own))
         if images is not None and own and run.has("copies.csv"):
             copies = own[0].copies()
             checks.append(("copies.csv follows from the data", *same_table(run, "copies.csv", copies)))
@@ -114,7 +129,7 @@ def _kept(what: str, checks: Iterator[Check]) -> Iterator[Check]:
     """Yields checks; where one breaks on what a file holds, that this does not hold."""
     try:
         yield from checks
-    except (LookupError, ValueError, TypeError, ArithmeticError, csv.Error) as error:
+    except BROKEN as error:
         yield (what, False, f"{type(error).__name__}: {error}")
 
 
@@ -155,8 +170,12 @@ def _images(run: RunFolder, scratch: Path) -> tuple[ImageSet | None, str]:
         return None, "TensorFlow is not installed"
     try:
         run.local.hold_against(run.record)
-        if record.wishes.study.data.kind == "archive" and not is_clean(run.letters) and not run.letters.is_dir():
-            return None, f"{run.letters.name} is not cleaned yet: casestudy clean it, then name the letters.zip"
+        data = record.wishes.study.data
+        if data.kind == "archive" and not run.has("letters.zip") and not is_clean(run.letters):
+            said = {"--pattern": data.pattern, "--layout": data.layout}
+            words = [word for option, value in said.items() if value for word in (option, value)]
+            call = shlex.join(["casestudy", "clean", run.letters.name, *words])
+            return None, f"{run.letters.name} is not clean yet; clean it, and name the letters.zip with --data: {call}"
         return run.load_images(cache=scratch), ""
     except (DataError, RunError) as error:
         return None, f"!{error}"
@@ -175,7 +194,7 @@ def _figures(run: RunFolder) -> Iterator[Check]:
             counted = recompute.Predictions(recompute.read_rows(run.path / score.predictions), run.facts.class_names)
             faults, figures = counted.faults(), counted.score()
             evaluation = found[score.name] = run.evaluation(score.predictions)
-        except (RunError, OSError, LookupError, ValueError, TypeError, ArithmeticError) as error:
+        except BROKEN as error:
             yield (claim, False, f"{type(error).__name__}: {error}")
             continue
         yield (f"{score.predictions} says of each row what its probabilities say", not faults, "; ".join(faults[:5]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from casestudy.choices import ImageSize, Precision
+from casestudy.choices import SIDES, ImageSize, Precision
 from casestudy.records import Record
 
 
@@ -32,10 +32,12 @@ class Machine(Record):
 
         gpus, named = tf.config.list_physical_devices("GPU"), Devices.current().named
         if not gpus:
-            return cls(named("CPU"), (96, 96), "float32")
+            return cls(named("CPU"), (SIDES["CPU"],) * 2, "float32")
         details = tf.config.experimental.get_device_details(gpus[0])
         fast_half = details.get("compute_capability", (0, 0)) >= (7, 0)
-        return cls(named(details.get("device_name", "GPU")), (224, 224), "mixed_float16" if fast_half else "float32")
+        return cls(
+            named(details.get("device_name", "GPU")), (SIDES["GPU"],) * 2, "mixed_float16" if fast_half else "float32"
+        )
 
     @property
     def tolerance(self) -> float:
