@@ -1,6 +1,6 @@
 """47 handwritten characters: EMNIST balanced, three published networks and a compact one, clean and distorted.
 
-Expect 87.8 % of ours, clean, and 88.0 % distorted, measured on 36,049 images. This command downloads
+Expect 88.5 % of ours, clean, and 88.3 % distorted, measured on 36,049 images. This command downloads
 all there are; the other networks take hours:
 
     casestudy run emnist --variants none
@@ -88,8 +88,9 @@ EMNIST = Study(
         # These and the learning rate are the best values of DATA/searches/emnist.json.
         options={"widths": [32, 64, 128], "blocks": [1, 1, 1], "pools": [1, 2, 2], "pooling": "average"},
     ),
-    # Small batches: more steps, where only a fraction is trained on.
-    phases=(dataclasses.replace(ONE_CYCLE, learning_rate=6e-3, batch_size=64),),
+    # Small batches: more steps, where only a fraction is trained on. Of the validation part ten epochs read 88.2 %,
+    # thirty 89.0: three quarters of an hour on one core.
+    phases=(dataclasses.replace(ONE_CYCLE, epochs=30, learning_rate=6e-3, batch_size=64),),
     split=SplitSpec(protocol="published", validation=0.1),
     data=_DATA,
     # The source leaves the images on their side, and stretches each pixel over training and test images apart.
