@@ -78,6 +78,8 @@ def verify_run(
         raise RunError(f"Verifying needs a finished run; {run.path} is not. Finish it with the command that began it.")
     if source is not None:
         run = replace(run, local=replace(run.local, data=str(source.resolve())))
+    for name in (*run.record.files, *(score.predictions for score in run.scores())):
+        run.place(name)  # one that leads out of the folder is refused, before anything is read
     checks = Checks(run)
     checks += _kept("the run's files can be read", _files(run))
     with TemporaryDirectory(prefix="casestudy-", ignore_cleanup_errors=True) as scratch:
