@@ -11,6 +11,7 @@ from casestudy.cleaning.embedded import find_embedded, find_split
 from casestudy.cleaning.errors import ArchiveError
 from casestudy.cleaning.members import Member, Reader, readable
 from casestudy.cleaning.nested import NestedReader
+from casestudy.cleaning.paths import TARS
 from casestudy.cleaning.sevenzip import SIGNATURE, SevenZipReader
 from casestudy.cleaning.tars import TarReader, is_tar
 from casestudy.cleaning.zips import ZipReader
@@ -67,7 +68,7 @@ def _choose(path: Path, password: str | None) -> Reader:
         return ZipReader(path, password)
     if head.startswith(SIGNATURE):
         return SevenZipReader(path, password)
-    if is_tar(path) or ".tar" in path.suffixes or path.suffix in (".tgz", ".tbz2", ".txz", ".tzst"):
+    if is_tar(path) or ".tar" in path.suffixes or path.suffix in TARS:
         return TarReader(path, password)  # a damaged one, and reading it says so
     embedded = find_embedded(path)
     if embedded is not None:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from casestudy.cleaning.errors import ArchiveError, CaseStudyError, DecoderError, PasswordError
 from casestudy.cleaning.members import Member, Reader
+from casestudy.cleaning.paths import PACKED, TARS
 from casestudy.cleaning.stored_names import clean_part
 from casestudy.cleaning.words import counted
 
@@ -17,8 +18,7 @@ DEEPEST = 3  # archives inside one another
 MOST_ENTRIES = 200_000  # in all archives inside one
 MOST_BYTES = 16 << 30  # the same, unpacked
 _GROWTH, _SMALL = 200, 256 << 20  # unpacked, an archive has at most so many times its bytes, or so many bytes
-_PACKED = ("", ".gz", ".bz2", ".xz", ".zst")
-EXTENSIONS = (".zip", ".rar", ".7z", ".tgz", ".tbz2", ".txz", ".tzst", *(f".tar{end}" for end in _PACKED))
+EXTENSIONS = (".zip", ".rar", ".7z", *TARS, *(f".tar{end}" for end in ("", *PACKED)))
 
 
 class _TooMuch(CaseStudyError):

@@ -44,7 +44,10 @@ _ASPECTS = _set(
     "mirrored"
 )
 _DATE = re.compile(r"(?:19|20)\d\d[-_.]?\d\d[-_.]?\d\d.*|\d\d?[-_.]\d\d?[-_.](?:19|20)\d\d.*")
-_ARCHIVE = re.compile(r"(.+?)(?:\.(?:rar|zip|7z|tar|tgz|tbz2|txz|tzst|gz|bz2|xz|zst))+", re.IGNORECASE)
+TARS = (".tgz", ".tbz2", ".txz", ".tzst")  # names of compressed tars, in one piece
+PACKED = (".gz", ".bz2", ".xz", ".zst")  # what is compressed as a whole
+_ENDINGS = "|".join(map(re.escape, (".rar", ".zip", ".7z", ".tar", *TARS, *PACKED)))
+_ARCHIVE = re.compile(rf"(.+?)(?:{_ENDINGS})+", re.IGNORECASE)
 
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|bmp|webp|gif)\.rf\.\w+$", re.IGNORECASE)  # A22_jpg.rf.3c3e….jpg
 _TAIL = rf"(?:[ _-]*\(\d+\)|[ _-]+(?:\d+|copy|copie|kopie|{'|'.join(PARTS)})(?![^\W\d_]))*"

@@ -44,14 +44,10 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
-    def people(self) -> np.ndarray:
-        """str (N,): who is in each photograph, "" where nobody is named."""
-        return self.signers if self.signers is not None else np.full(len(self), "")
-
     def truth(self) -> dict[str, np.ndarray]:
-        """Returns name, signer and label of each photograph, as every table has them."""
-        return {"name": self.names, "signer": self.people, "label": np.array(self.class_names)[self.labels]}
+        """Returns name, signer ("" where nobody is named) and label of each photograph, as every table has them."""
+        signers = self.signers if self.signers is not None else np.full(len(self), "")
+        return {"name": self.names, "signer": signers, "label": np.array(self.class_names)[self.labels]}
 
     @staticmethod
     def published(parts: Iterable[str]) -> np.ndarray | None:
